@@ -1,0 +1,69 @@
+// The LSTM cell's equations and their derivatives, once, for every kernel.
+//
+//   i = sigmoid(z_i + p_i c')     f = sigmoid(z_f + p_f c')     g = tanh(z_g)
+//   c = f c' + i g                o = sigmoid(z_o + p_o c)      h = o tanh(c)
+//
+// c' is the cell state before the step, z_* the sum of input product, recurrent product and bias, p_* the peephole
+// weights (Gers, Schraudolph and Schmidhuber 2002); without peepholes p_* = 0.
+//
+// Number is a scalar (CUDA) or a vector of rows or units (CPU). Math names the functions sigmoid and tanh for it.
+#pragma once
+
+#if defined(__CUDACC__)
+#define SEQLIGHT_CELL __host__ __device__ __forceinline__
+#else
+#define SEQLIGHT_CELL inline __attribute__((always_inline))
+#endif
+
+namespace seqlight {
+
+template <typename Number>
+struct LstmPeephole {
+  Number input, forget, output;
+};
+
+template <typename Number>
+struct LstmGates {
+  Number input, forget, cell, output;  // before the activation on entry of lstm_cell, after it on return
+};
+
+// Turns pre-activations into activated gates; writes the new cell state and the new hidden state.
+template <bool kPeephole, typename Math, typename Number>
+SEQLIGHT_CELL void lstm_cell(LstmGates<Number>& gates, const Number& c_before, const LstmPeephole<Number>& peephole,
+                             Number& c, Number& h) {
+  if constexpr (kPeephole) {
+    gates.input += peephole.input * c_before;
+    gates.forget += peephole.forget * c_before;
+  }
+  gates.input = Math::sigmoid(gates.input);
+  gates.forget = Math::sigmoid(gates.forget);
+  gates.cell = Math::tanh(gates.cell);
+  c = gates.forget * c_before + gates.input * gates.cell;
+  if constexpr (kPeephole) gates.output += peephole.output * c;
+  gates.output = Math::sigmoid(gates.output);
+  h = gates.output * Math::tanh(c);
+}
+
+// From the activated gates, both cell states and the gradient of the loss for h (grad_h) and c (grad_c, from the step
+// after), the gradient for the pre-activations z_* and, returned in grad_c, for c'.
+template <bool kPeephole, typename Math, typename Number>
+SEQLIGHT_CELL LstmGates<Number> lstm_cell_backward(const LstmGates<Number>& gates, const Number& c_before,
+                                                   const Number& c, const LstmPeephole<Number>& peephole,
+                                                   const Number& grad_h, Number& grad_c) {
+  LstmGates<Number> grad;
+  const Number squashed = Math::tanh(c);
+  const Number grad_h_o = grad_h * gates.output;
+  grad.output = grad_h_o * squashed * (1 - gates.output);
+  Number total = grad_c + grad_h_o * (1 - squashed * squashed);
+  if constexpr (kPeephole) total += grad.output * peephole.output;
+  const Number total_i = total * gates.input;
+  const Number total_f = total * gates.forget;
+  grad.input = total_i * gates.cell * (1 - gates.input);
+  grad.forget = total_f * c_before * (1 - gates.forget);
+  grad.cell = total_i * (1 - gates.cell * gates.cell);
+  grad_c = total_f;
+  if constexpr (kPeephole) grad_c += grad.input * peephole.input + grad.forget * peephole.forget;
+  return grad;
+}
+
+}  // namespace seqlight

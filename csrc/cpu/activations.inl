@@ -1,0 +1,91 @@
+// sigmoid and tanh on vectors, included after vector.inl inside namespace seqlight::SEQLIGHT_ISA.
+//
+// Both rest on e^y - 1 = 2^n (1 + p) - 1 with n = round(y / ln 2), r = y - n ln 2 (|r| <= 0.347) and
+// p = e^r - 1 = r + r^2 q(r). For float, q is the degree-4 polynomial of least largest relative error of p (1.4e-8,
+// found with the Remez algorithm); for double it is Taylor's series to r^13 / 13!. Keeping p apart from the 1 is what
+// leaves tanh exact to rounding near 0. NaN passes through: every comparison below keeps a NaN operand.
+
+template <typename T>
+struct ExpParts {
+  Vector<T> power;  // 2^n
+  Vector<T> p;      // e^r - 1
+};
+
+template <typename T>
+SEQLIGHT_INLINE ExpParts<T> exp_parts(const Vector<T>& y);
+
+template <>
+SEQLIGHT_INLINE ExpParts<float> exp_parts<float>(const Vector<float>& y) {
+  typedef Vector<float> V;
+  const float shift = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
+  const V shifted = y * 1.44269504f + shift;
+  const V n = shifted - shift;
+  V r = y - n * 0.693359375f;  // ln 2 in two parts, the first exact in 9 bits
+  r = r + n * 2.12194440e-4f;
+  V q = r * 1.3946427498012781e-3f + 8.366571739315987e-3f;
+  q = q * r + 4.166628420352936e-2f;
+  q = q * r + 1.666654348373413e-1f;
+  q = q * r + 0.5f;
+  ExpParts<float> parts;
+  parts.p = r * r * q + r;
+  const Mask<float> bits = ((Mask<float>)shifted << 23) + (127 << 23);
+  parts.power = (V)bits;
+  return parts;
+}
+
+template <>
+SEQLIGHT_INLINE ExpParts<double> exp_parts<double>(const Vector<double>& y) {
+  typedef Vector<double> V;
+  const double shift = 6755399441055744.0;  // 1.5 * 2^52
+  const V shifted = y * 1.4426950408889634 + shift;
+  const V n = shifted - shift;
+  V r = y - n * 0.693147180369123816490;  // the first 32 bits of ln 2, so that n times it is exact
+  r = r - n * 1.90821492927058770002e-10;
+  V q = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
+  q = q * r + 1.0 / 39916800.0;
+  q = q * r + 1.0 / 3628800.0;
+  q = q * r + 1.0 / 362880.0;
+  q = q * r + 1.0 / 40320.0;
+  q = q * r + 1.0 / 5040.0;
+  q = q * r + 1.0 / 720.0;
+  q = q * r + 1.0 / 120.0;
+  q = q * r + 1.0 / 24.0;
+  q = q * r + 1.0 / 6.0;
+  q = q * r + 0.5;
+  ExpParts<double> parts;
+  parts.p = r * r * q + r;
+  const Mask<double> bits = ((Mask<double>)shifted << 52) + ((int64_t)1023 << 52);
+  parts.power = (V)bits;
+  return parts;
+}
+
+template <typename T>
+SEQLIGHT_INLINE Vector<T> clamp_magnitude(const Vector<T>& x, T bound) {
+  const Vector<T> high = broadcast(bound), low = broadcast(-bound);
+  const Vector<T> y = x > high ? high : x;
+  return y < low ? low : y;
+}
+
+// 1 / (1 + e^-x). Beyond +-87 (float) or +-708 (double) the argument is held there, where e^|x| is still finite.
+template <typename T>
+SEQLIGHT_INLINE Vector<T> sigmoid(const Vector<T>& x) {
+  const Vector<T> y = clamp_magnitude<T>(-x, sizeof(T) == 4 ? T(87) : T(708));
+  const ExpParts<T> e = exp_parts<T>(y);
+  return T(1) / (e.power * e.p + e.power + T(1));
+}
+
+// m / (m + 2) with m = e^2x - 1. From |x| = 9.1 (float) or 19.1 (double) on, tanh rounds to +-1.
+template <typename T>
+SEQLIGHT_INLINE Vector<T> tanh(const Vector<T>& x) {
+  const Vector<T> y = clamp_magnitude<T>(x + x, sizeof(T) == 4 ? T(18.2) : T(38.2));
+  const ExpParts<T> e = exp_parts<T>(y);
+  const Vector<T> m = e.power * e.p + (e.power - T(1));
+  return m / (m + T(2));
+}
+
+// The functions that a cell's equations (cells/*.h) ask for, on vectors of T.
+template <typename T>
+struct VectorMath {
+  static SEQLIGHT_INLINE Vector<T> sigmoid(const Vector<T>& x) { return SEQLIGHT_ISA::sigmoid<T>(x); }
+  static SEQLIGHT_INLINE Vector<T> tanh(const Vector<T>& x) { return SEQLIGHT_ISA::tanh<T>(x); }
+};

@@ -1,0 +1,11 @@
+#include "lstm_kernels.h"
+#include "target.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+SEQLIGHT_TARGET_BEGIN("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
+#define SEQLIGHT_ISA avx512
+#define SEQLIGHT_VECTOR_BYTES 64
+#define SEQLIGHT_VECTOR_REGISTERS 32
+#include "lstm.inl"
+SEQLIGHT_TARGET_END
+#endif

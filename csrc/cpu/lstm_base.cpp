@@ -1,0 +1,9 @@
+#include "lstm_kernels.h"
+#define SEQLIGHT_ISA base
+#define SEQLIGHT_VECTOR_BYTES 16
+#if defined(__aarch64__)
+#define SEQLIGHT_VECTOR_REGISTERS 32
+#else
+#define SEQLIGHT_VECTOR_REGISTERS 16
+#endif
+#include "lstm.inl"

@@ -1,0 +1,15 @@
+// The schema of every operator, and nothing else. Python reaches them through seqlight.ops only.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(seqlight, m) {
+  m.def(
+      "lstm_forward(Tensor x, Tensor h0, Tensor c0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, "
+      "Tensor? bias_hh, Tensor? weight_peephole, Tensor? lengths, bool reverse, bool save_for_backward) "
+      "-> (Tensor output, Tensor h_n, Tensor c_n, Tensor saved)");
+  m.def(
+      "lstm_backward(Tensor? grad_output, Tensor? grad_h_n, Tensor? grad_c_n, Tensor x, Tensor h0, Tensor c0, "
+      "Tensor weight_ih, Tensor weight_hh, Tensor? weight_peephole, Tensor? lengths, bool reverse, Tensor output, "
+      "Tensor saved, bool need_input_grad, bool need_weight_grad) "
+      "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_c0, Tensor grad_weight_ih, Tensor grad_weight_hh, "
+      "Tensor grad_bias, Tensor grad_weight_peephole)");
+}
