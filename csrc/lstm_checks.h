@@ -13,8 +13,7 @@ struct LstmSizes {
 
 inline LstmSizes check_lstm(const torch::stable::Tensor& x, const torch::stable::Tensor& h0,
                             const torch::stable::Tensor& c0, const torch::stable::Tensor& weight_ih,
-                            const torch::stable::Tensor& weight_hh,
-                            const std::optional<torch::stable::Tensor>& bias_ih,
+                            const torch::stable::Tensor& weight_hh, const std::optional<torch::stable::Tensor>& bias_ih,
                             const std::optional<torch::stable::Tensor>& bias_hh,
                             const std::optional<torch::stable::Tensor>& weight_peephole,
                             const std::optional<torch::stable::Tensor>& lengths) {
@@ -22,7 +21,8 @@ inline LstmSizes check_lstm(const torch::stable::Tensor& x, const torch::stable:
   STD_TORCH_CHECK(x.dim() == 3, op, ": x expected [B, T, I], got ", shape_text(x.sizes()));
   STD_TORCH_CHECK(weight_hh.dim() == 2, op, ": weight_hh expected [4*H, H], got ", shape_text(weight_hh.sizes()));
   const LstmSizes s = {x.size(0), x.size(1), x.size(2), weight_hh.size(1)};
-  STD_TORCH_CHECK(s.hidden_size > 0, op, ": weight_hh expected [4*H, H] with H > 0, got ", shape_text(weight_hh.sizes()));
+  STD_TORCH_CHECK(s.hidden_size > 0, op, ": weight_hh expected [4*H, H] with H > 0, got ",
+                  shape_text(weight_hh.sizes()));
   STD_TORCH_CHECK(s.time > 0, op, ": x expected at least one time step, got ", shape_text(x.sizes()));
   STD_TORCH_CHECK(s.time < (int64_t{1} << 31), op, ": x expected fewer than 2^31 time steps, got ", s.time);
   const int64_t H = s.hidden_size;
@@ -48,8 +48,8 @@ inline LstmSizes check_lstm(const torch::stable::Tensor& x, const torch::stable:
   }
   if (lengths) {
     check_shape(op, "lengths", *lengths, "[B]", {s.batch});
-    STD_TORCH_CHECK(lengths->scalar_type() == torch::headeronly::ScalarType::Long, op,
-                    ": lengths expected int64, got ", torch::headeronly::toString(lengths->scalar_type()));
+    STD_TORCH_CHECK(lengths->scalar_type() == torch::headeronly::ScalarType::Long, op, ": lengths expected int64, got ",
+                    torch::headeronly::toString(lengths->scalar_type()));
   }
   return s;
 }

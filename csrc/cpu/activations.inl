@@ -20,8 +20,11 @@ SEQLIGHT_INLINE ExpParts<float> exp_parts<float>(const Vector<float>& y) {
   const float shift = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
   const V shifted = y * 1.44269504f + shift;
   const V n = shifted - shift;
-  V r = y - n * 0.693359375f;  // ln 2 in two parts, the first exact in 9 bits
-  r = r + n * 2.12194440e-4f;
+#if SEQLIGHT_FUSED_MULTIPLY_ADD
+  const V r = y - n * 0.693147182f;  // the product is exact, and this float is ln 2 to 2e-9
+#else
+  const V r = y - n * 0.693359375f + n * 2.12194440e-4f;  // ln 2 in two parts, the first exact in 9 bits
+#endif
   V q = r * 1.3946427498012781e-3f + 8.366571739315987e-3f;
   q = q * r + 4.166628420352936e-2f;
   q = q * r + 1.666654348373413e-1f;
@@ -79,7 +82,8 @@ SEQLIGHT_INLINE Vector<T> clamp_magnitude(const Vector<T>& x, T bound) {
 #endif
 }
 
-// 1 / x for finite x of at least 1. (The zeroing forms of the AVX-512 functions avoid a false warning of GCC 12.) AVX-512 refines its 14-bit estimate once, which is faster than dividing.
+// 1 / x for finite x of at least 1. (The zeroing forms of the AVX-512 functions avoid a false warning of GCC 12.)
+// AVX-512 refines its 14-bit estimate once, which is faster than dividing.
 template <typename T>
 SEQLIGHT_INLINE Vector<T> reciprocal(const Vector<T>& x) {
 #if SEQLIGHT_VECTOR_BYTES == 64

@@ -23,27 +23,36 @@ using torch::stable::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
 template <typename T>
-const LstmKernels<T>& kernels() {
-  constexpr bool is_float = std::is_same_v<T, float>;
+const LstmKernels<T>& choose(const LstmKernels<float>& of_float, const LstmKernels<double>& of_double) {
+  if constexpr (std::is_same_v<T, float>)
+    return of_float;
+  else
+    return of_double;
+}
+
+// The narrowest vectors that hold the whole batch, so that few rows do not drag many empty lanes along. A function of
+// the batch alone: forward and backward must agree on it, since groups shape the saved tensor.
+template <typename T>
+const LstmKernels<T>& kernels(int64_t batch) {
 #if defined(__x86_64__)
+  const int64_t bytes = batch * static_cast<int64_t>(sizeof(T));
   switch (instruction_set()) {
     case InstructionSet::avx512:
-      if constexpr (is_float) return avx512::lstm_float;
-      else return avx512::lstm_double;
+      if (bytes <= 16) return choose<T>(avx512_128::lstm_float, avx512_128::lstm_double);
+      if (bytes <= 32) return choose<T>(avx512_256::lstm_float, avx512_256::lstm_double);
+      return choose<T>(avx512_512::lstm_float, avx512_512::lstm_double);
     case InstructionSet::avx2:
-      if constexpr (is_float) return avx2::lstm_float;
-      else return avx2::lstm_double;
+      if (bytes <= 16) return choose<T>(avx2_128::lstm_float, avx2_128::lstm_double);
+      return choose<T>(avx2_256::lstm_float, avx2_256::lstm_double);
     default:
       break;
   }
 #endif
-  if constexpr (is_float) return base::lstm_float;
-  else return base::lstm_double;
+  (void)batch;
+  return choose<T>(base::lstm_float, base::lstm_double);
 }
 
-Tensor dense(const Tensor& tensor) {
-  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
-}
+Tensor dense(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor); }
 
 MaybeTensor dense(const MaybeTensor& tensor) {
   if (!tensor) return std::nullopt;
@@ -98,8 +107,9 @@ int64_t run(const Split& split, int64_t groups, int64_t scratch, const Kernel& k
     }
     T* const own = thread_scratch<ScratchUse::kernel, T>(scratch);
     for (int64_t worker = begin; worker < end; ++worker)
-      kernel(LstmSlice{groups * worker / split.workers, groups * (worker + 1) / split.workers, worker, nullptr, 0, 1, 1},
-             own);
+      kernel(
+          LstmSlice{groups * worker / split.workers, groups * (worker + 1) / split.workers, worker, nullptr, 0, 1, 1},
+          own);
   };
   if (split.workers == 1)
     body(0, 1);
@@ -201,9 +211,10 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> forward(const LstmSizes& s, const Ten
                                                    const MaybeTensor& weight_peephole, const MaybeTensor& lengths,
                                                    bool reverse, bool save_for_backward) {
   using torch::stable::new_empty;
-  const LstmKernels<T>& kernel = kernels<T>();
+  const LstmKernels<T>& kernel = kernels<T>(s.batch);
   const int64_t H = s.hidden_size, depth = s.input_size + H;
-  Tensor output = new_empty(x, {s.batch, s.time, H}), h_n = new_empty(x, {s.batch, H}), c_n = new_empty(x, {s.batch, H});
+  Tensor output = new_empty(x, {s.batch, s.time, H}), h_n = new_empty(x, {s.batch, H}),
+         c_n = new_empty(x, {s.batch, H});
   Tensor saved = save_for_backward ? new_empty(x, {s.time, s.batch, 5, H}) : new_empty(x, {0});
 
   T* const weights = thread_scratch<ScratchUse::packed_weights, T>(4 * H * (depth + 1));
@@ -234,9 +245,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
   lengths = dense(lengths);
   check_lengths(lengths, s.time);
   const auto call = [&](auto number) {
-    return forward<decltype(number)>(s, feature_contiguous(x), dense(h0), dense(c0), dense(weight_ih),
-                                     dense(weight_hh), dense(bias_ih), dense(bias_hh),
-                                     dense(weight_peephole), lengths, reverse, save_for_backward);
+    return forward<decltype(number)>(s, feature_contiguous(x), dense(h0), dense(c0), dense(weight_ih), dense(weight_hh),
+                                     dense(bias_ih), dense(bias_hh), dense(weight_peephole), lengths, reverse,
+                                     save_for_backward);
   };
   if (x.scalar_type() == ScalarType::Float) return call(float());
   STD_TORCH_CHECK(x.scalar_type() == ScalarType::Double, "lstm: x expected float32 or float64, got ",
@@ -315,7 +326,7 @@ Gradients backward(const LstmSizes& s, const MaybeTensor& grad_output, const May
                    bool need_input_grad, bool need_weight_grad) {
   using torch::stable::new_empty;
   using torch::stable::new_zeros;
-  const LstmKernels<T>& kernel = kernels<T>();
+  const LstmKernels<T>& kernel = kernels<T>(s.batch);
   const int64_t I = s.input_size, H = s.hidden_size, depth = I + H;
   const Split split = split_work(s, kernel.lanes);
   const bool fused = !split.team && (6 * H + 2 * I) * kernel.lanes * static_cast<int64_t>(sizeof(T)) <= kFusedStepBytes;
@@ -356,9 +367,8 @@ Gradients backward(const LstmSizes& s, const MaybeTensor& grad_output, const May
   a.grad_bias = need_weight_grad ? bias_grad.mutable_data_ptr<T>() : nullptr;
   a.grad_peephole = peephole ? peephole_grad.mutable_data_ptr<T>() : nullptr;
 
-  const int64_t threads =
-      run<T>(split, tile_count(s.batch, kernel.lanes), kernel.backward_scratch(a),
-             [&](const LstmSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
+  const int64_t threads = run<T>(split, tile_count(s.batch, kernel.lanes), kernel.backward_scratch(a),
+                                 [&](const LstmSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
   count_call(Op::lstm_backward, std::is_same_v<T, double>, threads);
 
   const int64_t rows = s.batch * s.time;
@@ -400,12 +410,10 @@ Gradients backward(const LstmSizes& s, const MaybeTensor& grad_output, const May
 }
 
 Gradients lstm_backward(MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTensor grad_c_n, Tensor x, Tensor h0,
-                        Tensor c0, Tensor weight_ih, Tensor weight_hh, MaybeTensor weight_peephole,
-                        MaybeTensor lengths, bool reverse, Tensor output, Tensor saved, bool need_input_grad,
-                        bool need_weight_grad) {
+                        Tensor c0, Tensor weight_ih, Tensor weight_hh, MaybeTensor weight_peephole, MaybeTensor lengths,
+                        bool reverse, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad) {
   const char* op = "lstm_backward";
-  const LstmSizes s =
-      check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole, lengths);
+  const LstmSizes s = check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole, lengths);
   const int64_t H = s.hidden_size;
   lengths = dense(lengths);
   check_lengths(lengths, s.time);
@@ -425,10 +433,9 @@ Gradients lstm_backward(MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTens
     *grad = dense(*grad);
   }
   const auto call = [&](auto number) {
-    return backward<decltype(number)>(s, grad_output, grad_h_n, grad_c_n, feature_contiguous(x), dense(h0),
-                                      dense(c0), dense(weight_ih), dense(weight_hh),
-                                      dense(weight_peephole), lengths, reverse, dense(output),
-                                      dense(saved), need_input_grad, need_weight_grad);
+    return backward<decltype(number)>(s, grad_output, grad_h_n, grad_c_n, feature_contiguous(x), dense(h0), dense(c0),
+                                      dense(weight_ih), dense(weight_hh), dense(weight_peephole), lengths, reverse,
+                                      dense(output), dense(saved), need_input_grad, need_weight_grad);
   };
   if (x.scalar_type() == ScalarType::Float) return call(float());
   STD_TORCH_CHECK(x.scalar_type() == ScalarType::Double, op, ": x expected float32 or float64, got ",

@@ -1,5 +1,5 @@
-// The LSTM on the CPU for one instruction set; lstm_<isa>.cpp includes it with SEQLIGHT_ISA, SEQLIGHT_VECTOR_BYTES and
-// SEQLIGHT_VECTOR_REGISTERS set.
+// The LSTM on the CPU for one instruction set and vector width; lstm_<isa>.cpp includes it once for each width with
+// SEQLIGHT_ISA (a namespace), SEQLIGHT_VECTOR_BYTES and SEQLIGHT_VECTOR_REGISTERS set.
 //
 // One vector lane is one row of the batch. So no hidden size wastes lanes, a weight is a broadcast operand of a fused
 // multiply-add, and a group of rows runs through all its time steps without meeting another thread. x and h of a chunk
@@ -44,11 +44,11 @@ int64_t forward_scratch(const LstmForwardArguments<T>& a) {
 
 template <typename T>
 struct ForwardStep {
-  const T* slot;     // [I + H][lanes]: x_t, then h_(t-1)
-  T* h;              // [H][lanes], of the next slot
-  T* output;         // [H][lanes], of the chunk
-  T* c;              // [H][lanes], updated
-  T* saved;          // [H][5][rows], or null
+  const T* slot;  // [I + H][lanes]: x_t, then h_(t-1)
+  T* h;           // [H][lanes], of the next slot
+  T* output;      // [H][lanes], of the chunk
+  T* c;           // [H][lanes], updated
+  T* saved;       // [H][5][rows], or null
   int64_t rows;
   const Mask<T>* active;  // null: all
 };
@@ -220,18 +220,18 @@ int64_t backward_scratch(const LstmBackwardArguments<T>& a) {
 
 template <typename T>
 struct BackwardStep {
-  T* grad_gates;           // [4 H][lanes], written
-  const T* saved;          // [H][5][rows]
-  const T* c_before;       // of unit u at u * c_before_stride
+  T* grad_gates;      // [4 H][lanes], written
+  const T* saved;     // [H][5][rows]
+  const T* c_before;  // of unit u at u * c_before_stride
   int64_t c_before_stride, c_before_rows;
-  const T* grad_output;    // [H][lanes]
-  const T* grad_h;         // [H][lanes], from the step after
-  T* grad_c;               // [H][lanes], updated
-  T* held;                 // [H][lanes]: grad_h of the rows that do not take part in this step
-  T* grad_bias;            // [4 H][lanes], added to
-  T* grad_peephole;        // [3][H][lanes], added to
+  const T* grad_output;  // [H][lanes]
+  const T* grad_h;       // [H][lanes], from the step after
+  T* grad_c;             // [H][lanes], updated
+  T* held;               // [H][lanes]: grad_h of the rows that do not take part in this step
+  T* grad_bias;          // [4 H][lanes], added to
+  T* grad_peephole;      // [3][H][lanes], added to
   int64_t rows;
-  const Mask<T>* active;   // null: all
+  const Mask<T>* active;  // null: all
 };
 
 template <typename T, bool kPeephole>
@@ -349,8 +349,8 @@ SEQLIGHT_INLINE void weight_gradient_tile_of(int64_t depth, const T* gates, int6
 }
 
 template <typename T>
-SEQLIGHT_INLINE void gather_steps(const T* source, int64_t row_stride, int64_t time_stride, int64_t rows,
-                                  int64_t steps, int64_t columns, T* target, int64_t target_stride) {
+SEQLIGHT_INLINE void gather_steps(const T* source, int64_t row_stride, int64_t time_stride, int64_t rows, int64_t steps,
+                                  int64_t columns, T* target, int64_t target_stride) {
   constexpr int64_t lanes = kLanes<T>;
   for (int64_t s = 0; s < steps; ++s)
     gather_rows<T>(source + s * time_stride, row_stride, rows, columns,
@@ -388,8 +388,10 @@ void backward_group(const LstmBackwardArguments<T>& a, int64_t group, const Lstm
   if (leader) {
     gather_rows<T>(f.c0 + first_row * H, H, rows, H, [&](int64_t u) { return c0 + u * lanes; });
     __builtin_memset(grad_h, 0, (a.columns + H) * lanes * sizeof(T));
-    if (a.grad_h_n) gather_rows<T>(a.grad_h_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_h + u * lanes; });
-    if (a.grad_c_n) gather_rows<T>(a.grad_c_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_c + u * lanes; });
+    if (a.grad_h_n)
+      gather_rows<T>(a.grad_h_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_h + u * lanes; });
+    if (a.grad_c_n)
+      gather_rows<T>(a.grad_c_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_c + u * lanes; });
     __builtin_memset(grad_bias, 0, 7 * H * lanes * sizeof(T));
     if (!a.grad_output) __builtin_memset(grad_output, 0, sizes.chunk * H * lanes * sizeof(T));
   }
@@ -500,10 +502,17 @@ void backward(const LstmBackwardArguments<T>& a, const LstmSlice& slice, T* scra
   }
 }
 
-extern const LstmKernels<float> lstm_float = {kLanes<float>,     kUnitsPerTile,      kColumnsPerTile, forward_scratch<float>,
-                                              backward_scratch<float>, forward<float>, backward<float>};
-extern const LstmKernels<double> lstm_double = {kLanes<double>,     kUnitsPerTile,      kColumnsPerTile, forward_scratch<double>,
-                                                backward_scratch<double>, forward<double>, backward<double>};
+extern const LstmKernels<float> lstm_float = {kLanes<float>,          kUnitsPerTile,           kColumnsPerTile,
+                                              forward_scratch<float>, backward_scratch<float>, forward<float>,
+                                              backward<float>};
+extern const LstmKernels<double> lstm_double = {
+    kLanes<double>,           kUnitsPerTile,   kColumnsPerTile, forward_scratch<double>,
+    backward_scratch<double>, forward<double>, backward<double>};
 
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight
+
+#undef SEQLIGHT_ISA
+#undef SEQLIGHT_VECTOR_BYTES
+#undef SEQLIGHT_INLINE
+#undef SEQLIGHT_SHUFFLE

@@ -1,5 +1,14 @@
 // Vectors for one instruction set, in GCC/Clang vector extensions. Included inside namespace seqlight::SEQLIGHT_ISA
 // by kernels, with SEQLIGHT_VECTOR_BYTES and SEQLIGHT_VECTOR_REGISTERS set by the wrapper.
+//
+// Sums of products are written plainly; the compiler contracts them where the target has fused multiply-add.
+
+#undef SEQLIGHT_FUSED_MULTIPLY_ADD
+#if defined(SEQLIGHT_TARGET_FMA) || defined(__aarch64__)
+#define SEQLIGHT_FUSED_MULTIPLY_ADD 1
+#else
+#define SEQLIGHT_FUSED_MULTIPLY_ADD 0
+#endif
 
 #define SEQLIGHT_INLINE inline __attribute__((always_inline))
 
