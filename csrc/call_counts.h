@@ -7,7 +7,16 @@
 
 namespace seqlight {
 
-enum class Op { lstm_forward, lstm_backward };
+enum class Op {
+  lstm_forward,
+  lstm_backward,
+  gru_forward,
+  gru_backward,
+  rnn_forward,
+  rnn_backward,
+  causal_conv1d_forward,
+  causal_conv1d_backward,
+};
 
 // `threads` is how many threads took part in the call.
 void count_call(Op op, bool is_double, int64_t threads);

@@ -12,4 +12,28 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
       "Tensor saved, bool need_input_grad, bool need_weight_grad) "
       "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_c0, Tensor grad_weight_ih, Tensor grad_weight_hh, "
       "Tensor grad_bias, Tensor grad_weight_peephole)");
+  m.def(
+      "gru_forward(Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
+      "Tensor? lengths, bool reverse, bool save_for_backward) -> (Tensor output, Tensor h_n, Tensor saved)");
+  m.def(
+      "gru_backward(Tensor? grad_output, Tensor? grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, "
+      "Tensor? lengths, bool reverse, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad) "
+      "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_weight_ih, Tensor grad_weight_hh, Tensor grad_bias_ih, "
+      "Tensor grad_bias_hh)");
+  m.def(
+      "rnn_forward(Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
+      "Tensor? lengths, bool relu, bool reverse, bool save_for_backward) -> (Tensor output, Tensor h_n, Tensor saved)");
+  m.def(
+      "rnn_backward(Tensor? grad_output, Tensor? grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, "
+      "Tensor? lengths, bool relu, bool reverse, Tensor output, Tensor saved, bool need_input_grad, "
+      "bool need_weight_grad) -> (Tensor grad_x, Tensor grad_h0, Tensor grad_weight_ih, Tensor grad_weight_hh, "
+      "Tensor grad_bias)");
+  m.def(
+      "causal_conv1d_forward(Tensor x, Tensor? state, Tensor weight, Tensor? bias, int dilation, int groups, "
+      "int activation, bool save_for_backward) -> (Tensor output, Tensor new_state, Tensor saved)");
+  m.def(
+      "causal_conv1d_backward(Tensor? grad_output, Tensor? grad_new_state, Tensor x, Tensor? state, Tensor weight, "
+      "int dilation, int groups, int activation, Tensor activated, bool need_input_grad, bool need_state_grad, "
+      "bool need_weight_grad, bool need_bias_grad) "
+      "-> (Tensor grad_x, Tensor grad_state, Tensor grad_weight, Tensor grad_bias)");
 }

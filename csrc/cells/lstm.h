@@ -9,11 +9,7 @@
 // Number is a scalar (CUDA) or a vector of rows or units (CPU). Math names the functions sigmoid and tanh for it.
 #pragma once
 
-#if defined(__CUDACC__)
-#define SEQLIGHT_CELL __host__ __device__ __forceinline__
-#else
-#define SEQLIGHT_CELL inline __attribute__((always_inline))
-#endif
+#include "cell.h"
 
 namespace seqlight {
 

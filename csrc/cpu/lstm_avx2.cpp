@@ -1,4 +1,4 @@
-#include "lstm_kernels.h"
+#include "recurrent_kernels.h"
 #include "target.h"
 #if defined(__x86_64__)
 #include <immintrin.h>

@@ -1,4 +1,4 @@
-#include "lstm_kernels.h"
+#include "recurrent_kernels.h"
 #if defined(__aarch64__)
 #define SEQLIGHT_VECTOR_REGISTERS 32
 #else

@@ -1,0 +1,57 @@
+// The GRU as a cell for recurrent.inl; gru_<isa>.cpp includes it once for each vector width.
+#include "../cells/gru.h"
+#include "recurrent.inl"
+
+namespace seqlight {
+namespace SEQLIGHT_ISA {
+
+template <typename T>
+struct GruCell {
+  typedef Vector<T> V;
+  // Weights' row blocks: r, z, n. Sums: r, z, x_n, h_n. Gradients: x_n, r, z, h_n, so that the three that each weight
+  // matrix needs lie side by side.
+  static constexpr CellLayout kLayout = {/*rows*/ 3,
+                                         /*sums*/ 4,
+                                         /*saved: r, z, n, h_n, h*/ 5,
+                                         /*gradients*/ 4,
+                                         /*extras*/ 0,
+                                         /*cell_state*/ false,
+                                         {0, 1, 2, 0},
+                                         {0, 1, 3, 0},
+                                         {1, 2, 0, 0},
+                                         {1, 2, 3, 0},
+                                         0,
+                                         1};
+  static constexpr bool kDirect = true;
+
+  static SEQLIGHT_INLINE V forward(const RecurrentForwardArguments<T>&, int64_t, const V* sums, const V& h_before,
+                                   const V&, V* saved) {
+    GruGates<V> gates;
+    const V h = gru_cell<VectorMath<T>>(sums[0], sums[1], sums[2], sums[3], h_before, gates);
+    saved[0] = gates.reset;
+    saved[1] = gates.update;
+    saved[2] = gates.candidate;
+    saved[3] = sums[3];
+    saved[4] = h;
+    return h;
+  }
+
+  static SEQLIGHT_INLINE V backward(const RecurrentForwardArguments<T>&, int64_t, const V* saved, const V& h_before,
+                                    const V& grad_h, V&, V* gradients, V*) {
+    const GruGates<V> gates = {saved[0], saved[1], saved[2]};
+    const GruGradients<V> grad = gru_cell_backward<V>(gates, saved[3], h_before, grad_h);
+    gradients[0] = grad.input;
+    gradients[1] = grad.reset;
+    gradients[2] = grad.update;
+    gradients[3] = grad.hidden;
+    return grad.direct;
+  }
+};
+
+extern const RecurrentKernels<float> gru_float = kernels_of<GruCell<float>, float>();
+extern const RecurrentKernels<double> gru_double = kernels_of<GruCell<double>, double>();
+
+}  // namespace SEQLIGHT_ISA
+}  // namespace seqlight
+
+#include "end_of_isa.inl"

@@ -1,0 +1,484 @@
+// The host side of every recurrent operator on the CPU: packing, the split of the work over threads, what torch's own
+// products do. The arithmetic is in recurrent.inl; lstm.cpp and its siblings add schema, checks and cell.
+#pragma once
+
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <array>
+#include <atomic>
+#include <cstring>
+#include <optional>
+#include <type_traits>
+
+#include "../recurrent_checks.h"
+#include "floating_point_state.h"
+#include "instruction_set.h"
+#include "recurrent_kernels.h"
+#include "scratch.h"
+
+namespace seqlight {
+
+using torch::stable::Tensor;
+using MaybeTensor = std::optional<Tensor>;
+
+// The kernels called `name` for numbers of type T: the narrowest vectors that hold the whole batch, so that few rows do
+// not drag many empty lanes along. A function of the batch alone, for groups shape the saved tensor.
+#if defined(__x86_64__)
+#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch)                                                           \
+  choose_recurrent<T>(batch, SEQLIGHT_RECURRENT_OF(T, base, name), SEQLIGHT_RECURRENT_OF(T, avx2_128, name), \
+                      SEQLIGHT_RECURRENT_OF(T, avx2_256, name), SEQLIGHT_RECURRENT_OF(T, avx512_128, name),  \
+                      SEQLIGHT_RECURRENT_OF(T, avx512_256, name), SEQLIGHT_RECURRENT_OF(T, avx512_512, name))
+#else
+#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch) SEQLIGHT_RECURRENT_OF(T, base, name)
+#endif
+#define SEQLIGHT_RECURRENT_OF(T, isa, name) recurrent_of<T>(isa::name##_float, isa::name##_double)
+
+template <typename T>
+const RecurrentKernels<T>& recurrent_of(const RecurrentKernels<float>& of_float,
+                                        const RecurrentKernels<double>& of_double) {
+  if constexpr (std::is_same_v<T, float>)
+    return of_float;
+  else
+    return of_double;
+}
+
+template <typename T>
+const RecurrentKernels<T>& choose_recurrent(int64_t batch, const RecurrentKernels<T>& base,
+                                            const RecurrentKernels<T>& avx2_128, const RecurrentKernels<T>& avx2_256,
+                                            const RecurrentKernels<T>& avx512_128,
+                                            const RecurrentKernels<T>& avx512_256,
+                                            const RecurrentKernels<T>& avx512_512) {
+  const int64_t bytes = batch * static_cast<int64_t>(sizeof(T));
+  switch (instruction_set()) {
+    case InstructionSet::avx512:
+      return bytes <= 16 ? avx512_128 : bytes <= 32 ? avx512_256 : avx512_512;
+    case InstructionSet::avx2:
+      return bytes <= 16 ? avx2_128 : avx2_256;
+    default:
+      return base;
+  }
+}
+
+inline Tensor dense(const Tensor& tensor) {
+  return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor);
+}
+
+inline MaybeTensor dense(const MaybeTensor& tensor) {
+  if (!tensor) return std::nullopt;
+  return dense(*tensor);
+}
+
+// The kernels read rows at any batch and time stride, as long as the features of one step lie side by side.
+inline Tensor feature_contiguous(const Tensor& tensor) {
+  return tensor.stride(2) == 1 || tensor.size(2) <= 1 ? tensor : torch::stable::contiguous(tensor);
+}
+
+template <typename T>
+const T* data(const MaybeTensor& tensor) {
+  return tensor ? tensor->const_data_ptr<T>() : nullptr;
+}
+
+// a b into a new tensor. Autocast, which may be on while gradients are computed, leaves products with a given result
+// alone; a plain product it would round to bfloat16.
+inline Tensor matrix_product(const Tensor& a, const Tensor& b) {
+  Tensor result = torch::stable::new_empty(a, {a.size(0), b.size(1)});
+  std::array<StableIValue, 3> stack{torch::stable::detail::from(a), torch::stable::detail::from(b),
+                                    torch::stable::detail::from(result)};
+  TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::mm", "out", stack.data(), TORCH_ABI_VERSION));
+  return torch::stable::detail::to<Tensor>(stack[0]);
+}
+
+// ------------------------------------------------------------------------------------------------- splitting the work
+
+struct Split {
+  int64_t workers;  // tasks given to torch's pool
+  bool team;        // the workers share each group, rather than taking whole groups
+};
+
+// A step of a group must be worth a barrier, and a call worth waking a second thread; both were measured in units of
+// multiply-adds (about 1 and 4 microseconds).
+inline constexpr double kTeamStepWork = 2e5, kParallelWork = 2.5e5;
+
+inline Split split_work(const RecurrentSizes& s, const CellLayout& layout, int64_t lanes) {
+  const int64_t threads = torch::stable::get_num_threads();
+  const int64_t groups = tile_count(s.batch, lanes);
+  const double step_work = static_cast<double>(layout.rows) * s.hidden_size * (s.input_size + s.hidden_size) * lanes;
+  if (threads == 1 || step_work * groups * s.time < kParallelWork) return {1, false};
+  const int64_t workers = groups < threads ? groups : threads;
+  // Work done one group at a time, over work done if all threads were busy all the time.
+  const double imbalance = static_cast<double>(tile_count(groups, workers) * threads) / groups;
+  if (imbalance > 1.3 && step_work > kTeamStepWork) return {threads, true};
+  return {workers, false};
+}
+
+// Runs kernel(slice, scratch) for every part of the work and returns how many threads took part.
+template <typename T, typename Kernel>
+int64_t run(const Split& split, int64_t groups, int64_t scratch, const Kernel& kernel) {
+  std::atomic<int64_t> threads{0};
+  Team team(split.workers);
+  T* const shared = split.team ? thread_scratch<ScratchUse::kernel, T>(scratch) : nullptr;
+  const auto body = [&](int64_t begin, int64_t end) {
+    const FlushDenormals flush;
+    threads.fetch_add(1, std::memory_order_relaxed);
+    if (split.team) {
+      kernel(RecurrentSlice{0, groups, 0, &team, begin, end, split.workers}, shared);
+      return;
+    }
+    T* const own = thread_scratch<ScratchUse::kernel, T>(scratch);
+    for (int64_t worker = begin; worker < end; ++worker)
+      kernel(RecurrentSlice{groups * worker / split.workers, groups * (worker + 1) / split.workers, worker, nullptr, 0,
+                            1, 1},
+             own);
+  };
+  if (split.workers == 1)
+    body(0, 1);
+  else
+    torch::stable::parallel_for(0, split.workers, 1, body);
+  return threads.load();
+}
+
+// ------------------------------------------------------------------------------------------------------------ packing
+
+inline constexpr int64_t kParallelPacking = 1 << 16;  // numbers; below, packing takes less time than waking a thread
+
+template <typename Body>
+void for_tiles(int64_t tiles, int64_t numbers, const Body& body) {
+  if (numbers < kParallelPacking)
+    body(0, tiles);
+  else
+    torch::stable::parallel_for(0, tiles, 1, body);
+}
+
+// Layouts in recurrent_kernels.h.
+template <typename T>
+void pack_forward(const RecurrentSizes& s, const CellLayout& layout, int64_t units_per_tile, const T* weight_ih,
+                  const T* weight_hh, const T* bias_ih, const T* bias_hh, T* weights, T* bias) {
+  const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, tiles = tile_count(H, units_per_tile);
+  for_tiles(tiles, rows * H * (I + H), [&](int64_t first, int64_t last) {
+    for (int64_t tile = first; tile < last; ++tile) {
+      const int64_t begin = tile_begin(tile, tiles, H), units = tile_begin(tile + 1, tiles, H) - begin;
+      T* const target = weights + rows * begin * (I + H);
+      for (int64_t u = 0; u < units; ++u)
+        for (int64_t r = 0; r < rows; ++r) {
+          T* to = target + rows * u + r;
+          const T* row = weight_ih + (r * H + begin + u) * I;
+          for (int64_t k = 0; k < I; ++k, to += rows * units) *to = row[k];
+          row = weight_hh + (r * H + begin + u) * H;
+          for (int64_t k = 0; k < H; ++k, to += rows * units) *to = row[k];
+        }
+    }
+  });
+  std::memset(bias, 0, layout.sums * H * sizeof(T));
+  for (int64_t u = 0; u < H; ++u)
+    for (int64_t r = 0; r < rows; ++r) {
+      if (bias_ih) bias[layout.sums * u + layout.input_sum[r]] += bias_ih[r * H + u];
+      if (bias_hh) bias[layout.sums * u + layout.hidden_sum[r]] += bias_hh[r * H + u];
+    }
+}
+
+// Packs one weight matrix [rows * H, columns] for the product with the gradients of the sums, whose blocks, from
+// block `first` on, are in the order that `gradient` gives.
+template <typename T>
+void pack_backward(int64_t hidden_size, int64_t rows, const int* gradient, int first, int64_t columns,
+                   int64_t columns_per_tile, const T* weight, T* packed) {
+  const int64_t H = hidden_size, tiles = tile_count(columns, columns_per_tile);
+  for_tiles(tiles, rows * H * columns, [&](int64_t first_tile, int64_t last_tile) {
+    for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+      const int64_t begin = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - begin;
+      for (int64_t r = 0; r < rows; ++r) {
+        T* target = packed + begin * rows * H + (gradient[r] - first) * H * width;
+        const T* source = weight + r * H * columns + begin;
+        for (int64_t u = 0; u < H; ++u, target += width, source += columns)
+          for (int64_t q = 0; q < width; ++q) target[q] = source[q];
+      }
+    }
+  });
+}
+
+// Sums the workers' gradients of one weight matrix and undoes the kernel's order.
+template <typename T>
+void unpack_weight_gradient(int64_t hidden_size, int64_t rows, const int* gradient, int first, int64_t columns,
+                            int64_t columns_per_tile, int64_t workers, const T* packed, T* target) {
+  const int64_t H = hidden_size, fours = (rows * H + 3) / 4, tiles = tile_count(columns, columns_per_tile);
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t begin = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - begin;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t u = 0; u < H; ++u) {
+        const int64_t j = (gradient[r] - first) * H + u;
+        const T* source = packed + 4 * (begin * fours + j / 4 * width) + j % 4;
+        T* const row = target + (r * H + u) * columns + begin;
+        for (int64_t q = 0; q < width; ++q) {
+          T sum = 0;
+          for (int64_t w = 0; w < workers; ++w) sum += source[w * 4 * fours * columns + 4 * q];
+          row[q] = sum;
+        }
+      }
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------ forward
+
+// The tensors of one call, checked, dense where the kernels want it. Those a cell lacks are absent.
+struct RecurrentInputs {
+  Tensor x, h0;
+  MaybeTensor c0;
+  Tensor weight_ih, weight_hh;
+  MaybeTensor bias_ih, bias_hh, extra, lengths;
+  bool reverse;
+
+  void make_dense() {
+    x = feature_contiguous(x);
+    h0 = dense(h0);
+    c0 = dense(c0);
+    weight_ih = dense(weight_ih);
+    weight_hh = dense(weight_hh);
+    bias_ih = dense(bias_ih);
+    bias_hh = dense(bias_hh);
+    extra = dense(extra);
+    lengths = dense(lengths);
+  }
+};
+
+struct RecurrentOutputs {
+  Tensor output, h_n, c_n, saved;  // c_n: [0] if the cell has no state c
+  int64_t threads;
+};
+
+template <typename T>
+RecurrentForwardArguments<T> forward_arguments(const RecurrentSizes& s, const RecurrentInputs& in) {
+  RecurrentForwardArguments<T> a = {};
+  a.batch = s.batch;
+  a.time = s.time;
+  a.input_size = s.input_size;
+  a.hidden_size = s.hidden_size;
+  a.x = in.x.const_data_ptr<T>();
+  a.x_batch_stride = in.x.stride(0);
+  a.x_time_stride = in.x.stride(1);
+  a.h0 = in.h0.const_data_ptr<T>();
+  a.c0 = data<T>(in.c0);
+  a.extra = data<T>(in.extra);
+  a.lengths = data<int64_t>(in.lengths);
+  a.reverse = in.reverse;
+  return a;
+}
+
+template <typename T>
+RecurrentOutputs recurrent_forward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s,
+                                   const RecurrentInputs& in, bool save_for_backward) {
+  using torch::stable::new_empty;
+  const CellLayout& layout = kernel.layout;
+  const int64_t H = s.hidden_size, depth = s.input_size + H;
+  Tensor output = new_empty(in.x, {s.batch, s.time, H}), h_n = new_empty(in.x, {s.batch, H});
+  Tensor c_n = layout.cell_state ? new_empty(in.x, {s.batch, H}) : new_empty(in.x, {0});
+  Tensor saved = save_for_backward ? new_empty(in.x, {s.time, s.batch, layout.saved, H}) : new_empty(in.x, {0});
+
+  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(layout.rows * H * depth + layout.sums * H);
+  T* const bias = weights + layout.rows * H * depth;
+  pack_forward<T>(s, layout, kernel.units_per_tile, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(),
+                  data<T>(in.bias_ih), data<T>(in.bias_hh), weights, bias);
+
+  RecurrentForwardArguments<T> a = forward_arguments<T>(s, in);
+  a.weights = weights;
+  a.bias = bias;
+  a.output = output.mutable_data_ptr<T>();
+  a.h_n = h_n.mutable_data_ptr<T>();
+  a.c_n = layout.cell_state ? c_n.mutable_data_ptr<T>() : nullptr;
+  a.saved = save_for_backward ? saved.mutable_data_ptr<T>() : nullptr;
+
+  const int64_t threads =
+      run<T>(split_work(s, layout, kernel.lanes), tile_count(s.batch, kernel.lanes), kernel.forward_scratch(a),
+             [&](const RecurrentSlice& slice, T* scratch) { kernel.forward(a, slice, scratch); });
+  return {output, h_n, c_n, saved, threads};
+}
+
+inline void check_lengths(const char* op, const MaybeTensor& lengths, int64_t time) {
+  if (!lengths) return;
+  const int64_t* values = lengths->const_data_ptr<int64_t>();
+  for (int64_t row = 0; row < lengths->size(0); ++row)
+    STD_TORCH_CHECK(values[row] >= 0 && values[row] <= time, op, ": lengths expected values from 0 to T = ", time,
+                    ", got ", values[row], " at row ", row);
+}
+
+// Calls body(T()) with T float or double, as x has it.
+template <typename Body>
+auto for_dtype(const char* op, const Tensor& x, const Body& body) {
+  if (x.scalar_type() == torch::headeronly::ScalarType::Float) return body(float());
+  STD_TORCH_CHECK(x.scalar_type() == torch::headeronly::ScalarType::Double, op, ": x expected float32 or float64, got ",
+                  torch::headeronly::toString(x.scalar_type()));
+  return body(double());
+}
+
+// ----------------------------------------------------------------------------------------------------------- backward
+
+struct RecurrentGradients {
+  MaybeTensor x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, extra;  // absent where not wanted
+  int64_t threads = 0;
+
+  // What an operator returns: a tensor of its own, of shape [0] for an absent one.
+  static Tensor or_empty(const MaybeTensor& gradient, const Tensor& like) {
+    return gradient ? *gradient : torch::stable::new_empty(like, {0});
+  }
+};
+
+// Up to this many bytes for one time step of one group, the kernel sums the weight gradient itself, from cache; beyond,
+// the reduction at the end of each chunk costs more than writing the sums' gradients out for a library product.
+inline constexpr int64_t kFusedStepBytes = 56 * 1024;
+
+// [B, T, H]: the hidden state before each step; zeros outside a row's length.
+template <typename T>
+Tensor hidden_before(const RecurrentForwardArguments<T>& a, const Tensor& output) {
+  const int64_t H = a.hidden_size, time = a.time;
+  Tensor before = torch::stable::new_empty(output, {a.batch, time, H});
+  T* const target = before.mutable_data_ptr<T>();
+  const T* const source = output.const_data_ptr<T>();
+  torch::stable::parallel_for(0, a.batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t length = a.lengths ? a.lengths[row] : time;
+      T* const to = target + row * time * H;
+      std::memset(to + length * H, 0, (time - length) * H * sizeof(T));
+      if (length == 0) continue;
+      const int64_t first = a.reverse ? length - 1 : 0;
+      std::memcpy(to + first * H, a.h0 + row * H, H * sizeof(T));
+      std::memcpy(to + (a.reverse ? 0 : H), source + (row * time + (a.reverse ? 1 : 0)) * H,
+                  (length - 1) * H * sizeof(T));
+    }
+  });
+  return before;
+}
+
+// x, or a copy with zeros outside each row's length: what stands there must not reach the weight gradient (0 * NaN).
+template <typename T>
+Tensor masked_input(const RecurrentForwardArguments<T>& a, const Tensor& x) {
+  if (!a.lengths) return x;
+  Tensor copy = torch::stable::clone(torch::stable::contiguous(x));
+  const int64_t I = a.input_size;
+  T* const target = copy.mutable_data_ptr<T>();
+  for (int64_t row = 0; row < a.batch; ++row)
+    std::memset(target + (row * a.time + a.lengths[row]) * I, 0, (a.time - a.lengths[row]) * I * sizeof(T));
+  return copy;
+}
+
+// Moves blocks of `block` numbers between the order of a weight matrix's rows and that of the gradients.
+template <typename T>
+void permute_blocks(int64_t rows, const int* gradient, int first, int64_t block, bool to_gradients, const T* source,
+                    T* target) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t at = gradient[r] - first;
+    std::memcpy(target + (to_gradients ? at : r) * block, source + (to_gradients ? r : at) * block, block * sizeof(T));
+  }
+}
+
+template <typename T>
+RecurrentGradients recurrent_backward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s,
+                                      const RecurrentInputs& in, const MaybeTensor& grad_output,
+                                      const MaybeTensor& grad_h_n, const MaybeTensor& grad_c_n, const Tensor& output,
+                                      const Tensor& saved, bool need_input_grad, bool need_weight_grad) {
+  using torch::stable::new_empty;
+  using torch::stable::new_zeros;
+  const CellLayout& layout = kernel.layout;
+  const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, size = layout.gradients * H;
+  const Split split = split_work(s, layout, kernel.lanes);
+  const int64_t step_bytes = (size + 2 * H + 2 * I) * kernel.lanes * static_cast<int64_t>(sizeof(T));
+  const bool fused = !split.team && step_bytes <= kFusedStepBytes;
+  const bool fused_weights = fused && need_weight_grad;
+  const bool fused_input = fused && need_input_grad;
+  const bool write_sums = !fused && (need_input_grad || need_weight_grad);
+  const int64_t padded = (rows * H + 3) / 4 * 4;
+
+  Tensor none = new_empty(in.x, {0});
+  RecurrentGradients grad;
+  grad.h0 = new_empty(in.x, {s.batch, H});
+  if (fused_input) grad.x = new_empty(in.x, {s.batch, s.time, I});
+  if (layout.cell_state) grad.c0 = new_empty(in.x, {s.batch, H});
+  Tensor grad_sums = write_sums ? new_empty(in.x, {s.batch, s.time, size}) : none;
+  Tensor input_grad = fused_weights ? new_zeros(in.x, {split.workers, padded * I}) : none;
+  Tensor hidden_grad = fused_weights ? new_zeros(in.x, {split.workers, padded * H}) : none;
+  Tensor bias_grad = need_weight_grad ? new_zeros(in.x, {split.workers, size}) : none;
+  const bool extra = layout.extras && need_weight_grad;
+  Tensor extra_grad = extra ? new_zeros(in.x, {split.workers, layout.extras * H}) : none;
+
+  RecurrentBackwardArguments<T> a = {};
+  a.forward = forward_arguments<T>(s, in);
+  a.forward.output = const_cast<T*>(output.const_data_ptr<T>());
+  a.forward.saved = const_cast<T*>(saved.const_data_ptr<T>());
+  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(rows * H * (H + (fused_input ? I : 0)));
+  pack_backward<T>(H, rows, layout.hidden_gradient, layout.hidden_first, H, kernel.columns_per_tile,
+                   in.weight_hh.const_data_ptr<T>(), weights);
+  a.hidden_weights = weights;
+  if (fused_input) {
+    pack_backward<T>(H, rows, layout.input_gradient, layout.input_first, I, kernel.columns_per_tile,
+                     in.weight_ih.const_data_ptr<T>(), weights + rows * H * H);
+    a.input_weights = weights + rows * H * H;
+    a.grad_x = grad.x->mutable_data_ptr<T>();
+  }
+  if (grad_output) {
+    a.grad_output = data<T>(grad_output);
+    a.grad_output_batch_stride = grad_output->stride(0);
+    a.grad_output_time_stride = grad_output->stride(1);
+  }
+  a.grad_h_n = data<T>(grad_h_n);
+  a.grad_c_n = data<T>(grad_c_n);
+  a.grad_h0 = grad.h0->mutable_data_ptr<T>();
+  a.grad_c0 = layout.cell_state ? grad.c0->mutable_data_ptr<T>() : nullptr;
+  a.grad_sums = write_sums ? grad_sums.mutable_data_ptr<T>() : nullptr;
+  a.grad_input_weights = fused_weights ? input_grad.mutable_data_ptr<T>() : nullptr;
+  a.grad_hidden_weights = fused_weights ? hidden_grad.mutable_data_ptr<T>() : nullptr;
+  a.grad_bias = need_weight_grad ? bias_grad.mutable_data_ptr<T>() : nullptr;
+  a.grad_extra = extra ? extra_grad.mutable_data_ptr<T>() : nullptr;
+
+  grad.threads = run<T>(split, tile_count(s.batch, kernel.lanes), kernel.backward_scratch(a),
+                        [&](const RecurrentSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
+
+  const int64_t steps = s.batch * s.time;
+  const auto block_of = [&](int first) {  // [B * T, rows * H] of the sums' gradients
+    Tensor all = torch::stable::view(grad_sums, {steps, size});
+    return torch::stable::narrow(all, 1, first * H, rows * H);
+  };
+  if (write_sums && need_input_grad) {
+    Tensor weight = new_empty(in.x, {rows * H, I});
+    permute_blocks<T>(rows, layout.input_gradient, layout.input_first, H * I, true, in.weight_ih.const_data_ptr<T>(),
+                      weight.mutable_data_ptr<T>());
+    grad.x = torch::stable::view(matrix_product(block_of(layout.input_first), weight), {s.batch, s.time, I});
+  }
+  if (!need_weight_grad) return grad;
+
+  grad.weight_ih = new_empty(in.x, {rows * H, I});
+  grad.weight_hh = new_empty(in.x, {rows * H, H});
+  if (fused) {
+    unpack_weight_gradient<T>(H, rows, layout.input_gradient, layout.input_first, I, kernel.depth_per_tile,
+                              split.workers, a.grad_input_weights, grad.weight_ih->mutable_data_ptr<T>());
+    unpack_weight_gradient<T>(H, rows, layout.hidden_gradient, layout.hidden_first, H, kernel.depth_per_tile,
+                              split.workers, a.grad_hidden_weights, grad.weight_hh->mutable_data_ptr<T>());
+  } else {
+    const Tensor inputs = torch::stable::reshape(masked_input<T>(a.forward, in.x), {steps, I});
+    const Tensor states = torch::stable::view(hidden_before<T>(a.forward, output), {steps, H});
+    const Tensor from_inputs = matrix_product(torch::stable::transpose(block_of(layout.input_first), 0, 1), inputs);
+    const Tensor from_states = matrix_product(torch::stable::transpose(block_of(layout.hidden_first), 0, 1), states);
+    permute_blocks<T>(rows, layout.input_gradient, layout.input_first, H * I, false, from_inputs.const_data_ptr<T>(),
+                      grad.weight_ih->mutable_data_ptr<T>());
+    permute_blocks<T>(rows, layout.hidden_gradient, layout.hidden_first, H * H, false, from_states.const_data_ptr<T>(),
+                      grad.weight_hh->mutable_data_ptr<T>());
+  }
+  const auto sum_workers = [&](const T* source, int64_t stride, int64_t count, T* target) {
+    for (int64_t j = 0; j < count; ++j) {
+      T sum = 0;
+      for (int64_t w = 0; w < split.workers; ++w) sum += source[w * stride + j];
+      target[j] = sum;
+    }
+  };
+  grad.bias_ih = new_empty(in.x, {rows * H});
+  grad.bias_hh = new_empty(in.x, {rows * H});
+  for (int64_t r = 0; r < rows; ++r) {
+    sum_workers(a.grad_bias + layout.input_gradient[r] * H, size, H, grad.bias_ih->mutable_data_ptr<T>() + r * H);
+    sum_workers(a.grad_bias + layout.hidden_gradient[r] * H, size, H, grad.bias_hh->mutable_data_ptr<T>() + r * H);
+  }
+  if (extra) {
+    grad.extra = new_empty(in.x, {layout.extras, H});
+    sum_workers(a.grad_extra, layout.extras * H, layout.extras * H, grad.extra->mutable_data_ptr<T>());
+  }
+  return grad;
+}
+
+}  // namespace seqlight

@@ -1,0 +1,560 @@
+// Recurrent layers on the CPU for one instruction set and vector width, for any cell. <cell>.inl includes it and adds
+// the cell: a struct template over the number type with
+//   kLayout                         its CellLayout
+//   kDirect                         whether h_(t-1) reaches h_t other than through weight_hh
+//   forward(a, unit, sums, h_before, state_before, saved)   -> h; the new state is the last one saved
+//   backward(a, unit, saved, state_before, grad_h, grad_c, gradients, extras)  -> direct gradient for h_before
+// where state is c for a cell with a state c, and else h.
+//
+// One vector lane is one row of the batch. So no hidden size wastes lanes, a weight is a broadcast operand of a fused
+// multiply-add, and a group of rows runs through all its time steps without meeting another thread. x and h of a chunk
+// of steps sit transposed in cache as slots [x_t | h_(t-1)].
+
+namespace seqlight {
+namespace SEQLIGHT_ISA {
+
+// clang-format off: the order matters
+#include "vector.inl"
+#include "activations.inl"
+#include "rows.inl"
+// clang-format on
+
+// Accumulators of one register tile: 24 of 32 registers, or 12 of 16; the rest holds operands.
+constexpr int kAccumulators = SEQLIGHT_VECTOR_REGISTERS == 32 ? 24 : 12;
+constexpr int kColumnsPerTile = kAccumulators;
+constexpr int kDepthPerTile = kAccumulators / 4;
+template <typename Cell>
+constexpr int kUnitsPerTile = kAccumulators / static_cast<int>(Cell::kLayout.sums);
+
+constexpr int64_t kForwardChunkBytes = 48 * 1024;    // transposed input and output of a chunk stay near the L1 cache
+constexpr int64_t kBackwardChunkBytes = 384 * 1024;  // everything a chunk's weight gradient reads stays in the L2 cache
+
+inline int64_t chunk_steps(int64_t time, int64_t bytes_per_step, int64_t budget) {
+  const int64_t steps = budget / bytes_per_step;
+  return steps < 1 ? 1 : steps > time ? time : steps;
+}
+
+// ---------------------------------------------------------------------------------------------------------- forward
+
+template <typename T>
+int64_t forward_chunk(const RecurrentForwardArguments<T>& a) {
+  return chunk_steps(a.time, (a.input_size + 2 * a.hidden_size) * SEQLIGHT_VECTOR_BYTES, kForwardChunkBytes);
+}
+
+template <typename T>
+int64_t forward_scratch(const RecurrentForwardArguments<T>& a) {
+  const int64_t chunk = forward_chunk(a), depth = a.input_size + a.hidden_size;
+  return ((chunk + 1) * depth + chunk * a.hidden_size + a.hidden_size) * kLanes<T>;
+}
+
+template <typename T>
+struct ForwardStep {
+  const T* slot;  // [I + H][lanes]: x_t, then h_(t-1)
+  T* h;           // [H][lanes], of the next slot
+  T* output;      // [H][lanes], of the chunk
+  T* c;           // [H][lanes], updated, if the cell has a state c
+  T* saved;       // [H][saved][rows], or null
+  int64_t rows;
+  const Mask<T>* active;  // null: all
+};
+
+template <typename Cell, int kUnits, typename T>
+void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& step, const T* weights,
+                  int64_t first_unit) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int lanes = kLanes<T>, rows = layout.rows, count = layout.sums, saves = layout.saved;
+  V sums[kUnits][count];
+  const T* bias = a.bias + count * first_unit;
+#pragma GCC unroll 24
+  for (int u = 0; u < kUnits; ++u)
+#pragma GCC unroll 4
+    for (int s = 0; s < count; ++s) sums[u][s] = broadcast<T>(bias[count * u + s]);
+  const T* operand = step.slot;
+  for (int64_t k = 0; k < a.input_size; ++k, operand += lanes, weights += rows * kUnits) {
+    const V v = load<T>(operand);
+#pragma GCC unroll 24
+    for (int u = 0; u < kUnits; ++u)
+#pragma GCC unroll 4
+      for (int r = 0; r < rows; ++r) sums[u][layout.input_sum[r]] += v * weights[rows * u + r];
+  }
+  for (int64_t k = 0; k < a.hidden_size; ++k, operand += lanes, weights += rows * kUnits) {
+    const V v = load<T>(operand);
+#pragma GCC unroll 24
+    for (int u = 0; u < kUnits; ++u)
+#pragma GCC unroll 4
+      for (int r = 0; r < rows; ++r) sums[u][layout.hidden_sum[r]] += v * weights[rows * u + r];
+  }
+#pragma GCC unroll 24
+  for (int u = 0; u < kUnits; ++u) {
+    const int64_t unit = first_unit + u;
+    const V h_before = load<T>(step.slot + (a.input_size + unit) * lanes);
+    V state_before = h_before;
+    if constexpr (layout.cell_state) state_before = load<T>(step.c + unit * lanes);
+    V saved[saves];
+    V h = Cell::forward(a, unit, sums[u], h_before, state_before, saved);
+    if (step.active) {
+      saved[saves - 1] = select<T>(*step.active, saved[saves - 1], state_before);
+      h = select<T>(*step.active, h, h_before);
+    }
+    if constexpr (layout.cell_state) store<T>(step.c + unit * lanes, saved[saves - 1]);
+    store<T>(step.h + unit * lanes, h);
+    store<T>(step.output + unit * lanes, h);
+    if (step.saved) {
+      T* target = step.saved + unit * saves * step.rows;
+#pragma GCC unroll 8
+      for (int s = 0; s < saves; ++s) store_first<T>(target + s * step.rows, saved[s], step.rows);
+    }
+  }
+}
+
+template <typename Cell, typename T, int... I>
+SEQLIGHT_INLINE void forward_tile_of(int64_t units, const RecurrentForwardArguments<T>& a, const ForwardStep<T>& step,
+                                     const T* weights, int64_t first_unit, Indices<I...>) {
+  typedef void (*Tile)(const RecurrentForwardArguments<T>&, const ForwardStep<T>&, const T*, int64_t);
+  static constexpr Tile tiles[] = {&forward_tile<Cell, I + 1, T>...};
+  tiles[units - 1](a, step, weights, first_unit);
+}
+
+template <typename Cell, typename T>
+void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const RecurrentSlice& slice, T* scratch) {
+  constexpr int64_t lanes = kLanes<T>;
+  constexpr CellLayout layout = Cell::kLayout;
+  const int64_t I = a.input_size, H = a.hidden_size, depth = I + H;
+  const int64_t first_row = group * lanes, rows = a.batch - first_row < lanes ? a.batch - first_row : lanes;
+  const int64_t chunk = forward_chunk(a), tiles = tile_count(H, kUnitsPerTile<Cell>);
+  const int64_t first_tile = tiles * slice.share_begin / slice.shares;
+  const int64_t last_tile = tiles * slice.share_end / slice.shares;
+  const int64_t arriving = slice.share_end - slice.share_begin;
+  const bool leader = slice.share_begin == 0;
+  const GroupLengths<T> lengths(a.lengths, first_row, rows, a.time);
+  const int64_t time = lengths.longest;
+
+  T* const slots = scratch;
+  T* const output = slots + (chunk + 1) * depth * lanes;
+  T* const c = output + chunk * H * lanes;
+  const T* const x = a.x + first_row * a.x_batch_stride;
+  if (leader) {
+    gather_rows<T>(a.h0 + first_row * H, H, rows, H, [&](int64_t u) { return slots + (I + u) * lanes; });
+    if constexpr (layout.cell_state)
+      gather_rows<T>(a.c0 + first_row * H, H, rows, H, [&](int64_t u) { return c + u * lanes; });
+  }
+  for (int64_t done = 0, steps; done < time; done += steps) {
+    steps = time - done < chunk ? time - done : chunk;
+    const int64_t begin = a.reverse ? time - done - steps : done;  // the chunk is the time steps from here
+    const auto slot_of = [&](int64_t step) { return slots + (a.reverse ? steps - 1 - step : step) * depth * lanes; };
+    if (leader) {
+      if (a.x_time_stride == I) {
+        gather_rows<T>(x + begin * I, a.x_batch_stride, rows, steps * I,
+                       [&](int64_t k) { return slot_of(k / I) + k % I * lanes; });
+      } else {
+        for (int64_t s = 0; s < steps; ++s)
+          gather_rows<T>(x + (begin + s) * a.x_time_stride, a.x_batch_stride, rows, I,
+                         [&](int64_t k) { return slot_of(s) + k * lanes; });
+      }
+    }
+    if (slice.team) slice.team->wait(arriving);
+    for (int64_t index = 0; index < steps; ++index) {
+      const int64_t s = a.reverse ? steps - 1 - index : index, t = begin + s;
+      const Mask<T> active = lengths.active(t);
+      ForwardStep<T> step;
+      step.slot = slots + index * depth * lanes;
+      step.h = slots + ((index + 1) * depth + I) * lanes;
+      step.output = output + s * H * lanes;
+      step.c = c;
+      step.saved = a.saved ? a.saved + (t * a.batch + first_row) * layout.saved * H : nullptr;
+      step.rows = rows;
+      step.active = t < lengths.shortest ? nullptr : &active;
+      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+        const int64_t unit = tile_begin(tile, tiles, H), units = tile_begin(tile + 1, tiles, H) - unit;
+        forward_tile_of<Cell>(units, a, step, a.weights + unit * layout.rows * depth, unit,
+                              typename MakeIndices<kUnitsPerTile<Cell>>::type());
+      }
+      if (slice.team) slice.team->wait(arriving);
+    }
+    if (leader) {
+      scatter_rows<T>([&](int64_t k) { return output + k * lanes; }, a.output + (first_row * a.time + begin) * H,
+                      a.time * H, rows, steps * H);
+      __builtin_memcpy(slots + I * lanes, slots + (steps * depth + I) * lanes, H * lanes * sizeof(T));
+    }
+  }
+  if (!leader) return;
+  scatter_rows<T>([&](int64_t u) { return slots + (I + u) * lanes; }, a.h_n + first_row * H, H, rows, H);
+  if constexpr (layout.cell_state)
+    scatter_rows<T>([&](int64_t u) { return c + u * lanes; }, a.c_n + first_row * H, H, rows, H);
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t length = a.lengths ? a.lengths[first_row + r] : a.time;
+    __builtin_memset(a.output + ((first_row + r) * a.time + length) * H, 0, (a.time - length) * H * sizeof(T));
+  }
+}
+
+template <typename Cell, typename T>
+void forward(const RecurrentForwardArguments<T>& a, const RecurrentSlice& slice, T* scratch) {
+  for (int64_t group = slice.first_group; group < slice.last_group; ++group) {
+    forward_group<Cell>(a, group, slice, scratch);
+    // The next group's leader overwrites what the others of the team may still be reading.
+    if (slice.team) slice.team->wait(slice.share_end - slice.share_begin);
+  }
+}
+
+// --------------------------------------------------------------------------------------------------------- backward
+
+// An odd number of vectors between steps spreads the columns of a chunk over all sets of the cache.
+inline int64_t odd(int64_t n) { return n | 1; }
+
+template <typename Cell, typename T>
+struct BackwardSizes {
+  int64_t depth, sums, slot, chunk;  // sums and slot: vectors from one step's to the next one's
+
+  explicit BackwardSizes(const RecurrentBackwardArguments<T>& a) {
+    const int64_t I = a.forward.input_size, H = a.forward.hidden_size;
+    depth = I + H;
+    sums = odd(Cell::kLayout.gradients * H + 3);  // weight_gradient_tile reads whole fours
+    slot = a.grad_hidden_weights ? odd(depth) : 0;
+    const int64_t vectors = sums + slot + H + (a.grad_x ? I : 0);
+    chunk = chunk_steps(a.forward.time, vectors * SEQLIGHT_VECTOR_BYTES, kBackwardChunkBytes);
+  }
+};
+
+template <typename Cell, typename T>
+int64_t backward_scratch(const RecurrentBackwardArguments<T>& a) {
+  const BackwardSizes<Cell, T> sizes(a);
+  const int64_t I = a.forward.input_size, H = a.forward.hidden_size;
+  const int64_t per_step = sizes.sums + sizes.slot + H + (a.grad_x ? I : 0);
+  return (sizes.chunk * per_step + (4 + Cell::kLayout.gradients + Cell::kLayout.extras) * H) * kLanes<T>;
+}
+
+template <typename T>
+struct BackwardStep {
+  T* grad_sums;     // [gradients * H][lanes], written
+  const T* saved;   // [H][saved][rows]
+  const T* before;  // the state before the step, of unit u at u * before_stride
+  int64_t before_stride, before_rows;
+  const T* grad_output;  // [H][lanes]
+  const T* grad_h;       // [H][lanes], from the step after
+  T* grad_c;             // [H][lanes], updated, if the cell has a state c
+  T* held;               // [H][lanes]: what grad_h of the step before gets besides the product with weight_hh
+  T* grad_bias;          // [gradients * H][lanes], added to
+  T* grad_extra;         // [extras * H][lanes], added to
+  int64_t rows;
+  const Mask<T>* active;  // null: all
+};
+
+template <typename Cell, typename T>
+void backward_units(const RecurrentBackwardArguments<T>& a, const BackwardStep<T>& step, int64_t begin, int64_t end) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int64_t lanes = kLanes<T>;
+  const int64_t H = a.forward.hidden_size;
+  for (int64_t u = begin; u < end; ++u) {
+    V saved[layout.saved];
+#pragma GCC unroll 8
+    for (int s = 0; s < layout.saved; ++s)
+      saved[s] = load_first<T>(step.saved + (u * layout.saved + s) * step.rows, step.rows);
+    const V before = load_first<T>(step.before + u * step.before_stride, step.before_rows);
+    const V carried = load<T>(step.grad_h + u * lanes);
+    const V grad_h = carried + load<T>(step.grad_output + u * lanes);
+    V grad_c{}, grad_c_after{};
+    if constexpr (layout.cell_state) grad_c = grad_c_after = load<T>(step.grad_c + u * lanes);
+    V gradients[layout.gradients], extras[layout.extras ? layout.extras : 1];
+    V direct = Cell::backward(a.forward, u, saved, before, grad_h, grad_c, gradients, extras);
+    if (step.active) {
+#pragma GCC unroll 4
+      for (int g = 0; g < layout.gradients; ++g) gradients[g] = select<T>(*step.active, gradients[g], V{});
+#pragma GCC unroll 4
+      for (int e = 0; e < layout.extras; ++e) extras[e] = select<T>(*step.active, extras[e], V{});
+      grad_c = select<T>(*step.active, grad_c, grad_c_after);
+      direct = select<T>(*step.active, direct, carried);
+    }
+    if constexpr (layout.cell_state) store<T>(step.grad_c + u * lanes, grad_c);
+    if (Cell::kDirect || step.active) store<T>(step.held + u * lanes, direct);
+#pragma GCC unroll 4
+    for (int g = 0; g < layout.gradients; ++g) {
+      store<T>(step.grad_sums + (g * H + u) * lanes, gradients[g]);
+      T* bias = step.grad_bias + (g * H + u) * lanes;
+      store<T>(bias, load<T>(bias) + gradients[g]);
+    }
+#pragma GCC unroll 4
+    for (int e = 0; e < layout.extras; ++e) {
+      T* extra = step.grad_extra + (e * H + u) * lanes;
+      store<T>(extra, load<T>(extra) + extras[e]);
+    }
+  }
+}
+
+// target[q] = sum over j of weights[j][q] sums[j], one row of the batch per lane. Few columns are summed in several
+// parts, since one chain of additions would wait for itself.
+template <int kColumns, typename T>
+void product_tile(const T* sums, const T* weights, int64_t count, T* target) {
+  constexpr int64_t lanes = kLanes<T>;
+  constexpr int parts = kColumns >= 8 ? 1 : kColumns >= 4 ? 2 : 4;
+  Vector<T> totals[parts][kColumns] = {};
+  int64_t j = 0;
+  for (; j + parts <= count; j += parts, sums += parts * lanes, weights += parts * kColumns) {
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) {
+      const Vector<T> v = load<T>(sums + p * lanes);
+#pragma GCC unroll 24
+      for (int q = 0; q < kColumns; ++q) totals[p][q] += v * weights[p * kColumns + q];
+    }
+  }
+  for (; j < count; ++j, sums += lanes, weights += kColumns) {
+    const Vector<T> v = load<T>(sums);
+#pragma GCC unroll 24
+    for (int q = 0; q < kColumns; ++q) totals[0][q] += v * weights[q];
+  }
+#pragma GCC unroll 24
+  for (int q = 0; q < kColumns; ++q) {
+#pragma GCC unroll 4
+    for (int p = 1; p < parts; ++p) totals[0][q] += totals[p][q];
+    store<T>(target + q * lanes, totals[0][q]);
+  }
+}
+
+template <typename T, int... I>
+SEQLIGHT_INLINE void product_tile_of(int64_t columns, const T* sums, const T* weights, int64_t count, T* target,
+                                     Indices<I...>) {
+  typedef void (*Tile)(const T*, const T*, int64_t, T*);
+  static constexpr Tile tiles[] = {&product_tile<I + 1, T>...};
+  tiles[columns - 1](sums, weights, count, target);
+}
+
+// The product with the packed tiles [first, last) of a weight matrix of `columns` columns.
+template <typename T>
+void product(const T* sums, const T* weights, int64_t count, int64_t columns, int64_t first, int64_t last, T* target) {
+  const int64_t tiles = tile_count(columns, kColumnsPerTile);
+  for (int64_t tile = first; tile < last; ++tile) {
+    const int64_t column = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - column;
+    product_tile_of<T>(width, sums, weights + column * count, count, target + column * kLanes<T>,
+                       typename MakeIndices<kColumnsPerTile>::type());
+  }
+}
+
+// Sums the lanes of `count` vectors and adds the results to `target`.
+template <typename T, int kCount>
+SEQLIGHT_INLINE void add_lane_sums(Vector<T>* v, T* target) {
+  constexpr int limit = kCount < kLanes<T> ? kCount : kLanes<T>;
+  constexpr int block = limit >= 16 ? 16 : limit >= 8 ? 8 : limit >= 4 ? 4 : limit >= 2 ? 2 : 1;
+  sum_lanes<block, T>(v);
+  store_first<T>(target, load_first<T>(target, block) + v[0], block);
+  if constexpr (kCount > block) add_lane_sums<T, kCount - block>(v + block, target + block);
+}
+
+// Adds, for each four of `count` gradients and kDepth columns of the slots, the sum over steps and lanes of gradient
+// times column. The last four may reach past `count`.
+template <int kDepth, typename T>
+void weight_gradient_tile(const T* sums, int64_t sums_stride, const T* slots, int64_t slots_stride, int64_t steps,
+                          int64_t count, T* target) {
+  constexpr int64_t lanes = kLanes<T>;
+  for (int64_t j = 0; j < count; j += 4, target += 4 * kDepth) {
+    Vector<T> totals[4 * kDepth] = {};
+    const T* four = sums + j * lanes;
+    const T* column = slots;
+    for (int64_t s = 0; s < steps; ++s, four += sums_stride, column += slots_stride) {
+      Vector<T> v[4];
+#pragma GCC unroll 4
+      for (int g = 0; g < 4; ++g) v[g] = load<T>(four + g * lanes);
+#pragma GCC unroll 8
+      for (int k = 0; k < kDepth; ++k) {
+        const Vector<T> w = load<T>(column + k * lanes);
+#pragma GCC unroll 4
+        for (int g = 0; g < 4; ++g) totals[4 * k + g] += v[g] * w;
+      }
+    }
+    add_lane_sums<T, 4 * kDepth>(totals, target);
+  }
+}
+
+template <typename T, int... I>
+SEQLIGHT_INLINE void weight_gradient_tile_of(int64_t depth, const T* sums, int64_t sums_stride, const T* slots,
+                                             int64_t slots_stride, int64_t steps, int64_t count, T* target,
+                                             Indices<I...>) {
+  typedef void (*Tile)(const T*, int64_t, const T*, int64_t, int64_t, int64_t, T*);
+  static constexpr Tile tiles[] = {&weight_gradient_tile<I + 1, T>...};
+  tiles[depth - 1](sums, sums_stride, slots, slots_stride, steps, count, target);
+}
+
+template <typename T>
+void weight_gradient(const T* sums, int64_t sums_stride, const T* slots, int64_t slots_stride, int64_t steps,
+                     int64_t count, int64_t columns, T* target) {
+  const int64_t tiles = tile_count(columns, kDepthPerTile), fours = (count + 3) / 4;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t column = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - column;
+    weight_gradient_tile_of<T>(width, sums, sums_stride, slots + column * kLanes<T>, slots_stride, steps, count,
+                               target + column * 4 * fours, typename MakeIndices<kDepthPerTile>::type());
+  }
+}
+
+template <typename T>
+SEQLIGHT_INLINE void gather_steps(const T* source, int64_t row_stride, int64_t time_stride, int64_t rows, int64_t steps,
+                                  int64_t columns, T* target, int64_t target_stride) {
+  constexpr int64_t lanes = kLanes<T>;
+  for (int64_t s = 0; s < steps; ++s)
+    gather_rows<T>(source + s * time_stride, row_stride, rows, columns,
+                   [&](int64_t k) { return target + s * target_stride + k * lanes; });
+}
+
+// Fills the slots [x_t | h_(t-1)] of the chunk's steps, from the tensors themselves. Rows outside their length get
+// zeros for x, whatever stands there: zero times NaN would reach the weight gradient.
+template <typename T>
+void gather_slots(const RecurrentForwardArguments<T>& f, const GroupLengths<T>& lengths, int64_t first_row,
+                  int64_t rows, int64_t begin, int64_t steps, T* slots, int64_t slot_stride) {
+  constexpr int64_t lanes = kLanes<T>;
+  const int64_t I = f.input_size, H = f.hidden_size;
+  gather_steps<T>(f.x + first_row * f.x_batch_stride + begin * f.x_time_stride, f.x_batch_stride, f.x_time_stride, rows,
+                  steps, I, slots, slot_stride);
+  for (int64_t s = 0; s < steps; ++s) {
+    const int64_t t = begin + s, before = f.reverse ? t + 1 : t - 1;
+    T* const slot = slots + s * slot_stride;
+    const bool first = f.reverse ? t == lengths.longest - 1 : t == 0;
+    gather_rows<T>(first ? f.h0 + first_row * H : f.output + (first_row * f.time + before) * H, first ? H : f.time * H,
+                   rows, H, [&](int64_t u) { return slot + (I + u) * lanes; });
+    if (t < lengths.shortest && before < lengths.shortest) continue;
+    const Mask<T> active = lengths.active(t), started = lengths.active(before);
+    for (int64_t k = 0; k < I; ++k)
+      store<T>(slot + k * lanes, select<T>(active, load<T>(slot + k * lanes), Vector<T>{}));
+    if (!f.reverse) continue;
+    for (int64_t r = 0; r < rows; ++r)  // a reversed row starts at its own end
+      if (!started[r])
+        for (int64_t u = 0; u < H; ++u) slot[(I + u) * lanes + r] = f.h0[(first_row + r) * H + u];
+  }
+}
+
+template <typename Cell, typename T>
+void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const RecurrentSlice& slice, T* scratch) {
+  constexpr int64_t lanes = kLanes<T>;
+  constexpr CellLayout layout = Cell::kLayout;
+  const RecurrentForwardArguments<T>& f = a.forward;
+  const BackwardSizes<Cell, T> sizes(a);
+  const int64_t I = f.input_size, H = f.hidden_size, rows_h = layout.rows * H;
+  const int64_t first_row = group * lanes, rows = f.batch - first_row < lanes ? f.batch - first_row : lanes;
+  const int64_t tiles = tile_count(H, kColumnsPerTile);
+  const int64_t first_tile = tiles * slice.share_begin / slice.shares;
+  const int64_t last_tile = tiles * slice.share_end / slice.shares;
+  const int64_t first_unit = H * slice.share_begin / slice.shares, last_unit = H * slice.share_end / slice.shares;
+  const int64_t arriving = slice.share_end - slice.share_begin;
+  const bool leader = slice.share_begin == 0;
+  const GroupLengths<T> lengths(f.lengths, first_row, rows, f.time);
+  const int64_t time = lengths.longest;
+
+  const int64_t sums_stride = sizes.sums * lanes, slot_stride = sizes.slot * lanes;
+  T* const grad_sums = scratch;
+  T* const slots = grad_sums + sizes.chunk * sums_stride;
+  T* const grad_output = slots + sizes.chunk * slot_stride;
+  T* const grad_x = grad_output + sizes.chunk * H * lanes;
+  T* const grad_h = grad_x + (a.grad_x ? sizes.chunk * I * lanes : 0);
+  T* const grad_c = grad_h + H * lanes;
+  T* const held = grad_c + H * lanes;
+  T* const initial = held + H * lanes;
+  T* const grad_bias = initial + H * lanes;
+  T* const grad_extra = grad_bias + layout.gradients * H * lanes;
+
+  if (leader) {
+    gather_rows<T>((layout.cell_state ? f.c0 : f.h0) + first_row * H, H, rows, H,
+                   [&](int64_t u) { return initial + u * lanes; });
+    __builtin_memset(grad_h, 0, 2 * H * lanes * sizeof(T));
+    if (a.grad_h_n)
+      gather_rows<T>(a.grad_h_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_h + u * lanes; });
+    if (a.grad_c_n)
+      gather_rows<T>(a.grad_c_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_c + u * lanes; });
+    __builtin_memset(grad_bias, 0, (layout.gradients + layout.extras) * H * lanes * sizeof(T));
+    if (!a.grad_output) __builtin_memset(grad_output, 0, sizes.chunk * H * lanes * sizeof(T));
+    for (int64_t s = 0; s < sizes.chunk; ++s)  // what weight_gradient_tile reads past the last gradient
+      __builtin_memset(grad_sums + s * sums_stride + layout.gradients * H * lanes, 0, 3 * lanes * sizeof(T));
+  }
+
+  for (int64_t left = time, steps; left > 0; left -= steps) {
+    steps = left < sizes.chunk ? left : sizes.chunk;
+    const int64_t begin = f.reverse ? time - left : left - steps;  // the chunk is the time steps from here
+    if (leader && a.grad_output)
+      gather_steps<T>(a.grad_output + first_row * a.grad_output_batch_stride + begin * a.grad_output_time_stride,
+                      a.grad_output_batch_stride, a.grad_output_time_stride, rows, steps, H, grad_output, H * lanes);
+    if (slice.team) slice.team->wait(arriving);
+    for (int64_t index = steps - 1; index >= 0; --index) {
+      const int64_t s = f.reverse ? steps - 1 - index : index, t = begin + s, before = f.reverse ? t + 1 : t - 1;
+      const bool first = f.reverse ? t == time - 1 : t == 0;
+      const Mask<T> active = lengths.active(t);
+      BackwardStep<T> step;
+      step.grad_sums = grad_sums + s * sums_stride;
+      step.saved = f.saved + (t * f.batch + first_row) * layout.saved * H;
+      step.before =
+          first ? initial : f.saved + (before * f.batch + first_row) * layout.saved * H + (layout.saved - 1) * rows;
+      step.before_stride = first ? lanes : layout.saved * rows;
+      step.before_rows = first ? lanes : rows;
+      step.grad_output = grad_output + s * H * lanes;
+      step.grad_h = grad_h;
+      step.grad_c = grad_c;
+      step.held = held;
+      step.grad_bias = grad_bias;
+      step.grad_extra = grad_extra;
+      step.rows = rows;
+      step.active = t < lengths.shortest ? nullptr : &active;
+      backward_units<Cell>(a, step, first_unit, last_unit);
+      if (slice.team) slice.team->wait(arriving);
+      product<T>(step.grad_sums + layout.hidden_first * H * lanes, a.hidden_weights, rows_h, H, first_tile, last_tile,
+                 grad_h);
+      if (Cell::kDirect || step.active) {
+        const int64_t begin_column = tile_begin(first_tile, tiles, H), end_column = tile_begin(last_tile, tiles, H);
+        for (int64_t q = begin_column; q < end_column; ++q)
+          store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) + load<T>(held + q * lanes));
+      }
+      if (a.grad_x)
+        product<T>(step.grad_sums + layout.input_first * H * lanes, a.input_weights, rows_h, I, 0,
+                   tile_count(I, kColumnsPerTile), grad_x + s * I * lanes);
+      if (slice.team) slice.team->wait(arriving);
+    }
+    if (a.grad_hidden_weights) {
+      gather_slots<T>(f, lengths, first_row, rows, begin, steps, slots, slot_stride);
+      const int64_t fours = (rows_h + 3) / 4 * 4;
+      weight_gradient<T>(grad_sums + layout.input_first * H * lanes, sums_stride, slots, slot_stride, steps, rows_h, I,
+                         a.grad_input_weights + slice.worker * fours * I);
+      weight_gradient<T>(grad_sums + layout.hidden_first * H * lanes, sums_stride, slots + I * lanes, slot_stride,
+                         steps, rows_h, H, a.grad_hidden_weights + slice.worker * fours * H);
+    }
+    if (a.grad_x && leader)
+      scatter_rows<T>([&](int64_t k) { return grad_x + k * lanes; }, a.grad_x + (first_row * f.time + begin) * I,
+                      f.time * I, rows, steps * I);
+    if (a.grad_sums) {
+      const int64_t size = layout.gradients * H;
+      for (int64_t s = steps * slice.share_begin / slice.shares; s < steps * slice.share_end / slice.shares; ++s)
+        scatter_rows<T>([&](int64_t j) { return grad_sums + s * sums_stride + j * lanes; },
+                        a.grad_sums + (first_row * f.time + begin + s) * size, f.time * size, rows, size);
+    }
+    if (slice.team) slice.team->wait(arriving);
+  }
+
+  if (!leader) return;
+  scatter_rows<T>([&](int64_t u) { return grad_h + u * lanes; }, a.grad_h0 + first_row * H, H, rows, H);
+  if constexpr (layout.cell_state)
+    scatter_rows<T>([&](int64_t u) { return grad_c + u * lanes; }, a.grad_c0 + first_row * H, H, rows, H);
+  if (a.grad_bias)
+    for (int64_t j = 0; j < layout.gradients * H; ++j)
+      a.grad_bias[slice.worker * layout.gradients * H + j] += sum_lanes_of<T>(load<T>(grad_bias + j * lanes));
+  if (a.grad_extra)
+    for (int64_t j = 0; j < layout.extras * H; ++j)
+      a.grad_extra[slice.worker * layout.extras * H + j] += sum_lanes_of<T>(load<T>(grad_extra + j * lanes));
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t row = first_row + r, size = layout.gradients * H;
+    if (a.grad_x) __builtin_memset(a.grad_x + (row * f.time + time) * I, 0, (f.time - time) * I * sizeof(T));
+    if (a.grad_sums)
+      __builtin_memset(a.grad_sums + (row * f.time + time) * size, 0, (f.time - time) * size * sizeof(T));
+  }
+}
+
+template <typename Cell, typename T>
+void backward(const RecurrentBackwardArguments<T>& a, const RecurrentSlice& slice, T* scratch) {
+  for (int64_t group = slice.first_group; group < slice.last_group; ++group) {
+    backward_group<Cell>(a, group, slice, scratch);
+    if (slice.team) slice.team->wait(slice.share_end - slice.share_begin);
+  }
+}
+
+template <typename Cell, typename T>
+constexpr RecurrentKernels<T> kernels_of() {
+  return {Cell::kLayout,    kLanes<T>,          kUnitsPerTile<Cell>,       kColumnsPerTile,
+          kDepthPerTile,    forward_scratch<T>, backward_scratch<Cell, T>, forward<Cell, T>,
+          backward<Cell, T>};
+}
+
+}  // namespace SEQLIGHT_ISA
+}  // namespace seqlight
