@@ -1,0 +1,98 @@
+# Every target works from a fresh clone: it makes the environment .venv, builds the extension in place, and runs.
+# PY=/path/to/python uses an environment of your own, with the dependencies already in it, instead.
+
+PY ?= .venv/bin/python
+PYTHON ?= python3
+export SEQLIGHT_BUILD ?= 1
+
+# `make demo` runs on the data that come with the package, or on CSV=path TIME=column TARGET=column [ID=column]
+# [HORIZON=steps].
+CSV ?=
+TIME ?= ds
+TARGET ?= y
+ID ?=
+HORIZON ?=
+# Test processes: one per core, up to four.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, len(os.sched_getaffinity(0))))' 2>/dev/null || echo 2)
+
+ifeq ($(PY),.venv/bin/python)
+RUN_ENV := .venv/.run
+DEV_ENV := .venv/.dev
+PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+endif
+
+.PHONY: build demo test lint format types cuda-check wheel-test clean
+
+build: $(RUN_ENV)
+	@mkdir -p build
+	@$(if $(wildcard seqlight/_C.*.so),,echo "building seqlight._C, the compiled extension; log: build/build.log")
+	@$(PY) setup.py -q build_ext --inplace > build/build.log 2>&1 || { cat build/build.log; exit 1; }
+
+FORECAST_INPUT = $(if $(CSV),'$(CSV)' --time '$(TIME)' --target '$(TARGET)' $(if $(ID),--id '$(ID)'),--demo)
+demo: build
+	$(PY) -m seqlight forecast $(FORECAST_INPUT) $(if $(HORIZON),--horizon $(HORIZON)) -o forecast.csv --plot forecast.png
+
+# One thread per process; tests of threading set their own number.
+test: build $(DEV_ENV)
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --dist worksteal
+
+CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
+
+lint: $(DEV_ENV)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(dir $(PY))clang-format --dry-run -Werror $(CXX_SOURCES)
+
+format: $(DEV_ENV)
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+	$(dir $(PY))clang-format -i $(CXX_SOURCES)
+
+types: $(DEV_ENV)
+	$(PY) -m mypy seqlight
+
+# Compiles the CUDA kernels without a GPU and without a CUDA build of torch: nvcc and the stable headers do.
+NVCC ?= $(firstword $(wildcard $(CUDA_HOME)/bin/nvcc) $(shell command -v nvcc 2>/dev/null) \
+	$(wildcard /usr/local/cuda/bin/nvcc))
+NVCC_FLAGS := -std=c++20 -O3 -Icsrc -DUSE_CUDA -DTORCH_TARGET_VERSION=0x020b000000000000 \
+	-Xcompiler -fPIC,-Wall,-Wextra --Werror all-warnings \
+	-gencode arch=compute_80,code=sm_80 -gencode 'arch=compute_90,code=[sm_90,compute_90]'
+TORCH_INCLUDES = $(shell $(PY) -c 'from torch.utils.cpp_extension import include_paths; \
+	print(*("-isystem " + path for path in include_paths()))')
+CUDA_OBJECTS := $(patsubst csrc/%.cu,build/cuda-check/%.o,$(wildcard csrc/cuda/*.cu))
+
+cuda-check: $(RUN_ENV)
+ifeq ($(strip $(CUDA_OBJECTS)),)
+	@echo "cuda-check: skipped, csrc/cuda holds no kernels"
+else ifeq ($(strip $(NVCC)),)
+	@echo "cuda-check: skipped, there is no nvcc on this machine"
+else
+	@$(MAKE) --no-print-directory $(CUDA_OBJECTS)
+	@echo "cuda-check: $(words $(CUDA_OBJECTS)) files compiled for sm_80, sm_90 and PTX"
+endif
+
+build/cuda-check/%.o: csrc/%.cu $(CXX_SOURCES)
+	@mkdir -p $(@D)
+	$(NVCC) -c $< -o $@ $(NVCC_FLAGS) $(TORCH_INCLUDES)
+
+# Builds the source distribution and from it the wheel, and tries that in an environment and a folder of its own.
+wheel-test: $(DEV_ENV)
+	$(PY) tests/packaging/check_wheel.py
+
+clean:
+	rm -rf build dist *.egg-info seqlight/_C.*.so seqlight/_build_reason.txt
+
+.venv/.run: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { $(PYTHON) --version; \
+		echo "seqlight needs Python 3.11 or later: make PYTHON=python3.11"; exit 1; }
+	@echo "making .venv: torch and the other dependencies, about a minute and a download"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) torch==2.13.0 setuptools pybind11 ninja
+	@SEQLIGHT_BUILD=0 $(PIP) --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.run
+	@echo "adding the tools of tests, lint and types to .venv"
+	@$(PIP) 'seqlight[dev]'  # already installed, so this adds the extra's packages and leaves the build alone
+	@touch $@

@@ -1,0 +1,167 @@
+"""The result of a benchmark run as plain data, and its JSON form.
+
+JSON schema (version 1), one object::
+
+    schema         1
+    benchmark      "recurrent"
+    command        the arguments the run was started with
+    reports        one entry per process, that is per memory allocator:
+      machine        machine.describe_machine()
+      settings       rounds, min_seconds, max_seconds, warmup_rounds, tolerance, seed
+      rows           one entry per case, number of threads and mode:
+        family, case, shape {"B": ..}, threads, mode ("forward" | "training"), dtype
+        flops           multiplications and additions in the matrix products of one call
+        matmul_gflops   {threads: GFLOP/s of torch.mm just before this case}
+        baseline        name of the peer that ratios refer to
+        peers           one entry per peer:
+          name, label, variant, ours
+          status             "timed" | "wrong" (failed the gate) | "skipped" | "checked" (gate only)
+          reason             why it was not timed, or null
+          errors             {"output": relative error to the float64 reference, ...}; null is infinite
+          compile_seconds    first call of a peer that compiles, or null
+          samples            seconds per call, one number per round, in the order of the rounds
+          seconds            {"median", "q1", "q3"} of samples, or null
+          ratio              the same of baseline / peer taken within each round (above 1: faster), or null
+          matmul_share       flops / median seconds / matmul_gflops[threads], or null
+          kept_floats        4-byte numbers kept for backward per `kept_unit`, or null
+        kept_unit       what kept_floats is divided by
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from seqlight.benchmark.timing import Quartiles
+
+SCHEMA = 1
+
+
+@dataclass
+class PeerResult:
+    """One peer in one row; the fields are those of the JSON schema above."""
+
+    name: str
+    label: str
+    variant: str
+    ours: bool
+    status: str = "skipped"
+    reason: str | None = None
+    errors: dict[str, float] = field(default_factory=dict)
+    compile_seconds: float | None = None
+    samples: list[float] = field(default_factory=list)
+    seconds: Quartiles | None = None
+    ratio: Quartiles | None = None
+    matmul_share: float | None = None
+    kept_floats: float | None = None
+
+
+@dataclass
+class Row:
+    """One case at one number of threads in one mode; the fields are those of the JSON schema above."""
+
+    family: str
+    case: str
+    shape: dict[str, int]
+    threads: int
+    mode: str
+    dtype: str
+    flops: int
+    matmul_gflops: dict[int, float]
+    baseline: str
+    kept_unit: str
+    peers: list[PeerResult]
+
+    def peer(self, name: str) -> PeerResult | None:
+        """The peer of that name, or None if it takes no part in this row."""
+        return next((peer for peer in self.peers if peer.name == name), None)
+
+
+@dataclass
+class Report:
+    """What one process measured."""
+
+    machine: dict[str, Any]
+    settings: dict[str, Any]
+    rows: list[Row]
+
+
+@dataclass
+class Results:
+    """A whole run: one report per memory allocator."""
+
+    benchmark: str
+    command: Sequence[str]
+    reports: list[Report]
+
+    @property
+    def wrong(self) -> list[tuple[Row, PeerResult]]:
+        """Every peer that failed its correctness gate, with its row."""
+        return [
+            (row, peer)
+            for report in self.reports
+            for row in report.rows
+            for peer in row.peers
+            if peer.status == "wrong"
+        ]
+
+    def to_json(self) -> str:
+        """JSON text in the schema above. Infinite errors, which JSON cannot hold, become null."""
+        content = {"schema": SCHEMA, **asdict(self)}
+        return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Results":
+        """Read back what `to_json` wrote.
+
+        Raises:
+            ValueError: the text holds another schema version.
+        """
+        content = json.loads(text)
+        if content.get("schema") != SCHEMA:
+            raise ValueError(f"benchmark results: expected schema {SCHEMA}, got {content.get('schema')}")
+        return cls(
+            benchmark=content["benchmark"],
+            command=content["command"],
+            reports=[
+                Report(report["machine"], report["settings"], [_row(row) for row in report["rows"]])
+                for report in content["reports"]
+            ],
+        )
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Results":
+        """Read a results file."""
+        return cls.from_json(Path(path).read_text(encoding="utf-8"))
+
+
+def _row(content: dict[str, Any]) -> Row:
+    gflops = {int(threads): value for threads, value in content["matmul_gflops"].items()}
+    return Row(**{**content, "matmul_gflops": gflops, "peers": [_peer(peer) for peer in content["peers"]]})
+
+
+def _peer(content: dict[str, Any]) -> PeerResult:
+    def spread(value: dict[str, float] | None) -> Quartiles | None:
+        return None if value is None else Quartiles(**value)
+
+    errors = {name: math.inf if error is None else error for name, error in content["errors"].items()}
+    return PeerResult(
+        **{
+            **content,
+            "errors": errors,
+            "seconds": spread(content["seconds"]),
+            "ratio": spread(content["ratio"]),
+        }
+    )
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,280 @@
+"""Series from a CSV file or a frame, split by time."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from seqlight.data.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.csv_file import CSVDialect, read_csv_table
+from seqlight.data.errors import DataError
+from seqlight.data.frames import frame_table, is_frame
+from seqlight.data.frequency import parse_frequency
+from seqlight.data.mase_scale import seasonal_scale
+from seqlight.data.series_store import SeriesStore, build_store
+from seqlight.data.splits import TimeSplit, check_size, shortest_length, split_by_time
+from seqlight.data.window_data_module import Part, WindowDataModule, check_positive
+from seqlight.data.windows import WindowDataset
+
+
+class CSVDataModule(WindowDataModule):
+    """Windows over the series of a CSV file (plain or gzip) or of a polars or pandas frame.
+
+    Rows are in long form: a time, optionally a series id, and one column per target. Each series lies on its
+    own regular grid of one frequency; rows absent from it are missing cells. Each series is split on its own
+    grid: the last steps are the test, those before them validation, the rest training, and no cell is a
+    target of two parts. Batches are in original units, see ``WindowDataset``; the predict loader gives one
+    window per series, whose forecast begins after the series' last row.
+
+    Nothing is read before ``setup`` or before a property needs the data.
+
+    Args:
+        path: the file, or a polars or pandas frame.
+        time_col: column of timestamps.
+        target_cols: column or columns to forecast.
+        id_col: column of series ids; None for a single series.
+        context_length: input steps of a window.
+        prediction_length: target steps of a window.
+        batch_size: windows in a batch.
+        val_size: validation part of each series: a fraction (float) or a number of time steps (int). A
+            fraction above 0 is at least one horizon.
+        test_size: test part, likewise.
+        stride: distance between the training windows of a series; other parts use every window.
+        missing: "error" refuses missing cells, "mask" carries them as NaN with masks of what is observed.
+        calendar_features: known covariates, out of "minute", "hour", "day_of_week", "day_of_month",
+            "day_of_year", "month"; each is a sine and a cosine, so covariate_size is twice their number.
+        season_length: steps of a season, for MASE and the seasonal naive forecast; None takes what is usual
+            for the frequency (24 for hours, 48 for half hours, 7 for days, 52 for weeks, 12 for months).
+        frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q"; None infers.
+        skip_short: leave series out that are too short for a window in every part, instead of refusing them.
+        separator: character between the fields.
+        decimal_comma: numbers are written 1,5.
+        encoding: text encoding, such as "latin-1".
+        time_format: strftime pattern of the timestamps, or "epoch" or "epoch_ms"; None finds it. Times with
+            UTC offsets become UTC (local days where the steps are days or longer).
+        seed: of the order of training windows.
+        num_workers: worker processes of the loaders. Batches are gathered in microseconds: 0 is fastest.
+        persistent_workers: keep workers between epochs.
+        pin_memory: load into pinned memory where there is an accelerator.
+
+    Raises:
+        DataError: an argument is wrong (at once), or the data is (when it is read).
+    """
+
+    def __init__(
+        self,
+        path: str | Path | pl.DataFrame,
+        *,
+        time_col: str,
+        target_cols: str | list[str],
+        id_col: str | None = None,
+        context_length: int,
+        prediction_length: int,
+        batch_size: int = 64,
+        val_size: int | float = 0.1,
+        test_size: int | float = 0.2,
+        stride: int = 1,
+        missing: Literal["error", "mask"] = "error",
+        calendar_features: Sequence[str] = (),
+        season_length: int | None = None,
+        frequency: str | None = None,
+        skip_short: bool = False,
+        separator: str = ",",
+        decimal_comma: bool = False,
+        encoding: str = "utf-8",
+        time_format: str | None = None,
+        seed: int = 0,
+        num_workers: int = 0,
+        persistent_workers: bool = False,
+        pin_memory: bool = False,
+    ) -> None:
+        target_cols = [target_cols] if isinstance(target_cols, str) else list(target_cols)
+        calendar_features = list(calendar_features)
+        path = path if is_frame(path) else str(path)
+        if not target_cols:
+            raise DataError("target_cols: expected at least one column, got none")
+        columns = [time_col, *target_cols] + ([] if id_col is None else [id_col])
+        twice = next((name for name in columns if columns.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(
+                f"time_col, target_cols, id_col: column {twice!r} is named twice; name each column once"
+            )
+        if missing not in ("error", "mask"):
+            raise DataError(f"missing: expected 'error' or 'mask', got {missing!r}")
+        check_features(calendar_features)
+        super().__init__(
+            context_length=context_length,
+            prediction_length=prediction_length,
+            target_cols=target_cols,
+            time_col=time_col,
+            covariate_size=FEATURE_WIDTH * len(calendar_features),
+            observed_indicator=missing == "mask",
+            batch_size=batch_size,
+            num_workers=num_workers,
+            persistent_workers=persistent_workers,
+            pin_memory=pin_memory,
+            seed=seed,
+        )
+        check_positive(stride=stride)
+        check_size("val_size", val_size, prediction_length)
+        check_size("test_size", test_size, prediction_length)
+        if season_length is not None:
+            check_positive(season_length=season_length)
+        if frequency is not None:
+            parse_frequency(frequency)
+        # A frame is data, not a setting: it would not load from a checkpoint with weights_only=True.
+        self.save_hyperparameters(ignore=["path"] if is_frame(path) else [], logger=False)
+        self.path = path
+        self.id_col = id_col
+        self.val_size = val_size
+        self.test_size = test_size
+        self.stride = stride
+        self.missing = missing
+        self.calendar_features = calendar_features
+        self.frequency = frequency
+        self.skip_short = skip_short
+        self.dialect = CSVDialect(separator=separator, decimal_comma=decimal_comma, encoding=encoding)
+        self.time_format = time_format
+        self._season_length = season_length
+        self._store: SeriesStore | None = None
+        self._split: TimeSplit | None = None
+        self._covariates: np.ndarray | None = None
+        self._scale: np.ndarray | None = None
+
+    @property
+    def store(self) -> SeriesStore:
+        """The series on their grids; read when first asked for."""
+        if self._store is None:
+            self._store, self._split = self._read()
+        return self._store
+
+    @property
+    def split(self) -> TimeSplit:
+        """Where each series' parts end."""
+        if self._split is None:
+            self._store, self._split = self._read()
+        return self._split
+
+    @property
+    def season_length(self) -> int:
+        """As given, or what is usual for the frequency (reads the data)."""
+        if self._season_length is not None:
+            return self._season_length
+        grid = self.store.grid
+        assert grid is not None  # the store was built from a table with times
+        return grid.frequency.season_length
+
+    @property
+    def scale(self) -> np.ndarray:
+        """MASE denominators [S, C], float32: see ``seasonal_scale``; NaN where undefined."""
+        if self._scale is None:
+            store = self.store
+            self._scale = seasonal_scale(
+                store.values, store.indptr, self.split.train_stop, self.season_length
+            )
+        return self._scale
+
+    def training_target(self) -> tuple[Tensor, Tensor]:
+        """Values [N, C] and observed [N, C] of the training part of all series, for fitting transforms."""
+        store, stop = self.store, self.split.train_stop
+        if len(store) == 1:
+            values = store.values[: int(stop[0])]
+        else:
+            positions = np.arange(len(store.values)) - np.repeat(store.indptr[:-1], store.lengths)
+            values = store.values[positions < np.repeat(stop, store.lengths)]
+        tensor = torch.from_numpy(values)
+        return tensor, ~torch.isnan(tensor)
+
+    def dataset(self, part: Part) -> WindowDataset:
+        """The windows of a part; "predict" is one per series, after its last row."""
+        store, split = self.store, self.split
+        first, stop = {
+            "train": (np.zeros_like(split.length), split.train_stop),
+            "val": (split.train_stop, split.val_stop),
+            "test": (split.val_stop, split.length),
+            "predict": (split.length, split.length + self.prediction_length),
+        }[part]
+        return WindowDataset(
+            store,
+            self.context_length,
+            self.prediction_length,
+            first=np.maximum(first, self.context_length),
+            stop=stop,
+            stride=self.stride if part == "train" else 1,
+            covariates=self._known_covariates(),
+            scale=self.scale,
+            with_observed=self.observed_indicator,
+            with_future=part != "predict",
+        )
+
+    def _read(self) -> tuple[SeriesStore, TimeSplit]:
+        if is_frame(self.path):
+            table = frame_table(
+                self.path, time_col=self.time_col, target_cols=self.target_cols, id_col=self.id_col
+            )
+        else:
+            table = read_csv_table(
+                str(self.path),
+                time_col=self.time_col,
+                target_cols=self.target_cols,
+                id_col=self.id_col,
+                dialect=self.dialect,
+            )
+        store = build_store(
+            table,
+            time_col=self.time_col,
+            target_cols=self.target_cols,
+            id_col=self.id_col,
+            missing=self.missing,
+            frequency=self.frequency,
+            time_format=self.time_format,
+        )
+        store = self._refuse_or_skip_short(store, table.source)
+        split = split_by_time(
+            store.lengths,
+            val_size=self.val_size,
+            test_size=self.test_size,
+            context_length=self.context_length,
+            prediction_length=self.prediction_length,
+        )
+        return store, split
+
+    def _refuse_or_skip_short(self, store: SeriesStore, source: str) -> SeriesStore:
+        needed = shortest_length(
+            val_size=self.val_size,
+            test_size=self.test_size,
+            context_length=self.context_length,
+            prediction_length=self.prediction_length,
+        )
+        short = store.lengths < needed
+        if not short.any() or (self.skip_short and not short.all()):
+            return store.select(~short) if short.any() else store
+        worst = int(np.argmin(store.lengths))
+        which = "the series" if self.id_col is None else f"series {store.ids[worst]!r}"
+        more = ""
+        if not short.all():
+            others = f" (and {short.sum() - 1} more series)" if short.sum() > 1 else ""
+            more = f"{others}; skip_short=True leaves short series out"
+        raise DataError(
+            f"{source}: {which} has {store.lengths[worst]} time steps, {needed} are needed: context_length "
+            f"{self.context_length} + prediction_length {self.prediction_length}, and at least one "
+            f"prediction_length each for val_size and test_size unless 0; make these smaller{more}"
+        )
+
+    def _known_covariates(self) -> np.ndarray | None:
+        """Calendar features of every row and of one horizon more per series: [rows + S * H, K]."""
+        if self._covariates is None and self.calendar_features:
+            store = self.store
+            grid = store.grid
+            assert grid is not None  # the store was built from a table with times
+            lengths = store.lengths + self.prediction_length
+            begins = np.cumsum(lengths) - lengths
+            positions = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
+            series = np.repeat(np.arange(len(store)), lengths)
+            times = grid.frequency.timestamps(positions, grid.origin[series], grid.anchor[series])
+            self._covariates = calendar_features(times, self.calendar_features)
+        return self._covariates

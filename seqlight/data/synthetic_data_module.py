@@ -1,0 +1,158 @@
+"""Series drawn by a generator, split by series."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqlight.data.errors import DataError
+from seqlight.data.generators import GENERATORS, Generated, trend_and_seasons
+from seqlight.data.mase_scale import seasonal_scale
+from seqlight.data.series_store import SeriesStore
+from seqlight.data.window_data_module import Part, WindowDataModule, check_positive
+from seqlight.data.windows import WindowDataset
+
+
+class SyntheticDataModule(WindowDataModule):
+    """Drawn series, one window each: the first train, the next validate, the last test.
+
+    With the defaults these are the 10,000 series of chapter 15 of Geron, "Hands-On Machine Learning"
+    (2nd ed.), to the last bit: 50 inputs and one target (validation MSE of the naive forecast 0.020211);
+    ``prediction_length=10`` gives its ten-step series (0.25697). The predict loader gives the test series'
+    inputs. MASE is scaled on the inputs.
+
+    Args:
+        generator: name of the generator, a key of ``seqlight.data.generators.GENERATORS``.
+        context_length: inputs of each series.
+        prediction_length: targets after them.
+        n_train: series for training.
+        n_val: series for validation.
+        n_test: series for the test.
+        trend: largest slope of an added linear trend (change from first to last step); 0 adds none.
+        seasons: periods, in steps, of added seasons.
+        season_amplitude: largest amplitude of an added season.
+        batch_size: windows in a batch.
+        seed: of NumPy's legacy generator, which draws the series, and of the order of training windows.
+        num_workers: worker processes of the loaders; 0 is fastest.
+        persistent_workers: keep workers between epochs.
+        pin_memory: load into pinned memory where there is an accelerator.
+
+    Raises:
+        DataError: an argument is wrong.
+    """
+
+    def __init__(
+        self,
+        generator: str = "sine_waves",
+        *,
+        context_length: int = 50,
+        prediction_length: int = 1,
+        n_train: int = 7000,
+        n_val: int = 2000,
+        n_test: int = 1000,
+        trend: float = 0.0,
+        seasons: Sequence[int] = (),
+        season_amplitude: float = 1.0,
+        batch_size: int = 32,
+        seed: int = 42,
+        num_workers: int = 0,
+        persistent_workers: bool = False,
+        pin_memory: bool = False,
+    ) -> None:
+        if generator not in GENERATORS:
+            raise DataError(f"generator: expected one of {', '.join(GENERATORS)}, got {generator!r}")
+        seasons = list(seasons)
+        draw = GENERATORS[generator]
+        names = ["y"] if draw.target_size == 1 else [f"y{i}" for i in range(draw.target_size)]
+        super().__init__(
+            context_length=context_length,
+            prediction_length=prediction_length,
+            target_cols=names,
+            time_col="time",
+            covariate_size=draw.covariate_size,
+            observed_indicator=False,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            persistent_workers=persistent_workers,
+            pin_memory=pin_memory,
+            seed=seed,
+        )
+        check_positive(n_train=n_train, n_val=n_val, n_test=n_test)
+        for period in seasons:
+            check_positive(seasons=period)
+        self.save_hyperparameters(logger=False)
+        self.generator = generator
+        self.n_train, self.n_val, self.n_test = n_train, n_val, n_test
+        self.trend = trend
+        self.seasons = seasons
+        self.season_amplitude = season_amplitude
+        self._store: SeriesStore | None = None
+        self._drawn: Generated | None = None
+
+    @property
+    def drawn(self) -> Generated:
+        """All series, [n_train + n_val + n_test, context_length + prediction_length, C]."""
+        if self._drawn is None:
+            random = np.random.RandomState(self.seed)
+            n_series = self.n_train + self.n_val + self.n_test
+            drawn = GENERATORS[self.generator](n_series, self.context_length, self.prediction_length, random)
+            if self.trend or self.seasons:
+                added = trend_and_seasons(
+                    n_series,
+                    self.context_length + self.prediction_length,
+                    random,
+                    trend=self.trend,
+                    seasons=self.seasons,
+                    season_amplitude=self.season_amplitude,
+                )
+                drawn = Generated(drawn.target + added, drawn.covariates)
+            self._drawn = drawn
+        return self._drawn
+
+    @property
+    def store(self) -> SeriesStore:
+        """The series, drawn when first asked for."""
+        if self._store is None:
+            n_series, steps, channels = self.drawn.target.shape
+            indptr = np.arange(n_series + 1, dtype=np.int64) * steps
+            values = np.ascontiguousarray(self.drawn.target).reshape(-1, channels)
+            self._store = SeriesStore(values, indptr, [str(i) for i in range(n_series)])
+        return self._store
+
+    @property
+    def season_length(self) -> int:
+        """Period of the first added season, else 1."""
+        return self.seasons[0] if self.seasons else 1
+
+    def training_target(self) -> tuple[Tensor, Tensor]:
+        """Values [N, C] and observed [N, C] (all true) of the training series."""
+        values = torch.from_numpy(self.store.values[: int(self.store.indptr[self.n_train])])
+        return values, torch.ones_like(values, dtype=torch.bool)
+
+    def dataset(self, part: Part) -> WindowDataset:
+        """The windows of a part; "predict" is the inputs of the test series."""
+        ends = np.cumsum([self.n_train, self.n_val, self.n_test])
+        index = {"train": 0, "val": 1, "test": 2, "predict": 2}[part]
+        series = np.arange(len(self.store))
+        chosen = (series < ends[index]) & (series >= (ends[index - 1] if index else 0))
+        lengths = self.store.lengths
+        context = np.full_like(lengths, self.context_length)
+        return WindowDataset(
+            self.store,
+            self.context_length,
+            self.prediction_length,
+            first=context,
+            stop=np.where(chosen, lengths, 0),
+            covariates=self._padded_covariates(),
+            scale=seasonal_scale(self.store.values, self.store.indptr, context, self.season_length),
+            with_future=part != "predict",
+        )
+
+    def _padded_covariates(self) -> np.ndarray | None:
+        """Covariates with one horizon more per series, which windows never reach: [rows + N * H, K]."""
+        covariates = self.drawn.covariates
+        if covariates is None:
+            return None
+        padded = np.pad(covariates, ((0, 0), (0, self.prediction_length), (0, 0)))
+        return padded.reshape(-1, padded.shape[2])

@@ -1,0 +1,176 @@
+"""What all DataModules of windows share: loaders, plotting access, and the attributes a model needs."""
+
+import warnings
+from abc import abstractmethod
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import torch
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities.warnings import PossibleUserWarning
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.data.errors import DataError
+from seqlight.data.series_store import SeriesStore
+from seqlight.data.window_loader import WindowLoader, WindowSampler, even_batch_size
+from seqlight.data.windows import WindowDataset
+
+Part = Literal["train", "val", "test", "predict"]
+
+
+class WindowDataModule(LightningDataModule):
+    """Base of the DataModules: a subclass reads or draws series and says which windows make each part.
+
+    Attributes:
+        context_length: L, input steps of a window.
+        prediction_length: H, target steps of a window.
+        target_size: C, channels.
+        covariate_size: K, known covariates.
+        observed_indicator: whether batches carry ``past_observed`` and ``future_observed``.
+        target_cols: names of the channels.
+        time_col: name of the time axis.
+    """
+
+    def __init__(
+        self,
+        *,
+        context_length: int,
+        prediction_length: int,
+        target_cols: list[str],
+        time_col: str,
+        covariate_size: int,
+        observed_indicator: bool,
+        batch_size: int,
+        num_workers: int,
+        persistent_workers: bool,
+        pin_memory: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        check_positive(
+            context_length=context_length, prediction_length=prediction_length, batch_size=batch_size
+        )
+        if num_workers < 0:
+            raise DataError(f"num_workers: expected 0 or more, got {num_workers}")
+        if seed < 0:
+            raise DataError(f"seed: expected 0 or more, got {seed}")
+        self.context_length = context_length
+        self.prediction_length = prediction_length
+        self.target_cols = target_cols
+        self.target_size = len(target_cols)
+        self.time_col = time_col
+        self.covariate_size = covariate_size
+        self.observed_indicator = observed_indicator
+        self.batch_size = batch_size
+        self.num_workers = num_workers
+        self.persistent_workers = persistent_workers
+        self.pin_memory = pin_memory
+        self.seed = seed
+
+    @property
+    @abstractmethod
+    def store(self) -> SeriesStore:
+        """The series; read or drawn when first asked for."""
+
+    @property
+    @abstractmethod
+    def season_length(self) -> int:
+        """Steps of the season in which MASE is scaled and the seasonal naive forecast repeats."""
+
+    @abstractmethod
+    def dataset(self, part: Part) -> WindowDataset:
+        """The windows of a part: "train", "val", "test" or "predict"."""
+
+    @abstractmethod
+    def training_target(self) -> tuple[Tensor, Tensor]:
+        """Values [N, C] (float32, original units) and observed [N, C] (bool) of the training part."""
+
+    @property
+    def series_ids(self) -> list[str]:
+        """Name of each series; ``series_index`` of a batch counts in it."""
+        return self.store.ids
+
+    def timestamps(self, series_index: int, start: int, count: int) -> pl.Series:
+        """Times of ``count`` steps of a series from grid position ``start``, continued beyond the last row.
+
+        Returns:
+            A Datetime("us") polars Series (int64 positions if the series have no times).
+        """
+        return self.store.timestamps(series_index, start, count)
+
+    def format_timestamps(self, times: pl.Series) -> list[str]:
+        """Times as text in the format in which the data writes them."""
+        grid = self.store.grid
+        return (times.cast(pl.String) if grid is None else grid.format(times)).to_list()
+
+    def series(self, series_index: int) -> tuple[pl.Series, NDArray[np.float32]]:
+        """Times [n] and values [n, C] (original units, missing cells NaN) of a whole series."""
+        values = self.store.series(series_index)
+        return self.timestamps(series_index, 0, len(values)), values
+
+    def history(self, series_index: int, count: int) -> tuple[pl.Series, NDArray[np.float32]]:
+        """Times and values of the last ``count`` steps of a series (all of them if it is shorter)."""
+        values = self.store.series(series_index)
+        start = max(0, len(values) - count)
+        return self.timestamps(series_index, start, len(values) - start), values[start:]
+
+    def setup(self, stage: str) -> None:
+        """Read or draw the series."""
+        if self.num_workers == 0:
+            # Lightning advises more workers; a whole batch takes microseconds here, workers would cost more.
+            warnings.filterwarnings("ignore", ".*does not have many workers", category=PossibleUserWarning)
+        _ = self.store
+
+    def train_dataloader(self) -> WindowLoader:
+        """Windows of the training part in an order drawn from (seed, epoch)."""
+        return self._loader("train")
+
+    def val_dataloader(self) -> WindowLoader | list[Any]:
+        """Windows of the validation part in order; [] where there is none."""
+        return self._loader("val") if len(self.dataset("val")) else []
+
+    def test_dataloader(self) -> WindowLoader:
+        """Windows of the test part in order."""
+        return self._loader("test")
+
+    def predict_dataloader(self) -> WindowLoader:
+        """Windows without targets, in the order of the series."""
+        return self._loader("predict")
+
+    def _loader(self, part: Part) -> WindowLoader:
+        dataset = self.dataset(part)
+        if not len(dataset):
+            raise DataError(f"the {part} part has no windows; make it larger or the windows shorter")
+        replicas, rank = self._processes()
+        train = part == "train"
+        sampler = WindowSampler(
+            dataset, num_replicas=replicas, rank=rank, shuffle=train, seed=self.seed, even=train
+        )
+        return WindowLoader(
+            dataset,
+            batch_size=self.batch_size if train else even_batch_size(len(dataset), self.batch_size, replicas),
+            sampler=sampler,
+            num_workers=self.num_workers,
+            persistent_workers=self.persistent_workers and self.num_workers > 0,
+            pin_memory=self.pin_memory and torch.accelerator.is_available(),
+            collate_fn=WindowDataset.collate,
+        )
+
+    def _processes(self) -> tuple[int, int]:
+        """Number of data-parallel processes and this one's rank."""
+        strategy = getattr(self.trainer, "strategy", None)
+        kwargs = getattr(strategy, "distributed_sampler_kwargs", None)
+        if kwargs:
+            return kwargs["num_replicas"], kwargs["rank"]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return torch.distributed.get_world_size(), torch.distributed.get_rank()
+        return 1, 0
+
+
+def check_positive(**arguments: int) -> None:
+    """Raise DataError unless every argument is a whole number of at least 1."""
+    for name, value in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise DataError(f"{name}: expected a whole number of at least 1, got {value!r}")

@@ -1,0 +1,110 @@
+"""Which implementation an op runs: the native kernels or the reference in plain PyTorch.
+
+Every op takes ``backend="auto" | "native" | "reference"``:
+
+- ``"auto"`` runs the native kernel where there is one, and the reference where there is none (the extension
+  was not built, or the tensors live on a device without kernels, such as MPS, XPU or meta).
+- ``"native"`` raises ``RuntimeError``, saying why, where the kernel cannot run.
+- ``"reference"`` always runs the equations in plain PyTorch.
+
+:func:`use_backend` sets what ``"auto"`` means for a block of code. What is asked for in a call wins.
+"""
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Literal, get_args
+
+import torch
+
+from seqlight import _extension
+
+Backend = Literal["auto", "native", "reference"]
+
+_NATIVE_DTYPES = (torch.float32, torch.float64)
+
+_native_devices: frozenset[str] = frozenset(
+    (["cpu"] if _extension.available else [])
+    + (["cuda"] if _extension.available and _extension.build_info().get("cuda") else [])
+)
+
+_backend: ContextVar[Backend] = ContextVar("seqlight_backend", default="auto")
+# torch.compile cannot trace ContextVar.get. Traced code reads this copy, and is guarded on it, so that
+# entering or leaving `use_backend` around a compiled function recompiles it.
+_backend_when_traced: Backend = "auto"
+
+
+def _check_name(backend: str) -> None:
+    if backend not in get_args(Backend):
+        raise ValueError(f"backend expected 'auto', 'native' or 'reference', got {backend!r}")
+
+
+class use_backend:
+    """Context manager: ops called with ``backend="auto"`` inside the block use `backend`.
+
+    It holds for the current thread (or asyncio task) and nests. Code under ``torch.compile`` honours it too,
+    inside or around the compiled function; there it holds for the whole process, the last one entered
+    counting.
+
+    Args:
+        backend: ``"auto"``, ``"native"`` or ``"reference"``.
+
+    Raises:
+        ValueError: `backend` is none of the three.
+
+    Example:
+        >>> with seqlight.use_backend("reference"):
+        ...     output, state = layer(x)
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        _check_name(backend)
+        self.backend = backend
+        self._before: list[tuple[Token[Backend] | None, Backend]] = []
+
+    def __enter__(self) -> None:
+        global _backend_when_traced
+        token = None if torch.compiler.is_dynamo_compiling() else _backend.set(self.backend)
+        self._before.append((token, _backend_when_traced))
+        _backend_when_traced = self.backend
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global _backend_when_traced
+        token, _backend_when_traced = self._before.pop()
+        if token is not None:
+            _backend.reset(token)
+
+
+def why_not_native(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Say why the native kernels cannot take tensors of this device and dtype; None where they can."""
+    device_type = device.type
+    if device_type in _native_devices and dtype in _NATIVE_DTYPES:
+        return None
+    if not _extension.available:
+        reason = _extension.build_info().get("reason")
+        return "the extension is not available" + (f" ({reason})" if reason else "")
+    if device_type not in _native_devices:
+        known = ", ".join(sorted(_native_devices))
+        return f"this build has kernels for {known}, and the tensors are on {device_type}"
+    return f"the kernels compute in float32 or float64, not {dtype}"
+
+
+def use_native(op: str, backend: str, device: torch.device, dtype: torch.dtype) -> bool:
+    """Decide whether `op` runs natively on tensors of this device and compute dtype.
+
+    Raises:
+        ValueError: `backend` is not a known name.
+        RuntimeError: ``"native"`` was asked for, by the call or by :func:`use_backend`, and cannot run.
+    """
+    if backend == "auto":
+        backend = _backend_when_traced if torch.compiler.is_dynamo_compiling() else _backend.get()
+    if backend == "auto":
+        return device.type in _native_devices and dtype in _NATIVE_DTYPES
+    _check_name(backend)
+    if backend == "reference":
+        return False
+    reason = why_not_native(device, dtype)
+    if reason is not None:
+        raise RuntimeError(f"{op}: backend='native' cannot run: {reason}; use backend='auto' or 'reference'")
+    return True

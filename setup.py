@@ -1,0 +1,246 @@
+"""Build of the compiled extension ``seqlight._C``; everything else is declared in pyproject.toml.
+
+Environment variables read here:
+
+``SEQLIGHT_BUILD``
+    ``1``: the extension is required, warnings are errors, and whatever stops the build is an error.
+    ``0``: no extension; the package runs in plain PyTorch.
+    unset: build what this machine can build, and record what was left out and why.
+``SEQLIGHT_CUDA``
+    ``1``: build the CUDA kernels too, which takes a CUDA build of torch and nvcc. They are off otherwise:
+    they compile, but have not been run on a GPU yet.
+``MAX_JOBS``
+    Compiler processes at a time; by default the number of cores this process may use.
+
+torch is not a build requirement, on purpose: pip would fetch another torch into its isolated build
+environment. The torch of the environment that seqlight is installed into serves instead.
+"""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import site
+import sys
+import sysconfig
+from pathlib import Path
+
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+from setuptools.command.build_py import build_py
+
+# Relative paths: setuptools wants them, and every build frontend runs this file in its own folder.
+CSRC = Path("csrc")
+PACKAGE = Path("seqlight")
+REASON_FILE = "_build_reason.txt"  # lines "part: reason", read by seqlight/_extension.py
+REASON_PARTS = ("native", "cuda")
+
+# The oldest torch whose stable ABI the binary uses: one binary serves this release and all later ones.
+STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020b000000000000"
+# No -std: torch adds the one that its own headers need. No -march: the sources choose the instruction set
+# at run time. The two floating-point flags keep NaN and infinity exact; they only drop errno and traps.
+CXX_FLAGS = ["-O3", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", STABLE_ABI]
+CXX_WARNINGS = ["-Wall", "-Wextra"]
+NVCC_FLAGS = ["-O3", "-Xcompiler", "-fvisibility=hidden", "-DUSE_CUDA", STABLE_ABI]
+CUDA_ARCHITECTURES = "8.0;9.0+PTX"
+
+
+class CannotBuild(Exception):
+    """The extension cannot be built here; the message says why and what would help."""
+
+
+def build_mode() -> str:
+    """``"required"``, ``"none"`` or ``"available"``, from SEQLIGHT_BUILD."""
+    value = os.environ.get("SEQLIGHT_BUILD", "")
+    modes = {"1": "required", "0": "none", "": "available"}
+    if value not in modes:
+        raise SystemExit(f"seqlight: SEQLIGHT_BUILD must be 0, 1 or unset, got {value!r}")
+    return modes[value]
+
+
+MODE = build_mode()
+REASONS: dict[str, str] = {}
+
+
+def leave_out(part: str, reason: str) -> None:
+    """Say that ``part`` is not built and keep the reason for ``write_reasons``."""
+    REASONS[part] = " ".join(reason.split())
+    print(f"seqlight: {part} kernels left out: {REASONS[part]}", file=sys.stderr)
+
+
+def write_reasons(directory: Path) -> None:
+    """Record what was left out beside the package's modules, so that ``build_info()`` can tell it later."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lines = [f"{part}: {REASONS[part]}\n" for part in REASON_PARTS if part in REASONS]
+    (directory / REASON_FILE).write_text("".join(lines), encoding="utf-8")
+
+
+def remove_extension(directory: Path) -> None:
+    """Remove a binary of an earlier build, which would pass for the result of this one."""
+    for pattern in ("_C.*.so", "_C.so", "_C.*.pyd"):
+        for binary in directory.glob(pattern):
+            binary.unlink()
+
+
+def import_torch_build_tools():
+    """Import ``torch.utils.cpp_extension``, from the target environment where the build is isolated."""
+    if importlib.util.find_spec("torch") is None:
+        # pip's build isolation hides the environment's packages but runs its interpreter, so the
+        # places where that environment keeps packages are still known.
+        candidates = [sysconfig.get_path("platlib"), sysconfig.get_path("purelib"), *site.getsitepackages()]
+        for directory in candidates:
+            if Path(directory, "torch").is_dir():
+                sys.path.append(directory)
+                break
+        else:
+            raise CannotBuild(
+                "torch was not installed when seqlight was built. Install torch first, then run "
+                "`pip install --force-reinstall --no-deps --no-build-isolation` on seqlight again"
+            )
+    try:
+        from torch.utils import cpp_extension
+    except Exception as error:
+        raise CannotBuild(f"torch could not be imported: {type(error).__name__}: {error}") from error
+    return cpp_extension
+
+
+def check_toolchain() -> None:
+    """Raise CannotBuild with a plain reason where a compiler or Python's headers are missing."""
+    if os.name == "nt":
+        raise CannotBuild("the kernels use vector extensions of GCC and Clang, which MSVC lacks")
+    command = shlex.split(os.environ.get("CXX") or sysconfig.get_config_var("CXX") or "c++")
+    if shutil.which(command[0]) is None and shutil.which("c++") is None:
+        raise CannotBuild(f"no C++ compiler: {command[0]} was not found. Install g++ 11 or later, or Clang")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        raise CannotBuild("Python.h was not found. Install this Python's headers (on Debian: python3-dev)")
+
+
+def cuda_obstacle(cpp_extension) -> str | None:
+    """What stands against building the CUDA kernels, or None."""
+    import torch
+
+    if os.environ.get("SEQLIGHT_CUDA") != "1":
+        return "off by default, not yet run on a GPU; SEQLIGHT_CUDA=1 at build time builds them"
+    if torch.version.cuda is None:
+        return f"torch {torch.__version__} was built without CUDA"
+    if cpp_extension.CUDA_HOME is None or not Path(cpp_extension.CUDA_HOME, "bin", "nvcc").is_file():
+        return "nvcc was not found; set CUDA_HOME to the CUDA toolkit's folder"
+    return None
+
+
+def make_extension(cpp_extension) -> Extension:
+    """Describe ``seqlight._C``: sources, flags, libraries."""
+    import pybind11
+
+    sources = sorted([*CSRC.glob("*.cpp"), *CSRC.glob("cpu/*.cpp")])
+    if not sources:
+        raise CannotBuild(f"no C++ sources in {CSRC.resolve()}; the source distribution is incomplete")
+    # -isystem keeps our own warning flags away from the headers of torch and pybind11.
+    system_includes = [
+        flag
+        for directory in [*cpp_extension.include_paths(), pybind11.get_include()]
+        for flag in ("-isystem", directory)
+    ]
+    warnings = [*CXX_WARNINGS, "-Werror"] if MODE == "required" else []
+    compile_args = {"cxx": [*CXX_FLAGS, *warnings, *system_includes]}
+    macros, libraries = [], ["torch", "torch_cpu", "c10"]
+    library_dirs = cpp_extension.library_paths()
+
+    obstacle = cuda_obstacle(cpp_extension)
+    if obstacle is None:
+        sources += sorted(CSRC.glob("cuda/*.cu"))
+        macros.append(("SEQLIGHT_CUDA", "1"))
+        libraries += ["torch_cuda", "cudart"]
+        compile_args["cxx"] += ["-isystem", str(Path(cpp_extension.CUDA_HOME, "include"))]
+        compile_args["nvcc"] = [*NVCC_FLAGS, *system_includes]
+        library_dirs = cpp_extension.library_paths(device_type="cuda")
+        os.environ.setdefault("TORCH_CUDA_ARCH_LIST", CUDA_ARCHITECTURES)
+    elif os.environ.get("SEQLIGHT_CUDA") == "1" and MODE == "required":
+        raise CannotBuild(f"SEQLIGHT_CUDA=1: {obstacle}")
+    else:
+        leave_out("cuda", obstacle)
+
+    headers = [path for suffix in ("h", "inl", "cuh") for path in CSRC.rglob(f"*.{suffix}")]
+    return Extension(
+        f"{PACKAGE}._C",
+        [str(path) for path in sources],
+        include_dirs=[str(CSRC.resolve())],
+        define_macros=macros,
+        library_dirs=library_dirs,
+        libraries=libraries,
+        extra_compile_args=compile_args,
+        depends=[str(path) for path in sorted(headers)],
+        language="c++",
+    )
+
+
+class BuildPython(build_py):
+    """Copies the Python modules and records what was left out."""
+
+    def run(self) -> None:
+        super().run()
+        if getattr(self, "editable_mode", False):
+            directory = PACKAGE
+            if MODE == "none":
+                remove_extension(directory)
+        else:
+            directory = Path(self.build_lib, PACKAGE)
+        write_reasons(directory)
+
+
+def guarded(base: type[build_ext]) -> type[build_ext]:
+    """``base`` with this project's answer to a build that fails: an error if required, else a reason."""
+
+    class BuildExtension(base):
+        def run(self) -> None:
+            directories = [Path(self.build_lib, PACKAGE)]
+            if self.inplace or getattr(self, "editable_mode", False):
+                directories.append(PACKAGE)
+            try:
+                super().run()
+            except (Exception, SystemExit) as error:
+                if MODE == "required":
+                    raise
+                failure = f"{type(error).__name__}: {error}"
+                leave_out("native", f"compiling failed ({failure}); see the build's output")
+            for directory in directories:
+                if "native" in REASONS:
+                    remove_extension(directory)
+                write_reasons(directory)
+
+        def get_outputs(self) -> list[str]:
+            return [] if "native" in REASONS else super().get_outputs()
+
+        def get_output_mapping(self) -> dict[str, str]:
+            return {} if "native" in REASONS else super().get_output_mapping()
+
+    return BuildExtension
+
+
+def extension_arguments() -> dict:
+    """The arguments of ``setup`` that depend on this machine."""
+    commands = {"build_py": BuildPython, "build_ext": guarded(build_ext)}
+    if MODE == "none":
+        leave_out("native", "SEQLIGHT_BUILD=0 at build time")
+        return {"cmdclass": commands}
+    try:
+        check_toolchain()
+        cpp_extension = import_torch_build_tools()
+        extension = make_extension(cpp_extension)
+    except (CannotBuild, ImportError) as error:
+        if MODE == "required":
+            raise SystemExit(
+                f"seqlight: SEQLIGHT_BUILD=1, but the extension was not built: {error}"
+            ) from error
+        leave_out("native", str(error))
+        return {"cmdclass": commands}
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    os.environ.setdefault("MAX_JOBS", str(cores))
+    # ninja recompiles exactly what changed, headers included, and runs compilers in parallel.
+    ninja = cpp_extension.is_ninja_available()
+    commands["build_ext"] = guarded(cpp_extension.BuildExtension.with_options(use_ninja=ninja))
+    return {"ext_modules": [extension], "cmdclass": commands}
+
+
+setup(**extension_arguments())

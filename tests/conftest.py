@@ -1,0 +1,34 @@
+"""What all tests share: a headless plot backend, repeatable hypothesis runs, the folder of real data."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+# No deadline: the first example pays for warming up, and a shared machine is slow at times. Derandomised:
+# the same commit passes or fails everywhere; HYPOTHESIS_PROFILE=explore looks for new examples.
+settings.register_profile(
+    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("explore", deadline=None, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """``real_data("ETTh1.csv")``: its path, in SEQLIGHT_DATA or beside the repository; skips if absent."""
+    folder = Path(os.environ.get("SEQLIGHT_DATA", REPOSITORY.parent / "shared" / "data"))
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.is_file():
+            pytest.skip(f"no {name} in {folder}; set SEQLIGHT_DATA to the folder that holds it")
+        return path
+
+    return find

@@ -1,0 +1,106 @@
+"""Every bad file gets one clear error, every odd one is read."""
+
+import runpy
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlight.data import CSVDataModule, DataError
+
+CASES = runpy.run_path(str(Path(__file__).with_name("bad_files.py")))
+ARGUMENTS, BAD_FILES, ODD_FILES, UNSORTED_FILES, VALUES = (
+    CASES[name] for name in ("ARGUMENTS", "BAD_FILES", "ODD_FILES", "UNSORTED_FILES", "VALUES")
+)
+SNIPPETS = st.sampled_from(
+    [b",", b"\n", b'"', b"\r", b";", b"\n\n", b"inf", b"nan", b"2024-01-01 03:00:00", b"\xff"]
+)
+
+
+def place(content, path):
+    if content == CASES["FOLDER"]:
+        path.mkdir()
+    elif content != CASES["NO_FILE"]:
+        path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_file_gets_one_clear_error(name, tmp_path):
+    content, arguments, expected = BAD_FILES[name]
+    path = place(content, tmp_path / "series.csv")
+    with pytest.raises(DataError, match=expected) as caught:
+        CSVDataModule(path, **{**ARGUMENTS, **arguments}).setup("fit")
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    assert len(message) < 500
+    argument_errors = (
+        "context_length",
+        "prediction_length",
+        "batch_size",
+        "stride",
+        "test_size",
+        "frequency:",
+    )
+    about_file = not message.startswith(
+        (*argument_errors, "calendar", "target_cols", "time_col,", "encoding", "sep", "dec")
+    )
+    assert (str(path) in message) == about_file
+
+
+@pytest.mark.parametrize("name", ODD_FILES)
+def test_odd_file_is_read(name, tmp_path):
+    content, arguments = ODD_FILES[name]
+    path = place(content, tmp_path / "series.csv")
+    module = CSVDataModule(path, **{**ARGUMENTS, **arguments})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        times, values = module.series(0)
+    assert np.array_equal(values[:, 0], np.float32(VALUES))
+    assert str(times[0]) == "2024-01-01 00:00:00"
+    assert module.format_timestamps(times[:1]) == ["2024-01-01 00:00:00"]
+
+
+@pytest.mark.parametrize("name", UNSORTED_FILES)
+def test_unsorted_file_is_sorted_with_a_warning(name, tmp_path):
+    content, arguments = UNSORTED_FILES[name]
+    path = place(content, tmp_path / "series.csv")
+    with pytest.warns(UserWarning, match="not in the order of time .*sorted by 'time'"):
+        _, values = CSVDataModule(path, **{**ARGUMENTS, **arguments}).series(0)
+    assert np.array_equal(values[:, 0], np.float32(VALUES))
+
+
+def test_row_numbers_count_blank_lines(tmp_path):
+    path = tmp_path / "series.csv"
+    path.write_bytes(b"time,value\n2024-01-01,1\n\n\n2024-01-02,x\n")
+    with pytest.raises(DataError, match=r"line 5, column 'value'"):
+        CSVDataModule(path, **ARGUMENTS).setup("fit")
+
+
+@given(
+    case=st.sampled_from([(CASES["GOOD"], {}), (CASES["TWO_SERIES"], {"id_col": "id", "skip_short": True})]),
+    missing=st.sampled_from(["error", "mask"]),
+    damage=st.lists(
+        st.tuples(st.integers(0, 900), st.integers(0, 20), st.one_of(st.binary(max_size=4), SNIPPETS)),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_damaged_file_is_read_or_gets_one_clear_error(tmp_path_factory, case, missing, damage):
+    content, arguments = bytearray(case[0]), case[1]
+    for position, length, replacement in damage:
+        content[position : position + length] = replacement
+    path = tmp_path_factory.getbasetemp() / "damaged.csv"
+    path.write_bytes(content)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*not in the order of time")
+        try:
+            module = CSVDataModule(path, **ARGUMENTS, **arguments, missing=missing)
+            module.setup("fit")
+        except DataError as error:
+            assert len(str(error).splitlines()) == 1
+        else:
+            assert (missing == "mask") or not np.isnan(module.store.values).any()

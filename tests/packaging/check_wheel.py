@@ -1,0 +1,119 @@
+"""Build the source distribution and from it the wheel; try the wheel outside the source tree.
+
+Run by ``make wheel-test``. The wheel goes into a virtual environment of its own that borrows its dependencies
+from the environment that runs this file, so nothing is downloaded.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import textwrap
+import venv
+import zipfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+SMOKE_TEST = """
+    import pathlib, sys
+    import torch
+    import seqlight, seqlight.nn
+
+    package = pathlib.Path(seqlight.__file__).parent
+    assert package.is_relative_to(sys.prefix), f"imported {package}, not the wheel"
+    assert (package / "py.typed").is_file()
+    assert not list(package.rglob("*.cpp")), "sources have no place in a wheel"
+
+    info = seqlight.build_info()
+    print(info)
+    assert info["native"] is True, info
+
+    from seqlight import _C
+
+    torch.manual_seed(0)
+    ours = seqlight.nn.LSTM(5, 7, num_layers=2)
+    theirs = ours.to_torch()
+    x = torch.randn(3, 11, 5)
+    before = dict(_C.call_counts())
+    output, (h, c) = ours(x)
+    output.square().sum().backward()
+    expected, (h_expected, c_expected) = theirs(x)
+    expected.square().sum().backward()
+    counts = {name: count - before.get(name, 0) for name, count in _C.call_counts().items()}
+    print(counts)
+    assert counts["lstm_forward.float32"] >= 2 and counts["lstm_backward.float32"] >= 2, counts
+    for actual, wanted in ((output, expected), (h, h_expected), (c, c_expected)):
+        torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-6)
+    wanted = dict(theirs.named_parameters())
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, wanted[name].grad, rtol=1e-4, atol=1e-5)
+    print("native forward and backward agree with torch.nn.LSTM")
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    environment["SEQLIGHT_BUILD"] = "1"
+    print("+", *(str(part) for part in command if "\n" not in str(part)), flush=True)
+    subprocess.run([str(part) for part in command], cwd=cwd, env=environment, check=True)
+
+
+def build_wheel(directory: Path) -> Path:
+    """sdist, then wheel from the sdist, so that a file missing from the sdist is noticed."""
+    log = directory / "build.log"
+    with log.open("w") as output:
+        built = subprocess.run(
+            [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory), str(REPOSITORY)],
+            env={**os.environ, "SEQLIGHT_BUILD": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    if built.returncode != 0:
+        sys.exit(f"the wheel could not be built:\n{log.read_text()}")
+    (wheel,) = directory.glob("*.whl")
+    return wheel
+
+
+def environment_with(wheel: Path, directory: Path) -> Path:
+    """Python of a new virtual environment that holds the wheel and borrows all else."""
+    environment = directory / "environment"
+    venv.create(environment, with_pip=False)
+    python = environment / "bin" / "python"
+    site_packages = next(environment.glob("lib/python*/site-packages"))
+    run(
+        *(sys.executable, "-m", "pip", "--python", python, "install", "-q"),
+        *("--no-deps", "--no-index", "--disable-pip-version-check", wheel),
+        cwd=directory,
+    )
+    # Behind the wheel on the path, and without its .pth files: an editable seqlight there stays out.
+    (site_packages / "borrowed.pth").write_text(f"{sysconfig.get_path('platlib')}\n")
+    return python
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="seqlight-wheel-") as temporary:
+        directory = Path(temporary)
+        wheel = build_wheel(directory)
+        members = zipfile.ZipFile(wheel).namelist()
+        print(f"{wheel.name}: {len(members)} files, {wheel.stat().st_size // 1024} KiB")
+        python = environment_with(wheel, directory)
+        elsewhere = directory / "elsewhere"
+        elsewhere.mkdir()
+        run(python, "-c", textwrap.dedent(SMOKE_TEST), cwd=elsewhere)
+        command = python.with_name("seqlight")
+        run(command, "--version", cwd=elsewhere)
+        run(
+            *(command, "forecast", "--demo", "--epochs", "1", "--hidden-size", "8", "--no-progress"),
+            *("-o", "forecast.csv", "--plot", "forecast.png"),
+            cwd=elsewhere,
+        )
+        for name in ("forecast.csv", "forecast.png"):
+            size = (elsewhere / name).stat().st_size
+            assert size > 100, f"{name} has {size} bytes only"
+    print("wheel-test: passed")
+
+
+if __name__ == "__main__":
+    main()
