@@ -1,0 +1,9 @@
+"""The command line: ``seqlight forecast | fit | validate | test | predict | benchmark | info``.
+
+Importing this package imports neither torch nor Lightning; each command imports what it needs, after its
+arguments are checked.
+"""
+
+from seqlight.cli.dispatch import main
+
+__all__ = ["main"]

@@ -1,0 +1,242 @@
+"""The work of ``seqlight forecast``: train, compare with simple forecasts, forecast, write."""
+
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from rich.console import Console
+
+from seqlight.callbacks import forecast_frame
+from seqlight.cli.error_band import COVERAGE, ErrorBand
+from seqlight.cli.forecast_arguments import ForecastArguments
+from seqlight.cli.forecast_plan import ForecastPlan
+from seqlight.cli.outputs import staged
+from seqlight.cli.report import error_table, verdict
+from seqlight.cli.training import predict, predict_windows, quiet_lightning, train
+from seqlight.data import CSVDataModule, WindowDataset, WindowLoader
+from seqlight.evaluation import compare
+from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MODEL_NAME = "peephole LSTM"
+UNITS = {
+    "1s": "second",
+    "1min": "minute",
+    "1h": "hour",
+    "1d": "day",
+    "1b": "business day",
+    "1w": "week",
+    "1mo": "month",
+    "1q": "quarter",
+    "1y": "year",
+}
+CELLS_PER_BATCH = 2_000_000  # inputs of least squares at a time
+EQUATION_BYTES = 1_000_000_000  # of the normal equations; one matrix for each output where cells are missing
+HORIZONS_OF_HISTORY = 7  # drawn before the forecast
+
+
+def run(given: ForecastArguments, plan: ForecastPlan) -> None:
+    """Do the whole job and write the files that were asked for, all of them or none.
+
+    The model is the one of the training epoch with the lowest validation loss. It is not trained again on the
+    held-back parts: the forecast is made from the last ``context_length`` steps of each series, which are the
+    newest data there are, by the very model whose test errors the table shows.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(plan.description, markup=False)
+    for note in plan.notes:
+        console.print(f"note: {note}", markup=False)
+    data = build_data(given, plan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
+        data.setup("fit")
+    if len(data.series_ids) < plan.series_count:
+        console.print(
+            f"note: left out for being too short: {plan.series_count - len(data.series_ids)} series"
+        )
+
+    with tempfile.TemporaryDirectory(prefix="seqlight-") as folder, quiet_lightning():
+        trained = train(given, data, Path(folder))
+        console.print(trained.summary, markup=False)
+        rows = compare({MODEL_NAME: trained.model, **simple_forecasts(data)}, data)
+        console.print()
+        console.print(
+            error_table(rows, title=heading(data, rows[0]["windows"]), caption=verdict(rows, MODEL_NAME))
+        )
+
+        band = validation_band(trained.model, data)
+        table = forecast_frame(predict(trained.model, data), data)
+        with staged(output_paths(given)) as temporary:
+            paths = dict(zip(output_paths(given), temporary, strict=True))
+            write_forecast(table, data, paths[given.output])
+            if given.plot is not None:
+                figure_format = given.plot.suffix[1:].lower()
+                draw(table, data, band, coverage_note(trained.model, data, band)).savefig(
+                    paths[given.plot], format=figure_format
+                )
+            if given.save is not None:
+                paths[given.save].write_bytes(trained.checkpoint.read_bytes())
+    console.print(f"\nwrote {', '.join(str(path) for path in output_paths(given))}", markup=False)
+
+
+def output_paths(given: ForecastArguments) -> list[Path]:
+    """The files to write."""
+    return [path for path in (given.output, given.plot, given.save) if path is not None]
+
+
+def build_data(given: ForecastArguments, plan: ForecastPlan) -> CSVDataModule:
+    """The data module of the plan."""
+    return CSVDataModule(
+        given.csv,
+        time_col=given.time,
+        target_cols=given.targets,
+        id_col=given.id,
+        context_length=plan.context_length,
+        prediction_length=plan.prediction_length,
+        batch_size=plan.batch_size,
+        missing=given.missing,
+        skip_short=given.skip_short,
+        calendar_features=plan.calendar_features,
+        season_length=plan.season_length,
+        frequency=given.frequency,
+        separator=given.separator,
+        decimal_comma=given.decimal_comma,
+        encoding=given.encoding,
+        time_format=given.time_format,
+        seed=given.seed,
+    )
+
+
+def simple_forecasts(data: CSVDataModule) -> dict[str, Forecaster]:
+    """What a model has to beat, by name.
+
+    Linear least squares (unless its equations are too large), seasonal naive (if the context holds a season)
+    and naive.
+    """
+    sizes: dict[str, Any] = {
+        "context_length": data.context_length,
+        "prediction_length": data.prediction_length,
+        "target_size": data.target_size,
+    }
+    forecasts: dict[str, Forecaster] = {}
+    linear = least_squares(data, sizes)
+    if linear is not None:
+        forecasts["linear (least squares)"] = linear
+    if 1 < data.season_length <= data.context_length:
+        forecasts[f"seasonal naive ({data.season_length})"] = SeasonalNaiveForecaster(
+            season_length=data.season_length, **sizes
+        )
+    forecasts["naive"] = NaiveForecaster(**sizes)
+    return forecasts
+
+
+def least_squares(data: CSVDataModule, sizes: dict[str, Any]) -> LinearForecaster | None:
+    """The linear forecast of all that the LSTM sees if memory allows, else of the values alone, or None."""
+    all_inputs: dict[str, Any] = {
+        "covariate_size": data.covariate_size,
+        "observed_indicator": data.observed_indicator,
+    }
+    matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())
+    for inputs in (all_inputs, {}):
+        linear = LinearForecaster(**sizes, **inputs)
+        cells = data.context_length * linear.input_size
+        if 8 * matrices * cells**2 <= EQUATION_BYTES:
+            # Large batches: the sums over them are matrix products, of which few large ones are fastest.
+            batch_size = max(64, CELLS_PER_BATCH // cells)
+            loader = WindowLoader(
+                data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate
+            )
+            return linear.solve(loader)
+    return None
+
+
+def heading(data: CSVDataModule, windows: int) -> str:
+    """What the table's errors are taken over, and MASE's season."""
+    return (
+        f"Errors on the test part: {windows:,} windows of {data.prediction_length} steps, made from the "
+        f"{data.context_length} before; MASE's season is {data.season_length} steps"
+    )
+
+
+def validation_band(model: Forecaster, data: CSVDataModule) -> ErrorBand:
+    """Quantiles of the model's errors over the validation windows, per series and step."""
+    preds, target, series_index = predict_windows(model, data.val_dataloader())
+    return ErrorBand.of_errors(preds, target, series_index, len(data.series_ids))
+
+
+def coverage_note(model: Forecaster, data: CSVDataModule, band: ErrorBand) -> str:
+    """How the band held on the test part, which it was not made from; says so if there is no band."""
+    share = band.share_inside(*predict_windows(model, data.test_dataloader()))
+    if share is None:
+        return "No band: there are too few validation windows to tell the errors to expect."
+    return (
+        f"Band: {COVERAGE:.0%} of the errors at each step in the validation windows. "
+        f"On the test part, {share:.0%} of the values fell inside."
+    )
+
+
+def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None:
+    """Write the forecast with the times in the format of the input; UTF-8, commas, decimal points."""
+    times = pl.Series(data.time_col, data.format_timestamps(table[data.time_col]))
+    table.with_columns(times).write_csv(path)
+
+
+def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, note: str) -> "Figure":
+    """One panel for each series and target column."""
+    from seqlight.plot import ForecastPanel, forecast  # matplotlib takes a second to import
+
+    panels = []
+    horizon = data.prediction_length
+    for index, series in enumerate(data.series_ids):
+        history_time, history = data.history(index, max(HORIZONS_OF_HISTORY * horizon, data.season_length))
+        rows = table.slice(index * horizon, horizon)
+        for channel, column in enumerate(data.target_cols):
+            values = rows[column].to_numpy().astype(np.float64)
+            edges = {
+                "lower": values + band.lower[index, :, channel],
+                "upper": values + band.upper[index, :, channel],
+            }
+            panels.append(
+                ForecastPanel(
+                    title=panel_title(data, series, column),
+                    unit=column,
+                    history_time=naive_times(history_time),
+                    history=history[:, channel],
+                    forecast_time=naive_times(rows[data.time_col]),
+                    forecast=values,
+                    **(edges if np.isfinite(edges["lower"]).any() else {}),
+                )
+            )
+    return forecast(
+        panels,
+        title=f"{', '.join(data.target_cols)}: forecast of the next {in_words(horizon, data)}",
+        band_label=f"{COVERAGE:.0%} of past errors",
+        note=note,
+    )
+
+
+def panel_title(data: CSVDataModule, series: str, column: str) -> str:
+    """What tells a panel from the others: the series or the column, both, or nothing."""
+    several = [data.id_col is not None, data.target_size > 1]
+    return ", ".join(name for name, wanted in zip((series, column), several, strict=True) if wanted)
+
+
+def in_words(steps: int, data: CSVDataModule) -> str:
+    """A number of steps as a duration where one step is one unit: "24 hours", else "48 steps of 30min"."""
+    grid = data.store.grid
+    assert grid is not None  # the data have times
+    step = grid.frequency.name
+    unit = UNITS.get(step)
+    return f"{steps} steps of {step}" if unit is None else f"{steps} {unit}s" if steps > 1 else unit
+
+
+def naive_times(times: pl.Series) -> np.ndarray:
+    """Times as ``datetime64``, in their own zone's wall time."""
+    if getattr(times.dtype, "time_zone", None) is not None:
+        times = times.dt.replace_time_zone(None)
+    return times.to_numpy()

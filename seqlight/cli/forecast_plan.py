@@ -1,0 +1,91 @@
+"""What there is to forecast: reads the file, without torch, and settles what the user left open."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqlight.cli.forecast_arguments import ForecastArguments
+from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
+from seqlight.data import CSVDialect, SeriesStore, read_csv_table
+from seqlight.data.series_store import build_store
+
+
+@dataclass(frozen=True)
+class ForecastPlan:
+    """The settled sizes, in steps of the data, and what is to be said about the data.
+
+    ``calendar_features`` are names that ``CSVDataModule`` takes; ``notes`` are sentences for the user.
+    """
+
+    context_length: int
+    prediction_length: int
+    season_length: int
+    batch_size: int
+    calendar_features: list[str]
+    series_count: int
+    description: str
+    notes: list[str]
+
+
+def plan(given: ForecastArguments) -> ForecastPlan:
+    """Read the file and choose what was not given.
+
+    Raises:
+        seqlight.data.DataError: the file cannot be read or its series are not what they should be.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        store = read_store(given)
+    season = given.season
+    if season is None:
+        assert store.grid is not None  # read with a column of timestamps
+        season = store.grid.frequency.season_length
+    length = np.median(store.lengths) if given.skip_short else store.lengths.min()
+    context, horizon = choose_sizes(int(length), season, horizon=given.horizon, context=given.context)
+    return ForecastPlan(
+        context_length=context,
+        prediction_length=horizon,
+        season_length=season,
+        batch_size=choose_batch_size(int(store.lengths.sum())),
+        calendar_features=choose_calendar_features(*step_and_span(store)),
+        series_count=len(store),
+        description=describe(store, given),
+        notes=[str(warning.message) for warning in caught],
+    )
+
+
+def read_store(given: ForecastArguments) -> SeriesStore:
+    """The series of the file, on their time grids."""
+    columns: dict[str, Any] = {"time_col": given.time, "target_cols": given.targets, "id_col": given.id}
+    dialect = CSVDialect(
+        separator=given.separator, decimal_comma=given.decimal_comma, encoding=given.encoding
+    )
+    table = read_csv_table(given.csv, dialect=dialect, **columns)
+    return build_store(
+        table, missing=given.missing, frequency=given.frequency, time_format=given.time_format, **columns
+    )
+
+
+def describe(store: SeriesStore, given: ForecastArguments) -> str:
+    """One line: number and length of the series, their step and dates, and the share of missing cells."""
+    assert store.grid is not None  # read with a column of timestamps
+    lengths = store.lengths
+    length = (
+        f"{lengths.min():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
+    )
+    count = len(store)
+    longest = int(np.argmax(lengths))
+    times = store.timestamps(longest, 0, int(lengths[longest]))
+    first, last = store.grid.format(times.gather([0, len(times) - 1])).to_list()
+    missing = float(np.isnan(store.values).mean())
+    parts = [
+        f"{given.csv.name}: {count} series of {length} steps"
+        if count > 1
+        else f"{given.csv.name}: {length} steps",
+        f"of {store.grid.frequency.name}, {first} to {last}",
+    ]
+    if missing:
+        parts.append(f", {100 * missing:.2g}% missing")
+    return f"{parts[0]} {parts[1]}{''.join(parts[2:])}"

@@ -1,0 +1,274 @@
+"""``seqlight fit | validate | test | predict``: LightningCLI with our models and data modules.
+
+Sizes are written once, at the data, and linked to the model. ``validate``, ``test`` and ``predict`` need no
+``--model`` where ``--ckpt_path`` is given: class and hyperparameters come out of the checkpoint, and
+so do the data module's settings, which options and YAML may override.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, ClassVar, NoReturn
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+# Imported so that --model LSTMForecaster and --data CSVDataModule are found by their short names.
+from seqlight import models
+from seqlight.callbacks import ForecastWriter
+from seqlight.cli.errors import CommandError, is_user_error
+from seqlight.cli.lightning_messages import condense, raised_within
+from seqlight.cli.outputs import check_output
+from seqlight.data import CSVDataModule, SyntheticDataModule, WindowDataModule
+
+DATA_MODULES = (CSVDataModule, SyntheticDataModule)
+LINKED = (
+    "target_size",
+    "context_length",
+    "prediction_length",
+    "covariate_size",
+    "observed_indicator",
+    "season_length",
+)
+
+
+def fit(arguments: list[str]) -> None:
+    """Run ``seqlight fit``."""
+    FitCLI(arguments)
+
+
+def validate(arguments: list[str]) -> None:
+    """Run ``seqlight validate``."""
+    ValidateCLI(arguments)
+
+
+def test(arguments: list[str]) -> None:
+    """Run ``seqlight test``."""
+    TestCLI(arguments)
+
+
+def predict(arguments: list[str]) -> None:
+    """Run ``seqlight predict``."""
+    PredictCLI(arguments)
+
+
+class ConciseParser(LightningArgumentParser):
+    """Lightning's parser, but an error is a line or two instead of the usage of two hundred options."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise :class:`CommandError`; parsers that jsonargparse makes for itself go on as they do."""
+        if not self.prog.startswith("seqlight"):
+            super().error(message, ex)
+        raise CommandError(condense(message)) from ex
+
+
+class SeqlightCLI(LightningCLI):
+    """One of Lightning's subcommands; the subclasses say which.
+
+    Args:
+        arguments: what follows the subcommand.
+
+    Raises:
+        CommandError: options that do not parse, or values that a model, data module or the Trainer refuses.
+        seqlight.data.DataError: data that cannot be used; raised before the Trainer writes anything to disk.
+    """
+
+    command: ClassVar[str]
+    model_required: ClassVar[bool] = False  # else it may be left to the checkpoint
+    save_config: ClassVar[type[SaveConfigCallback] | None] = None
+    defaults_of_trainer: ClassVar[dict[str, Any]] = {"logger": False}
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.checkpoint: str | None = None
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+            # What Lightning itself calls of deprecated parts of torch and jsonargparse.
+            warnings.filterwarnings("ignore", message=".*LeafSpec")
+            warnings.filterwarnings(
+                "ignore", category=DeprecationWarning, module=r"lightning\.|jsonargparse\."
+            )
+            super().__init__(
+                args=[self.command, *self.arguments_of_checkpoint(arguments), *arguments],
+                parser_class=ConciseParser,
+                parser_kwargs={
+                    "prog": "seqlight",
+                    "description": "Train and use models, by options or YAML.",
+                },
+                save_config_callback=self.save_config,
+                trainer_defaults=self.defaults_of_trainer,
+                seed_everything_default=0,
+                # Checkpoints are to hold the plain arguments of __init__, not LightningCLI's record of them.
+                load_from_checkpoint_support=False,
+            )
+
+    @classmethod
+    def subcommands(cls) -> dict[str, set[str]]:
+        """Only the subcommand of this class, with the arguments that Lightning is to leave out."""
+        return {cls.command: LightningCLI.subcommands()[cls.command]}
+
+    def arguments_of_checkpoint(self, arguments: list[str]) -> list[str]:
+        """Arguments to put before the user's own: none, unless a checkpoint says what the data were."""
+        return []
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add Trainer, model and data."""
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.set_defaults({f"trainer.{name}": value for name, value in self.defaults_of_trainer.items()})
+        parser.add_lightning_class_args(
+            LightningModule, "model", subclass_mode=True, required=self.model_required
+        )
+        parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=True)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Link sizes from the data to the model; a model without such an argument does not get it."""
+        for name in LINKED:
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse, and check that the checkpoint is there."""
+        try:
+            super().parse_arguments(parser, args)
+        except CommandError as error:
+            raise CommandError(f"{error}\n  see: seqlight {self.command} --help") from error
+        config = self.config[self.command]
+        # Lightning would put the checkpoint's hyperparameters into the model's configuration, where linked
+        # sizes may not be; it gets the path back before the classes are made.
+        self.checkpoint = config.pop("ckpt_path", None)
+        if self.checkpoint is not None and not Path(self.checkpoint).is_file():
+            raise CommandError(f"--ckpt_path: there is no file {self.checkpoint!r}")
+
+    def before_instantiate_classes(self) -> None:
+        """Give the path of the checkpoint back."""
+        self.config[self.command]["ckpt_path"] = self.checkpoint
+
+    def instantiate_classes(self) -> None:
+        """Make data module, model and Trainer; what they refuse is the user's to mend."""
+        try:
+            super().instantiate_classes()
+        except (ValueError, TypeError, MisconfigurationException) as error:
+            # A class of the user's own keeps its traceback.
+            if is_user_error(error) or not raised_within(error, ("seqlight", "lightning", "jsonargparse")):
+                raise
+            raise CommandError(condense(str(error))) from error
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Make the Trainer, after the data were read: a bad file leaves no folder of logs behind."""
+        if isinstance(self.datamodule, WindowDataModule):
+            _ = self.datamodule.store
+        return super().instantiate_trainer(**kwargs)
+
+
+class FitCLI(SeqlightCLI):
+    """``seqlight fit``: trains, and writes checkpoints and ``config.yaml`` where Lightning does."""
+
+    command = "fit"
+    model_required = True
+    save_config = SaveConfigCallback
+    defaults_of_trainer: ClassVar[dict[str, Any]] = {}
+
+
+class CheckpointCLI(SeqlightCLI):
+    """A subcommand that uses a trained model."""
+
+    def arguments_of_checkpoint(self, arguments: list[str]) -> list[str]:
+        """Return ``--data`` with the settings of the training's data module, if the checkpoint has them."""
+        path = option_value(arguments, "--ckpt_path")
+        if path is None or not Path(path).is_file():
+            return []
+        try:
+            settings = torch.load(path, map_location="cpu", weights_only=True).get(
+                "datamodule_hyper_parameters"
+            )
+        except Exception:  # not a checkpoint; seqlight.load will say so
+            return []
+        for data_module in DATA_MODULES:
+            if settings and set(settings) <= set(data_module.__init__.__annotations__):
+                reference = f"{data_module.__module__}.{data_module.__qualname__}"
+                return ["--data", json.dumps({"class_path": reference, "init_args": dict(settings)})]
+        return []
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """Take the model from the checkpoint if none was named, and check that the data fit it."""
+        if self.model is None:
+            if self.checkpoint is None:
+                raise CommandError(
+                    "--ckpt_path is missing: which checkpoint? (Or name a --model that needs no training.)"
+                )
+            try:
+                self.model = models.load(self.checkpoint)
+            except (ImportError, ValueError) as error:
+                raise CommandError(f"--ckpt_path: {error}") from error
+            self.config_init[self.command]["ckpt_path"] = None  # loaded
+            self.check_sizes(self.model)
+        return super().instantiate_trainer(**kwargs)
+
+    def check_sizes(self, model: models.Forecaster) -> None:
+        """Raise :class:`CommandError` where the data give other windows than the model was trained on."""
+        for name in ("target_size", "context_length", "prediction_length", "covariate_size"):
+            trained, given = getattr(model, name), getattr(self.datamodule, name, None)
+            if given is not None and given != trained:
+                raise CommandError(
+                    f"the checkpoint's model has {name} {trained}, the data give {given}; "
+                    "set the data module's options as they were in training"
+                )
+
+
+class ValidateCLI(CheckpointCLI):
+    """``seqlight validate``."""
+
+    command = "validate"
+
+
+class TestCLI(CheckpointCLI):
+    """``seqlight test``."""
+
+    command = "test"
+    __test__ = False  # for pytest
+
+
+class PredictCLI(CheckpointCLI):
+    """``seqlight predict``: writes the forecast of the time after each series' last row."""
+
+    command = "predict"
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add ``--output``."""
+        super().add_arguments_to_parser(parser)
+        parser.add_argument(
+            "-o",
+            "--output",
+            type=str,
+            default="forecast.csv",
+            help="the CSV to write (default: forecast.csv)",
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parse; the output must be writable."""
+        super().parse_arguments(parser, args)
+        config = self.config[self.command]
+        source = config.data.init_args.get("path")
+        check_output(
+            Path(config.output), "--output", input_path=Path(source) if isinstance(source, str) else None
+        )
+
+    def after_instantiate_classes(self) -> None:
+        """Add the callback that writes the CSV."""
+        self.trainer.callbacks.append(ForecastWriter(self.config[self.command].output))  # type: ignore[attr-defined]
+
+    def after_predict(self) -> None:
+        """Say where the forecast is."""
+        if self.trainer.is_global_zero:
+            print(f"wrote {self.config[self.command].output}")
+
+
+def option_value(arguments: list[str], option: str) -> str | None:
+    """The value of ``--option value`` or ``--option=value``, the last one given; None if there is none."""
+    value = None
+    for position, argument in enumerate(arguments):
+        if argument == option and position + 1 < len(arguments):
+            value = arguments[position + 1]
+        elif argument.startswith(f"{option}="):
+            value = argument.partition("=")[2]
+    return value

@@ -1,0 +1,62 @@
+"""What ``seqlight forecast`` chooses when the user does not: context, horizon and calendar features."""
+
+import numpy as np
+
+from seqlight.data import SeriesStore
+
+SEASONS_IN_CONTEXT = 7  # a week of days
+MAX_DEFAULT_CONTEXT = 336
+MAX_DEFAULT_HORIZON = 168
+DAY_US = 24 * 3600 * 1_000_000
+WEEK_US = 7 * DAY_US
+MONTH_US = 28 * DAY_US
+YEAR_US = 365 * DAY_US
+
+
+def choose_sizes(length: int, season: int, *, horizon: int | None, context: int | None) -> tuple[int, int]:
+    """Context and horizon for series of ``length`` steps with the given ``season``; given ones stay.
+
+    Horizon: one season, but no more than a twelfth of the series. Context: seven seasons or two horizons,
+    whichever is more, but no more than a quarter of the series, unless one whole season takes more and fits.
+
+    Returns:
+        ``(context, horizon)``, each at least 1. The data module says whether the series are long enough.
+    """
+    if horizon is None:
+        horizon = max(1, min(season if season > 1 else 12, length // 12, MAX_DEFAULT_HORIZON))
+    if context is None:
+        wanted = max(2 * horizon, min(SEASONS_IN_CONTEXT * season, MAX_DEFAULT_CONTEXT))
+        context = max(1, min(wanted, length // 4))
+        targets = 3 * horizon  # of one window each in training, validation and test
+        if context < season <= min(MAX_DEFAULT_CONTEXT, length // 2 - targets):
+            context = season
+    return context, horizon
+
+
+def choose_batch_size(cells: int) -> int:
+    """Windows in a batch for data of ``cells`` rows in all: small data make up for it by more steps."""
+    return 64 if cells >= 2000 else 16
+
+
+def choose_calendar_features(step: float, span: float) -> list[str]:
+    """Calendar features that data with the given ``step`` and ``span``, both in microseconds, can teach.
+
+    A feature needs at least two of its periods: of a year seen once, nothing can be learned but its trend.
+    """
+    features = []
+    if step < DAY_US and span >= 2 * DAY_US:
+        features.append("hour")
+    if step < WEEK_US and span >= 2 * WEEK_US:
+        features.append("day_of_week")
+    if step >= DAY_US and span >= 2 * YEAR_US:
+        features.append("month" if step >= MONTH_US else "day_of_year")
+    return features
+
+
+def step_and_span(store: SeriesStore) -> tuple[float, float]:
+    """Mean step and span of the longest series of a store with times, in microseconds."""
+    longest = int(np.argmax(store.lengths))
+    length = int(store.lengths[longest])
+    first, last = store.timestamps(longest, 0, length).to_physical().gather([0, length - 1]).to_list()
+    span = float(last - first)
+    return span / max(length - 1, 1), span

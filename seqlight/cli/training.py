@@ -1,0 +1,149 @@
+"""Training of ``seqlight forecast``'s model with Lightning's Trainer, and forecasts by it."""
+
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.cli.errors import CommandError
+from seqlight.cli.forecast_arguments import ForecastArguments
+from seqlight.data import CSVDataModule
+from seqlight.models import Forecaster, LSTMForecaster, load
+
+LEARNING_RATE = 1e-2  # the peak of a one-cycle schedule, which learns most in few epochs
+GRADIENT_NORM = 1.0
+# An "epoch" of a long file is a random part of it, so that validation comes round: so many time steps of
+# windows, about three seconds on two cores.
+TIME_STEPS_PER_EPOCH = 1_000_000
+# Without --epochs: so many, and more where the windows are few, for so many steps of the optimiser in all.
+EPOCHS = 12
+MAX_EPOCHS = 100
+OPTIMIZER_STEPS = 600
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The best model of a training, its checkpoint file, and a sentence about the training."""
+
+    model: Forecaster
+    checkpoint: Path
+    summary: str
+
+
+@contextmanager
+def quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's notes on devices and its call of a deprecated part of torch off the terminal."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*LeafSpec")
+        for logger in loggers:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Trained:
+    """Train a peephole LSTM on the training part and return its best epoch, by the validation loss.
+
+    Args:
+        given: sizes, limits and seed.
+        data: a data module that is set up.
+        folder: for checkpoints, temporary.
+
+    Raises:
+        CommandError: no epoch had a finite validation loss.
+    """
+    seed_everything(given.seed, verbose=False)
+    model = LSTMForecaster(
+        context_length=data.context_length,
+        prediction_length=data.prediction_length,
+        target_size=data.target_size,
+        covariate_size=data.covariate_size,
+        observed_indicator=data.observed_indicator,
+        hidden_size=given.hidden_size,
+        num_layers=given.num_layers,
+        peephole=True,
+        lr=LEARNING_RATE,
+        lr_schedule="one_cycle",
+    )
+    steps = min(
+        len(data.train_dataloader()),
+        max(1, TIME_STEPS_PER_EPOCH // (data.batch_size * (data.context_length + data.prediction_length))),
+    )
+    epochs = given.epochs or min(max(EPOCHS, OPTIMIZER_STEPS // steps), MAX_EPOCHS)
+    # Less patience would take the schedule's warm-up, where the loss swings, for the end.
+    patience = max(6, epochs // 3)
+    best = ModelCheckpoint(dirpath=folder, filename="best", monitor="val_loss")
+    callbacks: list[Callback] = [best, EarlyStopping(monitor="val_loss", patience=patience)]
+    progress = given.progress and sys.stdout.isatty()
+    if progress:
+        callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
+    trainer = Trainer(
+        max_epochs=epochs,
+        max_time=timedelta(seconds=given.max_time),
+        limit_train_batches=steps,
+        gradient_clip_val=GRADIENT_NORM,
+        callbacks=callbacks,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        logger=False,
+        devices=1,
+        num_sanity_val_steps=0,
+        default_root_dir=folder,
+    )
+    started = time.monotonic()
+    trainer.fit(model, datamodule=data)
+    seconds = time.monotonic() - started
+    if best.best_model_score is None or not torch.isfinite(best.best_model_score):
+        raise CommandError(
+            "the model could not be judged: its validation loss is not a number; is the validation part "
+            "(the last tenth before the test part) all missing?"
+        )
+    checkpoint = Path(best.best_model_path)
+    best_epoch = torch.load(checkpoint, weights_only=True)["epoch"] + 1
+    return Trained(
+        model=load(checkpoint),
+        checkpoint=checkpoint,
+        summary=(
+            f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
+            f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
+            f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)} in {seconds:.1f} s, "
+            f"the best was number {best_epoch}"
+        ),
+    )
+
+
+def predict(model: Forecaster, data: CSVDataModule) -> list[dict[str, Tensor]]:
+    """The forecast of the time after each series' last row, as ``Trainer.predict`` returns it."""
+    with torch.inference_mode():
+        return [model.predict_step(batch, index) for index, batch in enumerate(data.predict_dataloader())]
+
+
+def predict_windows(
+    model: Forecaster, batches: Iterable[dict[str, Tensor]]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[np.int64]]:
+    """Forecasts [W, H, C], what came [W, H, C] (NaN where missing), and the series [W] of all windows."""
+    preds, target, series = [], [], []
+    with torch.inference_mode():
+        for index, batch in enumerate(batches):
+            preds.append(model.predict_step(batch, index)["prediction"])
+            target.append(batch["future_target"])
+            series.append(batch["series_index"])
+    return torch.cat(preds).numpy(), torch.cat(target).numpy(), torch.cat(series).numpy()

@@ -1,0 +1,39 @@
+"""Messages of the Python interface in the words of ``seqlight forecast``'s options."""
+
+import re
+
+OPTIONS = {
+    "time_col": "--time",
+    "target_cols": "--target",
+    "id_col": "--id",
+    "context_length": "--context",
+    "prediction_length": "--horizon",
+    "season_length": "--season",
+    "frequency": "--frequency",
+    "time_format": "--time-format",
+    "missing": "--missing",
+    "skip_short": "--skip-short",
+    "separator": "--separator",
+    "decimal_comma": "--decimal-comma",
+    "encoding": "--encoding",
+}
+
+# An argument with the value to pass (separator=';'), one that no prose would contain (time_col), or one that
+# begins a message ("encoding: ...").
+_WITH_VALUE = re.compile(rf"\b({'|'.join(OPTIONS)})=('[^']*'|\"[^\"]*\"|\w+)")
+_UNMISTAKABLE = re.compile(
+    rf"(?<![\w/'\"-])({'|'.join(name for name in OPTIONS if '_' in name)})(?![\w/'\"-])"
+)
+_AT_THE_START = re.compile(rf"^({'|'.join(OPTIONS)})(?=:)")
+
+
+def as_options(message: str) -> str:
+    """Replace Python arguments by options: ``encoding='latin-1'`` becomes ``--encoding 'latin-1'``."""
+
+    def with_value(match: re.Match[str]) -> str:
+        option, value = OPTIONS[match[1]], match[2]
+        return option if value == "True" else f"{option} {value}"
+
+    message = _WITH_VALUE.sub(with_value, message)
+    message = _AT_THE_START.sub(lambda match: OPTIONS[match[1]], message)
+    return _UNMISTAKABLE.sub(lambda match: OPTIONS[match[1]], message)

@@ -1,0 +1,199 @@
+"""``seqlight forecast`` from the file to the forecast, the table and the plot."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+import seqlight
+from seqlight.cli import main
+from seqlight.data import CSVDataModule
+from seqlight.evaluation import compare
+
+Run = Callable[..., int]
+
+SMALL = ["--epochs", "2", "--hidden-size", "4", "--no-progress"]
+COLUMNS = ["--time", "ds", "--target", "sales", "--id", "shop"]
+SIZES = ["--context", "24", "--horizon", "6"]
+
+
+def listing(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="module")
+def finished(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder and the printed text of one whole run."""
+    folder = tmp_path_factory.mktemp("output")
+    printed = io.StringIO()
+    outputs = ["-o", folder / "out.csv", "--plot", folder / "out.png", "--save", folder / "out.ckpt"]
+    with contextlib.redirect_stdout(printed):
+        main([*map(str, ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *outputs])])
+    return folder, printed.getvalue()
+
+
+def data_module(path: Path) -> CSVDataModule:
+    data = CSVDataModule(
+        path,
+        time_col="ds",
+        target_cols="sales",
+        id_col="shop",
+        context_length=24,
+        prediction_length=6,
+        missing="mask",
+        calendar_features=["hour"],
+    )
+    data.setup("test")
+    return data
+
+
+def test_the_forecast_continues_each_series(finished: tuple[Path, str]) -> None:
+    table = pl.read_csv(finished[0] / "out.csv")
+    assert table.columns == ["shop", "ds", "sales"]
+    assert table["shop"].to_list() == ["east"] * 6 + ["west"] * 6
+    assert table["ds"].to_list() == [
+        *(f"2024-03-07 {hour:02d}:00:00" for hour in range(6)),
+        *(f"2024-03-06 {hour:02d}:00:00" for hour in range(6)),
+    ]
+    east, west = table["sales"].to_numpy().reshape(2, 6)
+    assert np.all((east > 50) & (east < 150))
+    assert np.all((west > 500) & (west < 1500))
+
+
+def test_the_saved_model_gives_the_same_forecast(finished: tuple[Path, str], two_series_csv: Path) -> None:
+    folder, _ = finished
+    model = seqlight.load(folder / "out.ckpt")
+    (batch,) = data_module(two_series_csv).predict_dataloader()
+    with torch.inference_mode():
+        prediction = model.predict_step(batch, 0)["prediction"]
+    written = pl.read_csv(folder / "out.csv")["sales"].to_numpy()
+    np.testing.assert_allclose(written, prediction.flatten().numpy(), rtol=1e-5)
+
+
+def test_the_table_is_the_models_errors(finished: tuple[Path, str], two_series_csv: Path) -> None:
+    folder, printed = finished
+    data = data_module(two_series_csv)
+    (row,) = compare({"peephole LSTM": seqlight.load(folder / "out.ckpt")}, data)
+    (line,) = [line for line in printed.splitlines() if "│ peephole LSTM " in line]
+    cells = [cell.strip() for cell in line.strip("│ ").split("│")]
+    assert cells[1:] == [
+        f"{row['mae']:.4g}",
+        f"{row['rmse']:.4g}",
+        f"{row['mase']:.4g}",
+        f"{100 * row['smape']:.2f}%",
+    ]
+    for name in ("linear (least squares)", "seasonal naive (24)", "naive"):
+        assert f"│ {name} " in printed
+    assert f"{row['windows']} windows of 6 steps" in printed
+    assert "MASE's season is 24 steps" in printed
+    assert "The peephole LSTM beats" in printed or "The peephole LSTM does not beat" in printed
+
+
+def test_the_description_is_true(finished: tuple[Path, str]) -> None:
+    first = finished[1].splitlines()[0]
+    assert first == (
+        "sales.csv: 2 series of 216 to 240 steps of 1h, "
+        "2024-02-26 00:00:00 to 2024-03-06 23:00:00, 0.44% missing"
+    )
+
+
+def test_the_plot_is_a_picture_and_nothing_else_is_left(finished: tuple[Path, str]) -> None:
+    from matplotlib.image import imread
+
+    folder, _ = finished
+    assert sorted(path.name for path in folder.iterdir()) == ["out.ckpt", "out.csv", "out.png"]
+    image = imread(folder / "out.png")
+    assert image.shape[0] > 800
+    assert image.shape[1] > 1200
+
+
+def test_the_same_seed_gives_the_same_forecast(
+    finished: tuple[Path, str], two_series_csv: Path, run: Run, tmp_path: Path
+) -> None:
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o"]
+    assert run(*arguments, tmp_path / "same.csv", "--seed", 0) == 0
+    assert run(*arguments, tmp_path / "other.csv", "--seed", 1) == 0
+    assert (tmp_path / "same.csv").read_bytes() == (finished[0] / "out.csv").read_bytes()
+    assert (tmp_path / "other.csv").read_bytes() != (finished[0] / "out.csv").read_bytes()
+
+
+def test_months_and_sizes_of_ones_own_are_found(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Month ends continue as month ends; two targets; semicolons, decimal commas, Latin-1; unsorted."""
+    months = np.arange("2010-01", "2020-01", dtype="datetime64[M]")
+    lines = [
+        f"{(month + 1).astype('datetime64[D]') - 1};{20 + step % 12},5;{step % 12},25"
+        for step, month in enumerate(months)
+    ]
+    lines[:10] = reversed(lines[:10])
+    path = tmp_path / "monate.csv"
+    path.write_text("\n".join(["Tag;Größe;Länge", *lines]) + "\n", encoding="latin-1")
+    dialect = ["--separator", ";", "--decimal-comma", "--encoding", "latin-1"]
+    columns = ["--time", "Tag", "--target", "Größe", "--target", "Länge"]
+    outputs = ["-o", tmp_path / "out.csv", "--plot", tmp_path / "out.svg"]
+    assert run("forecast", path, *columns, *dialect, *SMALL, *outputs) == 0
+    table = pl.read_csv(tmp_path / "out.csv")
+    assert table.columns == ["series_id", "Tag", "Größe", "Länge"]
+    assert table["Tag"].to_list()[:4] == ["2020-01-31", "2020-02-29", "2020-03-31", "2020-04-30"]
+    assert len(table) == 10  # a twelfth of the 120 months
+    assert np.isfinite(table.select("Größe", "Länge").to_numpy()).all()
+    printed = capsys.readouterr().out
+    assert "note: " in printed
+    assert "rows are not in the order of time" in printed
+    assert "seasonal naive (12)" in printed
+    assert (tmp_path / "out.svg").read_text().startswith("<?xml")
+
+
+def test_a_failure_while_writing_loses_nothing(
+    two_series_csv: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out.csv").write_text("earlier forecast")
+    before = listing(tmp_path)
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("seqlight.plot.forecast", full)
+    outputs = ["-o", tmp_path / "out.csv", "--plot", tmp_path / "out.png"]
+    with pytest.raises(OSError, match="No space left"):
+        run("forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *outputs)
+    assert listing(tmp_path) == before
+
+
+def test_ctrl_c_while_training_exits_with_130_and_loses_nothing(
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "out.csv").write_text("earlier forecast")
+    before = listing(tmp_path)
+
+    def interrupted(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seqlight.models.LSTMForecaster.training_step", interrupted)
+    code = run("forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv")
+    assert code == 130
+    assert capsys.readouterr().err.strip().endswith("seqlight: interrupted")
+    assert listing(tmp_path) == before
+
+
+def test_short_series_are_left_out_on_request(
+    run: Run, tmp_path: Path, two_series_csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text(two_series_csv.read_text() + "2024-03-01 00:00:00,new,5,x\n2024-03-01 01:00:00,new,5,x\n")
+    arguments = ["forecast", path, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
+    assert run(*arguments) == 2
+    assert "series 'new' has 2 time steps" in capsys.readouterr().err
+    assert run(*arguments, "--skip-short") == 0
+    assert "note: left out for being too short: 1 series" in capsys.readouterr().out
+    assert pl.read_csv(tmp_path / "out.csv")["shop"].unique().sort().to_list() == ["east", "west"]

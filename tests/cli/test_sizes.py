@@ -1,0 +1,67 @@
+"""What is chosen when the user leaves it open."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seqlight.cli.sizes import (
+    DAY_US,
+    MAX_DEFAULT_CONTEXT,
+    MONTH_US,
+    WEEK_US,
+    YEAR_US,
+    choose_calendar_features,
+    choose_sizes,
+)
+from seqlight.data.splits import shortest_length
+
+HOUR_US = DAY_US / 24
+
+
+@pytest.mark.parametrize(
+    ("length", "season", "expected"),
+    [
+        (17_420, 24, (168, 24)),  # two years of hours: a week in, a day out
+        (10_320, 48, (336, 48)),  # half hours
+        (144, 12, (36, 12)),  # twelve years of months
+        (1000, 7, (49, 7)),  # days
+        (200, 52, (52, 16)),  # four years of weeks: the season fits, and is taken
+        (40, 1, (7, 3)),  # years
+        (100_000, 1440, (336, 168)),  # minutes: the season is too long to look at
+    ],
+)
+def test_defaults(length: int, season: int, expected: tuple[int, int]) -> None:
+    assert choose_sizes(length, season, horizon=None, context=None) == expected
+
+
+def test_given_sizes_stay() -> None:
+    assert choose_sizes(1000, 24, horizon=5, context=7) == (7, 5)
+    assert choose_sizes(1000, 24, horizon=100, context=None) == (200, 100)
+
+
+@given(length=st.integers(1, 10**6), season=st.integers(1, 10_000))
+def test_defaults_leave_room_for_training(length: int, season: int) -> None:
+    context, horizon = choose_sizes(length, season, horizon=None, context=None)
+    assert 1 <= context <= MAX_DEFAULT_CONTEXT or context <= 2 * horizon
+    assert horizon >= 1
+    if length >= 12:
+        needed = shortest_length(
+            val_size=0.1, test_size=0.2, context_length=context, prediction_length=horizon
+        )
+        assert needed <= length
+
+
+@pytest.mark.parametrize(
+    ("step", "span", "expected"),
+    [
+        (HOUR_US, 10 * WEEK_US, ["hour", "day_of_week"]),
+        (HOUR_US, 3 * DAY_US, ["hour"]),
+        (DAY_US, YEAR_US, ["day_of_week"]),
+        (DAY_US, 3 * YEAR_US, ["day_of_week", "day_of_year"]),
+        (WEEK_US, 3 * YEAR_US, ["day_of_year"]),
+        (MONTH_US * 1.08, 12 * YEAR_US, ["month"]),
+        (MONTH_US * 1.08, YEAR_US, []),
+    ],
+)
+def test_calendar_features_need_two_periods(step: float, span: float, expected: list[str]) -> None:
+    assert choose_calendar_features(step, span) == expected

@@ -1,0 +1,105 @@
+"""Every command and every snippet of the README runs."""
+
+import re
+import shlex
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from seqlight.cli import main
+
+REPOSITORY = Path(__file__).resolve().parent.parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+COMMANDS = [
+    line.split("  #")[0].strip()
+    for language, text in BLOCKS
+    if language == "bash"
+    for line in text.splitlines()
+    if line.strip()
+]
+SNIPPETS = [text for language, text in BLOCKS if language == "python"]
+
+# So that a test need not wait for a whole training.
+LESS_WORK = {
+    "forecast": ["--epochs", "1", "--hidden-size", "4"],
+    "fit": ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"],
+    "predict": [],
+    "benchmark": ["--check-only", "--shapes", "2,5,1,4", "--peers", "seqlight-peephole"],
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with what the README speaks of: data.csv, and the repository's folders."""
+    hours = np.arange(24 * 28)
+    rng = np.random.default_rng(0)
+    sales = 100 + 30 * np.sin(2 * np.pi * hours / 24) + rng.normal(0, 3, len(hours))
+    times = np.datetime64("2024-01-01", "us") + hours * np.timedelta64(1, "h")
+    pl.DataFrame({"ds": times, "y": sales}).write_csv(tmp_path / "data.csv")
+    for name in ("examples", "seqlight"):
+        (tmp_path / name).symlink_to(REPOSITORY / name)
+    monkeypatch.chdir(tmp_path)
+    handler = signal.getsignal(signal.SIGINT)
+    yield tmp_path
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_there_is_something_to_test() -> None:
+    assert {language for language, _ in BLOCKS} <= {"bash", "python", "text"}
+    assert len(SNIPPETS) >= 3
+    assert len(COMMANDS) >= 7
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Lightning's own
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning's advice on short trainings and loggers
+def test_commands(folder: Path) -> None:
+    """In their order: later ones use what earlier ones leave behind."""
+    for command in COMMANDS:
+        program, *arguments = shlex.split(command)
+        if program == "seqlight":
+            assert main([*arguments, *LESS_WORK[arguments[0]]]) == 0, command
+        elif program == "make":
+            makefile = (REPOSITORY / "Makefile").read_text()
+            assert re.search(rf"^{arguments[0]}:", makefile, flags=re.MULTILINE), command
+        else:
+            assert command == "pip install .", f"no test for {command!r}"
+    for name in ("forecast.csv", "forecast.png", "model.ckpt"):
+        assert (folder / name).stat().st_size > 0
+    assert pl.read_csv(folder / "forecast.csv").columns == ["series_id", "ds", "y"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Lightning's own
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning's advice on short trainings and loggers
+@pytest.mark.parametrize("number", range(len(SNIPPETS)))
+def test_snippet(number: int, folder: Path) -> None:
+    code = re.sub(r"max_epochs=\d+", "max_epochs=1", SNIPPETS[number])
+    exec(compile(code, f"README.md, Python block {number + 1}", "exec"), {"__name__": "readme"})
+
+
+def test_the_class_in_ten_lines_is_the_examples() -> None:
+    """The README's own class is a working Forecaster."""
+    import torch
+
+    (code,) = [text for text in SNIPPETS if "build_network" in text]
+    names: dict[str, type] = {}
+    exec(code, names)
+    model = names["GRUForecaster"](context_length=12, prediction_length=3, hidden_size=5)
+    assert model(torch.randn(2, 12, 1)).shape == (2, 3, 1)
+    body = code[code.index("class ") :].strip().splitlines()
+    assert len([line for line in body if line.strip()]) <= 10
+
+
+def test_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
+        assert (REPOSITORY / target).exists(), target
+
+
+@pytest.mark.parametrize("name", ["CSV", "TIME", "TARGET"])
+def test_makefile_takes_what_the_readme_says(name: str) -> None:
+    assert f"{name}=" in README
+    assert re.search(rf"^{name} \?=", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
