@@ -1,0 +1,135 @@
+"""Forecasts as a CSV with series ids and timestamps."""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+
+def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
+    """Return forecasts as a table with one row for each series and future time step.
+
+    Args:
+        predictions: what ``Trainer.predict`` returns for a forecaster.
+        datamodule: has ``series_ids`` (a list of str), ``timestamps(series_index, start, count)``, and
+            ``target_cols``; its ``id_col`` and ``time_col`` name the first two columns if they are there
+            and not None (else ``series_id`` and ``timestamp``).
+
+    Returns:
+        Columns: the series' id, the timestamp, and one for each target. Where a series has several windows, a
+        column ``window_start`` holds the first timestamp of each row's forecast.
+
+    """
+    id_col = getattr(datamodule, "id_col", None) or "series_id"
+    time_col = getattr(datamodule, "time_col", None) or "timestamp"
+    window_start_col = "window_start"
+    schema = [id_col, time_col, window_start_col, *datamodule.target_cols]
+    frames = []
+    windows_of_series: dict[int, int] = {}
+    for batch in predictions:
+        rows = zip(
+            batch["series_index"].tolist(), batch["start"].tolist(), batch["prediction"].cpu(), strict=True
+        )
+        for series, start, values in rows:
+            windows_of_series[series] = windows_of_series.get(series, 0) + 1
+            times = pl.Series(time_col, datamodule.timestamps(series, start, len(values)))
+            frame = pl.DataFrame({time_col: times}).with_columns(
+                pl.lit(datamodule.series_ids[series]).alias(id_col),
+                pl.lit(times[0], dtype=times.dtype).alias(window_start_col),
+                *(
+                    pl.Series(name, channel.numpy())
+                    for name, channel in zip(datamodule.target_cols, values.float().unbind(-1), strict=True)
+                ),
+            )
+            frames.append(frame.select(schema))
+    if not frames:
+        raise ValueError("predictions: expected at least one batch, got none")
+    table = pl.concat(frames)
+    return table if max(windows_of_series.values()) > 1 else table.drop(window_start_col)
+
+
+def write_csv(table: pl.DataFrame, path: Path) -> None:
+    """Write a table as CSV so that ``path`` holds either all of it or what it held before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            table.write_csv(file)
+        # mkstemp makes a private file; a new one would have had the permissions that the umask leaves.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+class ForecastWriter(BasePredictionWriter):
+    """Writes the forecasts of ``Trainer.predict`` to a CSV with series ids and timestamps.
+
+    The ids and timestamps come from the Trainer's DataModule, see :func:`forecast_frame`. The file appears
+    whole, after the last batch; with several processes the first one writes the rows of all.
+
+    Args:
+        path: the CSV to write; its folder is made if need be.
+
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        super().__init__(write_interval="batch")
+        self.path = Path(path)
+        self._predictions: list[dict[str, Tensor]] = []
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check, before any work, that the DataModule can name series and times."""
+        self._predictions = []
+        needed = ("series_ids", "timestamps", "target_cols")
+        missing = [name for name in needed if not hasattr(trainer.datamodule, name)]  # type: ignore[attr-defined]
+        if missing:
+            raise TypeError(
+                f"ForecastWriter needs a DataModule with {', '.join(needed)}, such as "
+                f"seqlight.data.CSVDataModule; this Trainer's lacks {', '.join(missing)}. "
+                "Pass one: trainer.predict(forecaster, datamodule=...)"
+            )
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Keep a batch of forecasts."""
+        self._predictions.append({name: value.detach().cpu() for name, value in prediction.items()})
+
+    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the CSV."""
+        predictions, self._predictions = self._predictions, []
+        if trainer.world_size > 1:
+            gathered: list[list[dict[str, Tensor]]] = [[] for _ in range(trainer.world_size)]
+            torch.distributed.all_gather_object(gathered, predictions)
+            predictions = [batch for batches in gathered for batch in batches]
+        if trainer.is_global_zero:
+            write_csv(self._table(predictions, trainer.datamodule), self.path)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _table(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
+        """Return the forecasts with times as text, in the form of the data if the DataModule knows it."""
+        table = forecast_frame(predictions, datamodule)
+        if not hasattr(datamodule, "format_timestamps"):
+            return table
+        times = [name for name in table.columns if table[name].dtype.is_temporal()]
+        return table.with_columns(
+            pl.Series(name, datamodule.format_timestamps(table[name])) for name in times
+        )

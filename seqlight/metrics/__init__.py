@@ -1,0 +1,21 @@
+"""Forecast metrics: pure functions, and torchmetrics classes over them, for data with missing cells too."""
+
+from . import functional
+from .collection import forecast_metrics
+from .masked import (
+    MaskedMeanAbsoluteError,
+    MaskedMeanSquaredError,
+    MaskedSymmetricMeanAbsolutePercentageError,
+)
+from .mean import MeanOverCells
+from .scaled import MeanAbsoluteScaledError
+
+__all__ = [
+    "MaskedMeanAbsoluteError",
+    "MaskedMeanSquaredError",
+    "MaskedSymmetricMeanAbsolutePercentageError",
+    "MeanAbsoluteScaledError",
+    "MeanOverCells",
+    "forecast_metrics",
+    "functional",
+]

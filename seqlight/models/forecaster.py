@@ -1,0 +1,385 @@
+"""The base class of all forecasters."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_metrics
+from seqlight.strategies import STRATEGIES, Window, masked_loss
+from seqlight.transforms import TRANSFORMS
+from seqlight.transforms.base import WindowState
+
+from .checkpoint import CHECKPOINT_KEY, class_reference, constructor_arguments, names_of_module, plain_names
+from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
+from .losses import LOSSES
+from .mixed_lightning import RefusesPytorchLightning
+from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
+from .random_state import random_state, set_random_state
+from .training_values import values_of_trainer
+
+Batch = Mapping[str, Tensor]
+
+
+class Forecaster(RefusesPytorchLightning, LightningModule):
+    """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
+
+    Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
+    ``self.hparams``::
+
+        class GRUForecaster(Forecaster):
+            def __init__(self, *, hidden_size: int = 32, **kwargs):
+                super().__init__(**kwargs)
+
+            def build_network(self):
+                core = torch.nn.GRU(self.input_size, self.hparams.hidden_size, batch_first=True)
+                return SequenceNetwork(core, torch.nn.Linear(self.hparams.hidden_size, self.output_size))
+
+    Missing cells are NaN in ``past_target`` (or False in ``past_observed``). After the transform they are
+    filled with 0, which is the mean for the scaling transforms, and ``observed_indicator`` adds a channel
+    that tells the network which they are. Loss and metrics leave missing targets out.
+
+    **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
+    channels: covariates are known ahead, so they enter one step early. Only the recursive strategy sees
+    those of the whole future; the others see them up to the first future step.
+
+    **Logged**: ``train_loss`` is the strategy's training loss in transformed space, over the cells that are
+    known in all processes; ``val_loss`` and ``test_loss`` are the same loss on the decoded forecast, and so
+    comparable between strategies; ``val_mae``, ``val_rmse``, ``val_mase`` (if the batches have ``scale``),
+    ``val_smape`` and their ``test_`` twins are in original units. A window whose past has no observed cell
+    of a channel is not scored on that channel: there is nothing to forecast from.
+
+    Args:
+        context_length: number L of past steps the forecast is made from.
+        prediction_length: number H of future steps.
+        target_size: number C of target channels.
+        covariate_size: number K of covariates that are known ahead.
+        static_size: number S of values that do not change over time; batches' ``static`` is not used if 0.
+        observed_indicator: whether the network is told which cells were observed; wanted for data with
+            missing cells.
+        strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, see :mod:`seqlight.strategies`.
+        transform: ``"instance"`` (each window is normalised by its own past; the default, because series
+            drift away from the training part's level), ``"standard"`` (the training part's mean and
+            deviation) or ``"none"``, see :mod:`seqlight.transforms`.
+        loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space.
+        optimizer: ``"adam"``, ``"adamw"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``. Another one: override
+            ``configure_optimizers``, as Lightning's CLI does for ``--optimizer``.
+        lr: learning rate, the highest one of a schedule.
+        weight_decay: the optimiser's weight decay.
+        lr_schedule: None, ``"cosine"`` (down to 0) or ``"one_cycle"``, over the whole training.
+
+    Raises:
+        TypeError: an argument, or one of a subclass, is no plain value of the right kind.
+        ValueError: a size below 1, a negative rate, or an unknown name.
+
+    """
+
+    def __init__(
+        self,
+        *,
+        context_length: int,
+        prediction_length: int,
+        target_size: int = 1,
+        covariate_size: int = 0,
+        static_size: int = 0,
+        observed_indicator: bool = False,
+        strategy: str = "direct",
+        transform: str = "instance",
+        loss: str = "mse",
+        optimizer: str = "adam",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        lr_schedule: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self._constructor_arguments = constructor_arguments(inspect.currentframe())
+        for name, value in self.hparams.items():
+            self.hparams[name] = plain_value(name, value)
+        self.context_length = check_integer("context_length", context_length, 1)
+        self.prediction_length = check_integer("prediction_length", prediction_length, 1)
+        self.target_size = check_integer("target_size", target_size, 1)
+        self.covariate_size = check_integer("covariate_size", covariate_size, 0)
+        self.static_size = check_integer("static_size", static_size, 0)
+        self.observed_indicator = bool(observed_indicator)
+        self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
+        self.pointwise_loss = choose("loss", loss, LOSSES)
+        self.optimizer_class = choose("optimizer", optimizer, OPTIMIZERS)
+        check_number("lr", lr, 0.0)
+        check_number("weight_decay", weight_decay, 0.0)
+        if lr_schedule is not None:
+            choose("lr_schedule", lr_schedule, LR_SCHEDULES)
+
+        self.transform = choose("transform", transform, TRANSFORMS)(self.target_size)
+        indicators = self.target_size if self.observed_indicator else 0
+        self.input_size = self.target_size + indicators + self.covariate_size + self.static_size
+        self.output_size = self.strategy.output_size
+        self.network = self.build_network()
+
+        self.val_metrics = forecast_metrics()
+        self.test_metrics = forecast_metrics()
+        self.val_mean_loss = MeanOverCells()
+        self.test_mean_loss = MeanOverCells()
+        self._resumed_random_state: dict[str, Tensor] | None = None
+
+    def build_network(self) -> nn.Module:
+        """Return the network; called once, while the forecaster is made. The hook for subclasses.
+
+        The network's ``forward(x, state=None)`` takes ``[B, T, input_size]`` and returns
+        ``(output [B, T', output_size], state)``, where the state is what ``forward`` needs to go on with the
+        next step, or None for a network without state. T' may be less than T if the network has a method
+        ``output_steps``, see :func:`seqlight.strategies.output_steps`; where
+        ``self.strategy.sequence_to_vector`` is true only the last output is used. ``self.hparams`` holds
+        the subclass's own arguments.
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no network: override build_network and return an nn.Module whose "
+            "forward(x [B, T, input_size], state=None) returns (output [B, T, output_size], state); "
+            "or use a ready forecaster such as seqlight.models.LSTMForecaster"
+        )
+
+    # Forecasting
+
+    def forward(
+        self,
+        past_target: Tensor,
+        past_observed: Tensor | None = None,
+        past_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static: Tensor | None = None,
+    ) -> Tensor:
+        """Forecast raw values from raw values; no DataModule is needed.
+
+        Args:
+            past_target: ``[B, L, C]`` in original units; missing cells are NaN.
+            past_observed: bool ``[B, L, C]``, False where a cell is missing; None means all that are not NaN.
+            past_covariates: ``[B, L, K]``, needed if K > 0.
+            future_covariates: ``[B, H, K]``, needed if K > 0.
+            static: ``[B, S]``, needed if ``static_size`` > 0.
+
+        Returns:
+            The forecast ``[B, H, C]`` in original units, float32 (float64 for float64 input).
+
+        Raises:
+            ValueError: a tensor is missing or has the wrong shape.
+
+        """
+        window, state = self._window(past_target, past_observed, past_covariates, future_covariates, static)
+        return self.transform.inverse(self.decode(window), state)
+
+    def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
+        """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
+        inputs = {
+            "past_target": torch.zeros(batch_size, self.context_length, self.target_size),
+            "past_covariates": torch.zeros(batch_size, self.context_length, self.covariate_size),
+            "future_covariates": torch.zeros(batch_size, self.prediction_length, self.covariate_size),
+            "static": torch.zeros(batch_size, self.static_size),
+        }
+        return {name: value for name, value in inputs.items() if value.numel()}
+
+    def _window(
+        self,
+        past_target: Tensor,
+        past_observed: Tensor | None = None,
+        past_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static: Tensor | None = None,
+    ) -> tuple[Window, WindowState]:
+        """Check one batch's inputs and take them to transformed space."""
+        steps = {"B": None, "L": self.context_length, "C": self.target_size}
+        check_shape(
+            "past_target", past_target, steps, f"past_target[:, -{self.context_length}:] are the last L steps"
+        )
+        batch = past_target.shape[0]
+        past = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
+        if past_observed is not None:
+            check_shape("past_observed", past_observed, {**steps, "B": batch})
+            past = past.masked_fill(~past_observed.bool(), torch.nan)
+        covariates = None
+        if self.covariate_size:
+            if past_covariates is None or future_covariates is None:
+                raise ValueError(
+                    "past_covariates and future_covariates: needed, for covariate_size is "
+                    f"{self.covariate_size}"
+                )
+            covariate_axes = {"B": batch, "L": self.context_length, "K": self.covariate_size}
+            check_shape("past_covariates", past_covariates, covariate_axes)
+            covariate_axes = {"B": batch, "H": self.prediction_length, "K": self.covariate_size}
+            check_shape("future_covariates", future_covariates, covariate_axes)
+            covariates = torch.cat([past_covariates[:, 1:], future_covariates], dim=1)
+        if self.static_size:
+            if static is None:
+                raise ValueError(f"static: needed, for static_size is {self.static_size}")
+            check_shape("static", static, {"B": batch, "S": self.static_size})
+        transformed, state = self.transform.transform(past)
+        window = Window(
+            past=transformed,
+            prediction_length=self.prediction_length,
+            covariates=covariates,
+            static=static if self.static_size else None,
+            observed_indicator=self.observed_indicator,
+            input_dtype=next((p.dtype for p in self.network.parameters()), transformed.dtype),
+        )
+        return window, state
+
+    def _batch_window(self, batch: Batch, *, with_future: bool) -> tuple[Window, WindowState]:
+        required = ["past_target"]
+        if with_future:
+            required.append("future_target")
+        if self.covariate_size:
+            required += ["past_covariates", "future_covariates"]
+        if self.static_size:
+            required.append("static")
+        check_batch(batch, required)
+        names = ("past_target", "past_observed", "past_covariates", "future_covariates", "static")
+        return self._window(**{name: batch[name] for name in names if batch.get(name) is not None})
+
+    def _future(self, batch: Batch) -> Tensor:
+        """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
+        future = batch["future_target"]
+        axes = {"B": batch["past_target"].shape[0], "H": self.prediction_length, "C": self.target_size}
+        check_shape("future_target", future, axes)
+        future = future.to(torch.promote_types(future.dtype, torch.float32))
+        if batch.get("future_observed") is not None:
+            check_shape("future_observed", batch["future_observed"], axes)
+            future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
+        return future
+
+    # Lightning's hooks
+
+    def setup(self, stage: str) -> None:
+        """Fit the transform on the training part, unless it was fitted before or loaded."""
+        if stage == "fit" and not self.transform.fitted:
+            found = values_of_trainer(self.trainer)
+            if found is not None:
+                self.transform.fit(*found)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Return the strategy's training loss, a mean over the known cells of all processes."""
+        window, state = self._batch_window(batch, with_future=True)
+        future = self.transform.transform_future(self._future(batch), state)
+        total, count = self.strategy.loss(self.network, window, future, self.pointwise_loss)
+        # DDP averages the gradients of the processes. Dividing each process's sum by the mean count, rather
+        # than by its own, makes that average the gradient of the mean over all cells.
+        mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
+        loss = total / mean_count.clamp(min=1.0)
+        size = batch["past_target"].shape[0]
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
+        )
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update ``val_loss`` and the validation metrics."""
+        self._evaluation_step(batch, "val", self.val_mean_loss, self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update ``test_loss`` and the test metrics."""
+        self._evaluation_step(batch, "test", self.test_mean_loss, self.test_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B]."""
+        window, state = self._batch_window(batch, with_future=False)
+        output = {"prediction": self.transform.inverse(self.decode(window), state)}
+        return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser and the schedule that the hyperparameters name."""
+        lr = self.hparams["lr"]  # read now: the learning-rate finder changes it
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = build_optimizer(self.optimizer_class, trained, lr, self.hparams.get("weight_decay", 0.0))
+        schedule = self.hparams.get("lr_schedule")
+        if schedule is None:
+            return optimizer
+        scheduler = build_schedule(schedule, optimizer, lr, self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the class's name and the random states; name parameters as without ``torch.compile``."""
+        checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
+        states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size
+        if self._is_distributed:
+            torch.distributed.all_gather_object(states, random_state(self.device))
+        else:
+            states = [random_state(self.device)]
+        checkpoint[CHECKPOINT_KEY] = {"class": class_reference(type(self)), "random_states": states}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
+        checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
+            return
+        states = checkpoint.get(CHECKPOINT_KEY, {}).get("random_states", [])
+        if len(states) == trainer.world_size:
+            self._resumed_random_state = states[trainer.global_rank]
+            # Now and not later: the loaders draw random numbers too, and may be set up right after this.
+            set_random_state(self._resumed_random_state, self.device)
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Forget the random state of a resumed fit: it is in use."""
+        self._resumed_random_state = None
+
+    def on_train_epoch_end(self) -> None:
+        """Set the random state again where a resumed fit only closes the epoch that was saved.
+
+        Lightning then makes the loader's iterator, which draws random numbers, a second time.
+        """
+        if self._resumed_random_state is not None:
+            set_random_state(self._resumed_random_state, self.device)
+
+    # Shared by the steps
+
+    def decode(self, window: Window) -> Tensor:
+        """Return the forecast ``[B, H, C]`` of a window in transformed space."""
+        return self.strategy.decode(self.network, window)
+
+    def _evaluation_step(
+        self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection
+    ) -> None:
+        window, state = self._batch_window(batch, with_future=True)
+        future = self._future(batch)
+        forecastable = (~window.past.isnan()).any(1, keepdim=True)
+        future = future.masked_fill(~forecastable, torch.nan)
+        decoded = self.decode(window)
+        target = self.transform.transform_future(future, state)
+        mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))
+        size = future.shape[0]
+        self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
+
+        preds = self.transform.inverse(decoded, state)
+        known, scale = ~future.isnan(), batch.get("scale")
+        for name, metric in metrics.items(keep_base=True):
+            if not isinstance(metric, MeanAbsoluteScaledError):
+                metric.update(preds, future, known)
+            elif scale is not None:
+                metric.update(preds, future, scale, known)
+            else:
+                continue
+            self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
+
+    def _arguments_to_save(self) -> dict[str, Any]:
+        """Return the hyperparameters that the class is to be made with when it is loaded."""
+        initial = self.hparams_initial
+        return {
+            name: value
+            for name, value in self.hparams.items()
+            if name in self._constructor_arguments
+            or name.startswith("_")  # the CLI's own
+            or value != initial.get(name)  # changed since, as the learning-rate finder does
+        }
+
+    @property
+    def _resumes_fit(self) -> bool:
+        trainer = self._trainer
+        return trainer is not None and trainer.state.fn == "fit" and trainer.ckpt_path is not None
+
+    @property
+    def _is_distributed(self) -> bool:
+        return self.trainer.world_size > 1

@@ -1,0 +1,63 @@
+"""Finding the values of the training part that a transform is fitted on."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+
+MOST_CELLS = 10_000_000
+"""Cells taken from a data loader at most, so that an endless one does not hang."""
+
+
+def values_of_loader(loader: Iterable[Any]) -> tuple[Tensor, Tensor] | None:
+    """Collect the past windows of a data loader, leaving the random state as it was.
+
+    Returns:
+        ``(values, observed)``, both ``[N, C]``, or None if no batch is a dict with ``past_target``. Rows that
+        many windows share come as often as that.
+
+    """
+    values, observed, cells = [], [], 0
+    with isolate_rng():
+        for batch in loader:
+            if not isinstance(batch, Mapping) or "past_target" not in batch:
+                return None
+            past = batch["past_target"].flatten(0, 1)
+            known = ~past.isnan()
+            if batch.get("past_observed") is not None:
+                known &= batch["past_observed"].flatten(0, 1)
+            values.append(past)
+            observed.append(known)
+            cells += past.numel()
+            if cells >= MOST_CELLS:
+                break
+    return (torch.cat(values), torch.cat(observed)) if values else None
+
+
+def values_of_trainer(trainer: lightning.Trainer) -> tuple[Tensor, Tensor] | None:
+    """Find the training part of what ``Trainer.fit`` was given.
+
+    A DataModule's ``training_target()`` (each row once) comes before the batches of its training loader.
+
+    Returns:
+        ``(values, observed)``, both ``[N, C]``, or None if there is nothing to find.
+
+    """
+    training_target = getattr(trainer.datamodule, "training_target", None)  # type: ignore[attr-defined]
+    if training_target is not None:
+        values, observed = training_target()
+        return values, observed
+    # Lightning has no public name for the loaders it was given before it has set them up, which comes too
+    # late.
+    source = trainer.fit_loop._data_source
+    loader = source.dataloader() if source.is_defined() else None
+    found = values_of_loader(loader) if isinstance(loader, Iterable) else None
+    if found is None or trainer.world_size == 1:
+        return found
+    # A loader may hold one process's share of the windows only; the transform is to be that of all of them.
+    shares: list[Any] = [None] * trainer.world_size
+    torch.distributed.all_gather_object(shares, found)
+    return torch.cat([values for values, _ in shares]), torch.cat([observed for _, observed in shares])

@@ -1,0 +1,29 @@
+"""Strategies for forecasting several steps ahead: recursive, direct, every step."""
+
+from .base import Strategy
+from .direct import DirectStrategy
+from .every_step import EveryStepStrategy
+from .loss import PointwiseLoss, masked_loss
+from .network import output_steps, run_network
+from .recursive import RecursiveStrategy
+from .window import Window
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "direct": DirectStrategy,
+    "recursive": RecursiveStrategy,
+    "every_step": EveryStepStrategy,
+}
+"""The strategies by the names that a forecaster's ``strategy`` argument takes."""
+
+__all__ = [
+    "STRATEGIES",
+    "DirectStrategy",
+    "EveryStepStrategy",
+    "PointwiseLoss",
+    "RecursiveStrategy",
+    "Strategy",
+    "Window",
+    "masked_loss",
+    "output_steps",
+    "run_network",
+]

@@ -1,0 +1,78 @@
+"""What a forecasting strategy decides."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .loss import PointwiseLoss, masked_loss
+from .network import output_steps, run_network
+from .window import Window
+
+
+class Strategy(ABC):
+    """How a sequence network forecasts several steps ahead: its targets, its loss, and how it is decoded.
+
+    A strategy has no parameters and no state, and works in transformed space. L is the context length, H the
+    prediction length, C the number of target channels; steps count from 0.
+    """
+
+    sequence_to_vector: bool = False
+    """Whether only the network's last output is used, so that it need not compute the others."""
+
+    def __init__(self, target_size: int, prediction_length: int) -> None:
+        self.target_size = target_size
+        self.prediction_length = prediction_length
+
+    @property
+    @abstractmethod
+    def horizon(self) -> int:
+        """Number of steps ahead that one output of the network holds."""
+
+    @property
+    def output_size(self) -> int:
+        """Number of output channels that the network must have: ``horizon * target_size``, steps first."""
+        return self.horizon * self.target_size
+
+    def targets(self, past: Tensor, future: Tensor, steps: range) -> Tensor:
+        """Return what the network is to say at ``steps``.
+
+        Args:
+            past: transformed target ``[B, L, C]``, NaN where missing.
+            future: transformed target ``[B, H, C]`` of the steps after it, NaN where missing.
+            steps: past steps t at which the network has an output.
+
+        Returns:
+            The values at t+1 to t+horizon for every t in steps, ``[B, len(steps), horizon, C]``.
+
+        """
+        series = torch.cat([past, future.to(past.dtype)], dim=1)
+        following = series.unfold(1, self.horizon, 1)[:, 1:]  # [B, >= L, C, horizon]
+        return following[:, steps.start : steps.stop : steps.step].transpose(2, 3)
+
+    def loss(
+        self, network: nn.Module, window: Window, future: Tensor, pointwise: PointwiseLoss
+    ) -> tuple[Tensor, Tensor]:
+        """Return the training loss summed over the known cells of the targets, and their count.
+
+        Args:
+            network: ``network(inputs, state) -> (output, state)``.
+            window: the windows' past.
+            future: transformed target ``[B, H, C]``, NaN where missing.
+            pointwise: the loss of every cell.
+
+        """
+        output, steps, _ = self._run_past(network, window)
+        return masked_loss(pointwise, output, self.targets(window.past, future, steps))
+
+    def decode(self, network: nn.Module, window: Window) -> Tensor:
+        """Return the forecast ``[B, H, C]`` in transformed space."""
+        return self._run_past(network, window)[0][:, -1]
+
+    def _run_past(self, network: nn.Module, window: Window) -> tuple[Tensor, range, Any]:
+        """Run over the past: outputs ``[B, T', horizon, C]``, their steps, and the network's state."""
+        inputs = window.inputs()
+        output, state = run_network(network, inputs, None, self.output_size, window)
+        steps = output_steps(network, inputs.shape[1], output.shape[1])
+        return output.unflatten(2, (self.horizon, self.target_size)), steps, state

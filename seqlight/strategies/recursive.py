@@ -1,0 +1,41 @@
+"""One step ahead, fed back."""
+
+import torch
+from torch import Tensor, nn
+
+from .base import Strategy
+from .network import run_network
+from .window import Window
+
+
+class RecursiveStrategy(Strategy):
+    """Predicts one step, feeds it back, and repeats; errors add up.
+
+    In training the network emits t+1 at every step t of the past (teacher forcing: its inputs are the true
+    values), and the loss is taken over all of them. In decoding, a forecast enters as the next observed
+    value, together with the known covariates of the step after it, so that this strategy alone uses the
+    covariates of the whole future.
+
+    A network with state takes one step for each new value. One without (it returns None for its state) is
+    run again on the last L inputs.
+    """
+
+    @property
+    def horizon(self) -> int:
+        """1, the next step."""
+        return 1
+
+    def decode(self, network: nn.Module, window: Window) -> Tensor:
+        """Return the forecast ``[B, H, C]`` in transformed space."""
+        output, _, state = self._run_past(network, window)
+        forecasts = [output[:, -1]]  # each [B, 1, C]
+        inputs = window.inputs() if state is None else None
+        for step in range(1, self.prediction_length):
+            fed_back = window.feedback(forecasts[-1], step)
+            if inputs is None:
+                following, state = run_network(network, fed_back, state, self.output_size, window)
+            else:
+                inputs = torch.cat([inputs[:, 1:], fed_back], dim=1)
+                following, _ = run_network(network, inputs, None, self.output_size, window)
+            forecasts.append(following[:, -1:])
+        return torch.cat(forecasts, dim=1)

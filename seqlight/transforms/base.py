@@ -1,0 +1,88 @@
+"""What every transform of a target series offers."""
+
+from abc import ABC, abstractmethod
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+
+WindowState = tuple[Tensor, ...]
+"""What one batch of windows must remember so that its future can be transformed and forecasts inverted."""
+
+
+class Transform(nn.Module, ABC):
+    """A reversible change of a target series, with what it learned from the training part as buffers.
+
+    Values are floating-point tensors ``[..., T, C]`` (time, then target channels) in which **a missing cell
+    is NaN and stays NaN**, so no mask has to travel beside them. Every method that takes a window's past
+    uses nothing but that past, and so can be used on series that were not there at training.
+
+    - :meth:`fit` learns from the training part; its results are buffers and so part of a checkpoint;
+    - :meth:`transform` takes the past of a window and returns it transformed, with the window's state;
+    - :meth:`transform_future` takes the true future of the same window (training and validation);
+    - :meth:`inverse` takes a forecast for that future back to original units.
+
+    For all windows, ``inverse(transform_future(future, state), state)`` equals ``future`` up to rounding.
+
+    Args:
+        target_size: number of target channels C.
+
+    """
+
+    fitted: Tensor
+
+    def __init__(self, target_size: int) -> None:
+        super().__init__()
+        if target_size < 1:
+            raise ValueError(f"target_size must be at least 1, got {target_size}")
+        self.target_size = target_size
+        self.register_buffer("fitted", torch.tensor(False))
+
+    @abstractmethod
+    def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
+        """Learn from the training part and return self.
+
+        Args:
+            values: training values ``[..., C]`` in original units; NaN where missing.
+            observed: bool ``[..., C]``, False where a cell is missing; None means all that are not NaN.
+
+        """
+
+    @abstractmethod
+    def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
+        """Transform the past of a batch of windows.
+
+        Args:
+            past: ``[B, L, C]`` in original units, NaN where missing.
+
+        Returns:
+            The transformed past ``[B, L, C]`` and the state that the other two methods need.
+
+        """
+
+    @abstractmethod
+    def transform_future(self, future: Tensor, state: WindowState) -> Tensor:
+        """Transform the values that follow the past of the same windows: ``[B, H, C]`` to ``[B, H, C]``."""
+
+    @abstractmethod
+    def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
+        """Take a forecast ``[..., B, H, C]`` of the same windows back to original units."""
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"target_size={self.target_size}"
+
+    def _training_values(self, values: Tensor, observed: Tensor | None) -> Tensor:
+        """Check what :meth:`fit` was given and return it as float64 ``[N, C]``, NaN where missing."""
+        if values.ndim < 2 or values.shape[-1] != self.target_size:
+            raise ValueError(
+                f"values: expected a shape [..., {self.target_size}] with the target channels last, "
+                f"got {list(values.shape)}"
+            )
+        if observed is not None and observed.shape != values.shape:
+            raise ValueError(
+                f"observed: expected the shape of values, {list(values.shape)}, got {list(observed.shape)}"
+            )
+        values = values.detach().to(torch.float64)
+        if observed is not None:
+            values = values.masked_fill(~observed.bool(), torch.nan)
+        return values.reshape(-1, self.target_size)

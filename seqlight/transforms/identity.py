@@ -1,0 +1,29 @@
+"""The transform that changes nothing."""
+
+from typing import Self
+
+from torch import Tensor
+
+from .base import Transform, WindowState
+
+
+class Identity(Transform):
+    """Leaves values as they are, for data that is already on a scale of about one."""
+
+    def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
+        """Check the shapes and learn nothing."""
+        self._training_values(values, observed)
+        self.fitted.fill_(True)
+        return self
+
+    def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
+        """Return the past itself and an empty state."""
+        return past, ()
+
+    def transform_future(self, future: Tensor, state: WindowState) -> Tensor:
+        """Return the future itself."""
+        return future
+
+    def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
+        """Return the forecast itself."""
+        return forecast

@@ -1,0 +1,63 @@
+"""Reversible normalisation of each window by its own past."""
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from .base import Transform, WindowState
+from .moments import ROUNDING, observed_deviation, observed_mean
+
+
+class InstanceNormalizer(Transform):
+    """Normalises every window by the mean and deviation of its own observed past.
+
+    Reversible instance normalisation (Kim et al. 2022, "Reversible Instance Normalization for Accurate
+    Time-Series Forecasting against Distribution Shift") without its learned affine part: a forecaster so
+    becomes equivariant to the level and the scale of a series, and works for series it never saw.
+
+    A window whose past is constant says nothing of its scale: it takes the deviation of the training part
+    instead (so that a later change is not divided by almost zero), and one without any observed cell takes
+    the training part's mean and deviation. Before :meth:`fit` these are 0 and 1.
+
+    Args:
+        target_size: number of target channels C.
+
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, target_size: int) -> None:
+        super().__init__(target_size)
+        self.register_buffer("mean", torch.zeros(target_size))
+        self.register_buffer("scale", torch.ones(target_size))
+
+    def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
+        """Compute, in float64, the mean and deviation that windows without their own fall back to."""
+        values = self._training_values(values, observed)
+        mean = observed_mean(values, 0)
+        deviation = observed_deviation(values, mean, 0)
+        self.mean.copy_(mean.nan_to_num(0.0)[0])
+        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0)[0])
+        self.fitted.fill_(True)
+        return self
+
+    def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
+        """Return the normalised past and the state (mean, scale), each ``[B, 1, C]``."""
+        mean = observed_mean(past, 1)
+        deviation = observed_deviation(past, mean, 1)
+        mean = torch.where(mean.isnan(), self.mean, mean)
+        # Written so that NaN (no observed cell) takes the fallback too.
+        scale = torch.where(deviation > ROUNDING * self.scale, deviation, self.scale)
+        return (past - mean) / scale, (mean, scale)
+
+    def transform_future(self, future: Tensor, state: WindowState) -> Tensor:
+        """Return ``(future - mean) / scale`` with the past's mean and scale."""
+        mean, scale = state
+        return (future - mean) / scale
+
+    def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
+        """Return ``forecast * scale + mean`` with the past's mean and scale."""
+        mean, scale = state
+        return forecast * scale + mean

@@ -1,0 +1,121 @@
+import datetime
+import stat
+import warnings
+
+import polars as pl
+import pytest
+import torch
+from lightning import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
+
+from seqlight.callbacks import ForecastWriter, forecast_frame, write_csv
+from seqlight.models import NaiveForecaster
+
+
+class Hourly(LightningDataModule):
+    """Two series of two channels, hourly; ``origins`` windows of each, one step apart."""
+
+    series_ids = ("north", "south")
+    target_cols = ("load", "price")
+    id_col = "region"
+    time_col = "time"
+
+    def __init__(self, origins=1):
+        super().__init__()
+        self.origins = origins
+
+    def timestamps(self, series_index, start, count):
+        first = datetime.datetime(2024, 1, 1 + series_index) + datetime.timedelta(hours=start)
+        return pl.datetime_range(
+            first, first + datetime.timedelta(hours=count - 1), "1h", eager=True, time_unit="us"
+        )
+
+    def predict_dataloader(self):
+        past = torch.arange(8.0).reshape(1, 4, 2).repeat(2, 1, 1) + torch.tensor([0.0, 100.0]).reshape(
+            2, 1, 1
+        )
+        batches = [
+            {
+                "past_target": past + origin,
+                "series_index": torch.arange(2),
+                "start": torch.full((2,), 4 + origin),
+            }
+            for origin in range(self.origins)
+        ]
+        return DataLoader(batches, batch_size=None)
+
+
+def predict(datamodule, path):
+    for message in (".*does not have many workers", "Couldn't infer the batch indices"):
+        warnings.filterwarnings("ignore", message)
+    trainer = Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        callbacks=[ForecastWriter(path)],
+    )
+    naive = NaiveForecaster(context_length=4, prediction_length=3, target_size=2)
+    return trainer.predict(naive, datamodule=datamodule, return_predictions=True)
+
+
+def test_csv_has_ids_timestamps_and_targets(tmp_path):
+    path = tmp_path / "new" / "forecast.csv"
+    predict(Hourly(), path)
+    assert [file.name for file in path.parent.iterdir()] == ["forecast.csv"]
+    assert path.stat().st_mode & stat.S_IRUSR
+    table = pl.read_csv(path, try_parse_dates=True)
+    assert table.columns == ["region", "time", "load", "price"]
+    assert table["region"].to_list() == ["north"] * 3 + ["south"] * 3
+    assert table["time"].to_list() == [
+        datetime.datetime(2024, 1, day, hour) for day in (1, 2) for hour in (4, 5, 6)
+    ]
+    assert table["load"].to_list() == [6.0] * 3 + [106.0] * 3
+    assert table["price"].to_list() == [7.0] * 3 + [107.0] * 3
+
+
+def test_several_windows_of_a_series_are_told_apart(tmp_path):
+    table = forecast_frame(predict(Hourly(origins=2), tmp_path / "forecast.csv"), Hourly())
+    assert table.columns == ["region", "time", "window_start", "load", "price"]
+    assert len(table) == 12
+    starts = table.filter(pl.col("region") == "north")["window_start"]
+    assert starts.to_list() == [datetime.datetime(2024, 1, 1, hour) for hour in (4, 4, 4, 5, 5, 5)]
+
+
+def test_datamodule_formats_its_own_times(tmp_path):
+    class Formatting(Hourly):
+        def format_timestamps(self, times):
+            return times.dt.strftime("%d/%m/%Y %Hh").to_list()
+
+    predict(Formatting(), tmp_path / "forecast.csv")
+    assert pl.read_csv(tmp_path / "forecast.csv")["time"][0] == "01/01/2024 04h"
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "forecast.csv"
+    path.write_text("old")
+
+    def fail(self, file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(pl.DataFrame, "write_csv", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_csv(pl.DataFrame({"a": [1]}), path)
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["forecast.csv"]
+
+
+def test_datamodule_is_needed_before_any_work(tmp_path):
+    with pytest.raises(
+        TypeError, match=r"ForecastWriter needs a DataModule with series_ids.*lacks series_ids"
+    ):
+        predict(
+            type("Bare", (LightningDataModule,), {"predict_dataloader": Hourly().predict_dataloader})(),
+            tmp_path,
+        )
+
+
+def test_no_predictions_are_named():
+    with pytest.raises(ValueError, match="predictions: expected at least one batch"):
+        forecast_frame([], Hourly())

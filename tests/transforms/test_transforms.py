@@ -1,0 +1,112 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from seqlight.transforms import TRANSFORMS, Identity, InstanceNormalizer, StandardScaler
+
+NAN = math.nan
+
+
+@pytest.mark.parametrize("name", sorted(TRANSFORMS))
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**31 - 1),
+    channels=st.integers(1, 3),
+    level=st.floats(-1e4, 1e4),
+    spread=st.sampled_from([0.0, 1e-3, 1.0, 1e4]),
+    missing=st.floats(0.0, 1.0),
+)
+def test_inverse_undoes_transform(name, seed, channels, level, spread, missing):
+    generator = torch.Generator().manual_seed(seed)
+    values = level + spread * torch.randn(4, 12, channels, generator=generator, dtype=torch.float64)
+    holes = torch.rand(values.shape, generator=generator) < missing
+    past = values[:, :8].masked_fill(holes[:, :8], NAN)
+    transform = TRANSFORMS[name](channels).double().fit(past)
+    _, state = transform.transform(past)
+    restored = transform.inverse(transform.transform_future(values[:, 8:], state), state)
+    assert restored.isfinite().all()
+    torch.testing.assert_close(restored, values[:, 8:], rtol=1e-9, atol=1e-9 * (abs(level) + spread + 1))
+
+
+@pytest.mark.parametrize("name", sorted(TRANSFORMS))
+def test_missing_cells_stay_missing_and_move_nothing(name):
+    past = torch.randn(3, 10, 2)
+    past[0, 2:5, 0] = NAN
+    transform = TRANSFORMS[name](2).fit(past)
+    transformed, _ = transform.transform(past)
+    assert torch.equal(transformed.isnan(), past.isnan())
+    shorter = torch.cat([past[:1, :2, :1], past[:1, 5:, :1]], dim=1)
+    single = TRANSFORMS[name](1)
+    single.load_state_dict(
+        {key: value[:1] if value.ndim else value for key, value in transform.state_dict().items()}
+    )
+    alone, _ = single.transform(shorter)
+    torch.testing.assert_close(alone[0, :, 0], transformed[0, [0, 1, 5, 6, 7, 8, 9], 0])
+
+
+def test_standard_scaler_has_the_moments_of_the_observed_cells():
+    values = torch.tensor([[1.0, 10.0], [3.0, 99.0], [5.0, 30.0]])
+    observed = torch.tensor([[True, True], [True, False], [True, True]])
+    scaler = StandardScaler(2).fit(values, observed)
+    torch.testing.assert_close(scaler.mean, torch.tensor([3.0, 20.0]))
+    torch.testing.assert_close(scaler.scale, torch.tensor([math.sqrt(8 / 3), 10.0]))
+    pooled = StandardScaler(2, per_channel=False).fit(values, observed)
+    known = torch.tensor([1.0, 3.0, 5.0, 10.0, 30.0])
+    torch.testing.assert_close(pooled.mean, known.mean().expand(2))
+    torch.testing.assert_close(pooled.scale, known.std(correction=0).expand(2))
+
+
+def test_standard_scaler_of_constant_or_empty_channel_only_shifts():
+    values = torch.tensor([[7.0, NAN], [7.0, NAN]])
+    scaler = StandardScaler(2).fit(values)
+    assert scaler.mean.tolist() == [7.0, 0.0]
+    assert scaler.scale.tolist() == [1.0, 1.0]
+
+
+def test_instance_normalizer_is_equivariant_to_level_and_scale():
+    past = torch.randn(5, 20, 2, dtype=torch.float64)
+    normalizer = InstanceNormalizer(2).double()
+    first, _ = normalizer.transform(past)
+    second, state = normalizer.transform(1e3 * past + 500)
+    torch.testing.assert_close(first, second)
+    torch.testing.assert_close(first.mean(1), torch.zeros(5, 2, dtype=torch.float64))
+    torch.testing.assert_close(first.std(1, correction=0), torch.ones(5, 2, dtype=torch.float64))
+    torch.testing.assert_close(normalizer.inverse(second, state), 1e3 * past + 500)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.1, -3e5])
+def test_constant_window_takes_the_training_scale(level):
+    normalizer = InstanceNormalizer(1).fit(torch.tensor([[-4.0], [4.0]]) + level)
+    transformed, (mean, scale) = normalizer.transform(torch.full((1, 9, 1), level))
+    torch.testing.assert_close(scale, torch.full((1, 1, 1), 4.0))
+    torch.testing.assert_close(mean, torch.full((1, 1, 1), level))
+    assert transformed.abs().max() < 1e-2
+
+
+def test_window_without_observed_cell_takes_the_training_moments():
+    normalizer = InstanceNormalizer(1).fit(torch.tensor([[6.0], [10.0]]))
+    _, (mean, scale) = normalizer.transform(torch.full((1, 9, 1), NAN))
+    assert (mean.item(), scale.item()) == (8.0, 2.0)
+
+
+@pytest.mark.parametrize("name", sorted(TRANSFORMS))
+def test_fitted_values_travel_in_the_state_dict(name):
+    fitted = TRANSFORMS[name](1).fit(torch.tensor([[1.0], [2.0], [6.0]]))
+    other = TRANSFORMS[name](1)
+    assert not other.fitted
+    other.load_state_dict(fitted.state_dict())
+    assert other.fitted
+    past = torch.randn(2, 4, 1)
+    assert torch.equal(other.transform(past)[0], fitted.transform(past)[0])
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="target_size must be at least 1, got 0"):
+        Identity(0)
+    with pytest.raises(ValueError, match=r"values: expected a shape \[\.\.\., 2\].*got \[5, 3\]"):
+        StandardScaler(2).fit(torch.zeros(5, 3))
+    with pytest.raises(ValueError, match=r"observed: expected the shape of values, \[5, 2\], got \[5, 1\]"):
+        StandardScaler(2).fit(torch.zeros(5, 2), torch.ones(5, 1, dtype=torch.bool))
