@@ -36,4 +36,6 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
       "int dilation, int groups, int activation, Tensor activated, bool need_input_grad, bool need_state_grad, "
       "bool need_weight_grad, bool need_bias_grad) "
       "-> (Tensor grad_x, Tensor grad_state, Tensor grad_weight, Tensor grad_bias)");
+  m.def("sigmoid(Tensor x) -> Tensor");
+  m.def("tanh(Tensor x) -> Tensor");
 }
