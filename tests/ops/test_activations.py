@@ -15,7 +15,7 @@ def floats() -> np.ndarray:
 
 
 def units_in_the_last_place(result: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Distance in spacings of result's dtype at the exact value; that of the smallest normal number below it."""
+    """Distance in spacings of the result's dtype at the exact value, or at the least normal number."""
     dtype = result.dtype
     spacing = np.spacing(np.maximum(np.abs(exact).astype(dtype), np.finfo(dtype).tiny))
     return np.abs(result.astype(np.float64) - exact) / spacing.astype(np.float64)
