@@ -163,7 +163,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
             static: ``[B, S]``, needed if ``static_size`` > 0.
 
         Returns:
-            The forecast ``[B, H, C]`` in original units, float32 (float64 for float64 input).
+            The forecast ``[B, H, C]`` in original units, float32 (float64 if the input or the forecaster is).
 
         Raises:
             ValueError: a tensor is missing or has the wrong shape.
