@@ -697,7 +697,4 @@ extern const ConvKernels<double> conv_double = conv_kernels<double>();
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight
 
-#undef SEQLIGHT_ISA
-#undef SEQLIGHT_VECTOR_BYTES
-#undef SEQLIGHT_INLINE
-#undef SEQLIGHT_SHUFFLE
+#include "end_of_isa.inl"

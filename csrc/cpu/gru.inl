@@ -1,6 +1,5 @@
-// The GRU as a cell for recurrent.inl; gru_<isa>.cpp includes it once for each vector width.
+// The GRU as a cell for recurrent.inl, which comes before it.
 #include "../cells/gru.h"
-#include "recurrent.inl"
 
 namespace seqlight {
 namespace SEQLIGHT_ISA {
@@ -49,9 +48,9 @@ struct GruCell {
 };
 
 extern const RecurrentKernels<float> gru_float = kernels_of<GruCell<float>, float>();
+#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
 extern const RecurrentKernels<double> gru_double = kernels_of<GruCell<double>, double>();
+#endif
 
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight
-
-#include "end_of_isa.inl"

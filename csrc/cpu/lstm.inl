@@ -1,6 +1,5 @@
-// The LSTM as a cell for recurrent.inl; lstm_<isa>.cpp includes it once for each vector width.
+// The LSTM as a cell for recurrent.inl, which comes before it.
 #include "../cells/lstm.h"
-#include "recurrent.inl"
 
 namespace seqlight {
 namespace SEQLIGHT_ISA {
@@ -64,11 +63,13 @@ struct LstmCell {
 };
 
 extern const RecurrentKernels<float> lstm_float = kernels_of<LstmCell<float, false>, float>();
+#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
 extern const RecurrentKernels<double> lstm_double = kernels_of<LstmCell<double, false>, double>();
+#endif
 extern const RecurrentKernels<float> lstm_peephole_float = kernels_of<LstmCell<float, true>, float>();
+#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
 extern const RecurrentKernels<double> lstm_peephole_double = kernels_of<LstmCell<double, true>, double>();
+#endif
 
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight
-
-#include "end_of_isa.inl"

@@ -10,7 +10,7 @@ struct Partial {
 #elif SEQLIGHT_VECTOR_BYTES == 32
   __m256i lanes_mask;
   explicit Partial(int64_t lanes) : count(lanes) {
-    Mask<T> mask;
+    Mask<T> mask{};
     for (int i = 0; i < kLanes<T>; ++i) mask[i] = i < lanes ? -1 : 0;
     lanes_mask = (__m256i)mask;
   }

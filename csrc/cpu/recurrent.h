@@ -23,41 +23,41 @@ namespace seqlight {
 using torch::stable::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
-// The kernels called `name` for numbers of type T: the narrowest vectors that hold the whole batch, so that few rows do
-// not drag many empty lanes along. A function of the batch alone, for groups shape the saved tensor.
+// The kernels called `name` for numbers of type T.
 #if defined(__x86_64__)
-#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch)                                                           \
-  choose_recurrent<T>(batch, SEQLIGHT_RECURRENT_OF(T, base, name), SEQLIGHT_RECURRENT_OF(T, avx2_128, name), \
-                      SEQLIGHT_RECURRENT_OF(T, avx2_256, name), SEQLIGHT_RECURRENT_OF(T, avx512_128, name),  \
-                      SEQLIGHT_RECURRENT_OF(T, avx512_256, name), SEQLIGHT_RECURRENT_OF(T, avx512_512, name))
+#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch)                                                       \
+  choose_recurrent<T>(                                                                                   \
+      batch,                                                                                             \
+      {&base::name##_float, &avx2_128::name##_float, &avx2_256::name##_float, &avx512_128::name##_float, \
+       &avx512_256::name##_float, &avx512_512::name##_float},                                            \
+      {&base::name##_double, nullptr, &avx2_256::name##_double, nullptr, nullptr, &avx512_512::name##_double})
 #else
-#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch) SEQLIGHT_RECURRENT_OF(T, base, name)
+#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch) \
+  choose_recurrent<T>(batch, {&base::name##_float}, {&base::name##_double})
 #endif
-#define SEQLIGHT_RECURRENT_OF(T, isa, name) recurrent_of<T>(isa::name##_float, isa::name##_double)
 
 template <typename T>
-const RecurrentKernels<T>& recurrent_of(const RecurrentKernels<float>& of_float,
-                                        const RecurrentKernels<double>& of_double) {
-  if constexpr (std::is_same_v<T, float>)
-    return of_float;
-  else
-    return of_double;
-}
+struct RecurrentVariants {
+  const RecurrentKernels<T>* base;
+  const RecurrentKernels<T>*avx2_128 = nullptr, *avx2_256 = nullptr;
+  const RecurrentKernels<T>*avx512_128 = nullptr, *avx512_256 = nullptr, *avx512_512 = nullptr;
+};
 
+// For float the narrowest vectors that hold the whole batch, so that few rows do not drag many empty lanes along. A
+// function of the batch alone, for groups shape the saved tensor.
 template <typename T>
-const RecurrentKernels<T>& choose_recurrent(int64_t batch, const RecurrentKernels<T>& base,
-                                            const RecurrentKernels<T>& avx2_128, const RecurrentKernels<T>& avx2_256,
-                                            const RecurrentKernels<T>& avx512_128,
-                                            const RecurrentKernels<T>& avx512_256,
-                                            const RecurrentKernels<T>& avx512_512) {
-  const int64_t bytes = batch * static_cast<int64_t>(sizeof(T));
-  switch (instruction_set()) {
-    case InstructionSet::avx512:
-      return bytes <= 16 ? avx512_128 : bytes <= 32 ? avx512_256 : avx512_512;
-    case InstructionSet::avx2:
-      return bytes <= 16 ? avx2_128 : avx2_256;
-    default:
-      return base;
+const RecurrentKernels<T>& choose_recurrent(int64_t batch, const RecurrentVariants<float>& of_float,
+                                            const RecurrentVariants<double>& of_double) {
+  const InstructionSet set = instruction_set();
+  if constexpr (std::is_same_v<T, float>) {
+    if (set == InstructionSet::avx512)
+      return batch <= 4 ? *of_float.avx512_128 : batch <= 8 ? *of_float.avx512_256 : *of_float.avx512_512;
+    if (set == InstructionSet::avx2) return batch <= 4 ? *of_float.avx2_128 : *of_float.avx2_256;
+    return *of_float.base;
+  } else {
+    return set == InstructionSet::avx512 ? *of_double.avx512_512
+           : set == InstructionSet::avx2 ? *of_double.avx2_256
+                                         : *of_double.base;
   }
 }
 

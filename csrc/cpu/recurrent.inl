@@ -1,5 +1,5 @@
-// Recurrent layers on the CPU for one instruction set and vector width, for any cell. <cell>.inl includes it and adds
-// the cell: a struct template over the number type with
+// Recurrent layers on the CPU for one instruction set and vector width, for any cell. A cell is a
+// struct template over the number type (lstm.inl and its siblings) with
 //   kLayout                         its CellLayout
 //   kDirect                         whether h_(t-1) reaches h_t other than through weight_hh
 //   forward(a, unit, sums, h_before, state_before, saved)   -> h; the new state is the last one saved
@@ -19,12 +19,13 @@ namespace SEQLIGHT_ISA {
 #include "rows.inl"
 // clang-format on
 
-// Accumulators of one register tile: 24 of 32 registers, or 12 of 16; the rest holds operands.
+// Accumulators of one register tile: 24 of 32 registers, or 12 of 16; the rest holds operands. Where one vector operand
+// serves many columns, 16 or 12 are enough to hide the latency of an addition, and take half the time to compile.
 constexpr int kAccumulators = SEQLIGHT_VECTOR_REGISTERS == 32 ? 24 : 12;
-constexpr int kColumnsPerTile = kAccumulators;
+constexpr int kColumnsPerTile = SEQLIGHT_VECTOR_REGISTERS == 32 ? 16 : 12;
 constexpr int kDepthPerTile = kAccumulators / 4;
 template <typename Cell>
-constexpr int kUnitsPerTile = kAccumulators / static_cast<int>(Cell::kLayout.sums);
+constexpr int kUnitsPerTile = Cell::kLayout.sums == 1 ? 12 : kAccumulators / static_cast<int>(Cell::kLayout.sums);
 
 constexpr int64_t kForwardChunkBytes = 48 * 1024;    // transposed input and output of a chunk stay near the L1 cache
 constexpr int64_t kBackwardChunkBytes = 384 * 1024;  // everything a chunk's weight gradient reads stays in the L2 cache

@@ -84,19 +84,24 @@ struct RecurrentKernels {
   void (*backward)(const RecurrentBackwardArguments<T>&, const RecurrentSlice&, T* scratch);
 };
 
-// Declares the kernels called `name`, for float and double, of one namespace for each instruction set and width.
-#define SEQLIGHT_DECLARE_RECURRENT_IN(isa, name)       \
+// Declares the kernels called `name`: one namespace for each instruction set and vector width. Vectors narrower than
+// the widest serve small batches of float only.
+#define SEQLIGHT_DECLARE_RECURRENT_FLOAT(isa, name)  \
+  namespace isa {                                    \
+  extern const RecurrentKernels<float> name##_float; \
+  }
+#define SEQLIGHT_DECLARE_RECURRENT_BOTH(isa, name)     \
   namespace isa {                                      \
   extern const RecurrentKernels<float> name##_float;   \
   extern const RecurrentKernels<double> name##_double; \
   }
-#define SEQLIGHT_DECLARE_RECURRENT(name)          \
-  SEQLIGHT_DECLARE_RECURRENT_IN(base, name)       \
-  SEQLIGHT_DECLARE_RECURRENT_IN(avx2_128, name)   \
-  SEQLIGHT_DECLARE_RECURRENT_IN(avx2_256, name)   \
-  SEQLIGHT_DECLARE_RECURRENT_IN(avx512_128, name) \
-  SEQLIGHT_DECLARE_RECURRENT_IN(avx512_256, name) \
-  SEQLIGHT_DECLARE_RECURRENT_IN(avx512_512, name)
+#define SEQLIGHT_DECLARE_RECURRENT(name)             \
+  SEQLIGHT_DECLARE_RECURRENT_BOTH(base, name)        \
+  SEQLIGHT_DECLARE_RECURRENT_FLOAT(avx2_128, name)   \
+  SEQLIGHT_DECLARE_RECURRENT_BOTH(avx2_256, name)    \
+  SEQLIGHT_DECLARE_RECURRENT_FLOAT(avx512_128, name) \
+  SEQLIGHT_DECLARE_RECURRENT_FLOAT(avx512_256, name) \
+  SEQLIGHT_DECLARE_RECURRENT_BOTH(avx512_512, name)
 
 SEQLIGHT_DECLARE_RECURRENT(lstm)
 SEQLIGHT_DECLARE_RECURRENT(lstm_peephole)

@@ -1,6 +1,4 @@
-// The simple recurrent layer, h_t = phi(W_x x_t + W_h h_(t-1) + b), as a cell for recurrent.inl; rnn_<isa>.cpp includes
-// it once for each vector width.
-#include "recurrent.inl"
+// The simple recurrent layer, h_t = phi(W_x x_t + W_h h_(t-1) + b), as a cell for recurrent.inl, which comes before it.
 
 namespace seqlight {
 namespace SEQLIGHT_ISA {
@@ -25,7 +23,7 @@ struct RnnCell {
   static SEQLIGHT_INLINE V backward(const RecurrentForwardArguments<T>&, int64_t, const V* saved, const V&,
                                     const V& grad_h, V&, V* gradients, V*) {
     if constexpr (kRelu)
-      gradients[0] = saved[0] > T(0) ? grad_h : V{};
+      gradients[0] = saved[0] <= T(0) ? V{} : grad_h;  // NaN passes
     else
       gradients[0] = grad_h * (T(1) - saved[0] * saved[0]);
     return V{};
@@ -33,11 +31,13 @@ struct RnnCell {
 };
 
 extern const RecurrentKernels<float> rnn_tanh_float = kernels_of<RnnCell<float, false>, float>();
+#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
 extern const RecurrentKernels<double> rnn_tanh_double = kernels_of<RnnCell<double, false>, double>();
+#endif
 extern const RecurrentKernels<float> rnn_relu_float = kernels_of<RnnCell<float, true>, float>();
+#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
 extern const RecurrentKernels<double> rnn_relu_double = kernels_of<RnnCell<double, true>, double>();
+#endif
 
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight
-
-#include "end_of_isa.inl"

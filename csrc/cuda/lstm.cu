@@ -493,7 +493,8 @@ Gradients lstm_backward(MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTens
                         Tensor c0, Tensor weight_ih, Tensor weight_hh, MaybeTensor weight_peephole, MaybeTensor lengths,
                         bool reverse, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad) {
   const char* op = "lstm_backward";
-  const RecurrentSizes s = check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole, lengths);
+  const RecurrentSizes s =
+      check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole, lengths);
   check_lengths_device(lengths, x);
   const int64_t H = s.hidden_size;
   check_shape(op, "output", output, "[B, T, H]", {s.batch, s.time, H});

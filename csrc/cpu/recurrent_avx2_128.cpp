@@ -5,13 +5,9 @@
 SEQLIGHT_TARGET_BEGIN("avx2,fma")
 #define SEQLIGHT_TARGET_FMA
 #define SEQLIGHT_VECTOR_REGISTERS 16
-
 #define SEQLIGHT_ISA avx2_128
 #define SEQLIGHT_VECTOR_BYTES 16
-#include "rnn.inl"
-
-#define SEQLIGHT_ISA avx2_256
-#define SEQLIGHT_VECTOR_BYTES 32
-#include "rnn.inl"
+#define SEQLIGHT_WIDEST_VECTOR_BYTES 32
+#include "recurrent_cells.inl"
 SEQLIGHT_TARGET_END
 #endif

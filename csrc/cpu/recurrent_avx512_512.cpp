@@ -5,17 +5,9 @@
 SEQLIGHT_TARGET_BEGIN("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
 #define SEQLIGHT_TARGET_FMA
 #define SEQLIGHT_VECTOR_REGISTERS 32
-
-#define SEQLIGHT_ISA avx512_128
-#define SEQLIGHT_VECTOR_BYTES 16
-#include "lstm.inl"
-
-#define SEQLIGHT_ISA avx512_256
-#define SEQLIGHT_VECTOR_BYTES 32
-#include "lstm.inl"
-
 #define SEQLIGHT_ISA avx512_512
 #define SEQLIGHT_VECTOR_BYTES 64
-#include "lstm.inl"
+#define SEQLIGHT_WIDEST_VECTOR_BYTES 64
+#include "recurrent_cells.inl"
 SEQLIGHT_TARGET_END
 #endif

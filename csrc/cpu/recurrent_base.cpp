@@ -7,4 +7,5 @@
 
 #define SEQLIGHT_ISA base
 #define SEQLIGHT_VECTOR_BYTES 16
-#include "rnn.inl"
+#define SEQLIGHT_WIDEST_VECTOR_BYTES 16
+#include "recurrent_cells.inl"
