@@ -1,0 +1,58 @@
+// The arguments of the causal convolution operators and their checks, shared by every device.
+#pragma once
+
+#include <optional>
+
+#include "checks.h"
+
+namespace seqlight {
+
+// The operators' integer argument `activation`.
+enum class ConvActivation : int64_t { none = 0, relu = 1, gate = 2 };
+
+struct CausalConv1dSizes {
+  int64_t batch, time, in_channels, pre_channels;  // pre_channels: before the activation, weight's first size
+  int64_t taps, dilation, groups;
+  ConvActivation activation;
+
+  int64_t out_channels() const { return activation == ConvActivation::gate ? pre_channels / 2 : pre_channels; }
+  int64_t state_length() const { return (taps - 1) * dilation; }
+  int64_t in_per_group() const { return in_channels / groups; }
+  int64_t pre_per_group() const { return pre_channels / groups; }
+};
+
+inline CausalConv1dSizes check_causal_conv1d(const torch::stable::Tensor& x,
+                                             const std::optional<torch::stable::Tensor>& state,
+                                             const torch::stable::Tensor& weight,
+                                             const std::optional<torch::stable::Tensor>& bias, int64_t dilation,
+                                             int64_t groups, int64_t activation) {
+  const char* op = "causal_conv1d";
+  STD_TORCH_CHECK(x.dim() == 3, op, ": x expected [B, T, C_in], got ", shape_text(x.sizes()));
+  STD_TORCH_CHECK(weight.dim() == 3 && weight.numel() > 0, op,
+                  ": weight expected [C_out, C_in / groups, K] with every size at least 1, got ",
+                  shape_text(weight.sizes()));
+  STD_TORCH_CHECK(dilation >= 1, op, ": dilation expected at least 1, got ", dilation);
+  STD_TORCH_CHECK(groups >= 1, op, ": groups expected at least 1, got ", groups);
+  STD_TORCH_CHECK(activation >= 0 && activation <= 2, op, ": activation expected 0, 1 or 2, got ", activation);
+  const CausalConv1dSizes s = {x.size(0),      x.size(1), x.size(2), weight.size(0),
+                               weight.size(2), dilation,  groups,    static_cast<ConvActivation>(activation)};
+  STD_TORCH_CHECK(s.in_channels % groups == 0 && s.pre_channels % groups == 0, op, ": channels ", s.in_channels,
+                  " (in) and ", s.pre_channels, " (weight) expected divisible by groups = ", groups);
+  STD_TORCH_CHECK(s.activation != ConvActivation::gate || s.pre_channels % 2 == 0, op,
+                  ": weight expected an even number of output channels for the gate, got ", s.pre_channels);
+  // No index into the sequences may overflow.
+  STD_TORCH_CHECK(dilation < (int64_t{1} << 40) / s.taps, op, ": dilation expected below 2^40 / K, got ", dilation);
+  check_shape(op, "weight", weight, "[C_out, C_in / groups, K]", {s.pre_channels, s.in_per_group(), s.taps});
+  check_kind(op, "weight", weight, "x", x);
+  if (state) {
+    check_shape(op, "state", *state, "[B, (K - 1) * dilation, C_in]", {s.batch, s.state_length(), s.in_channels});
+    check_kind(op, "state", *state, "x", x);
+  }
+  if (bias) {
+    check_shape(op, "bias", *bias, "[C_out]", {s.pre_channels});
+    check_kind(op, "bias", *bias, "x", x);
+  }
+  return s;
+}
+
+}  // namespace seqlight
