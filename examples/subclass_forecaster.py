@@ -18,7 +18,7 @@ from seqlight.data import SyntheticDataModule
 from seqlight.models import Forecaster, SequenceNetwork
 
 
-class GRUForecaster(Forecaster):
+class StackedGRUForecaster(Forecaster):
     """Two GRU layers and a linear layer on top."""
 
     def __init__(self, *, hidden_size: int = 20, **kwargs: Any) -> None:
@@ -43,7 +43,7 @@ def main() -> None:
 
     seed_everything(0)
     data = SyntheticDataModule(prediction_length=10)
-    model = GRUForecaster(
+    model = StackedGRUForecaster(
         context_length=data.context_length,
         prediction_length=data.prediction_length,
         strategy=given.strategy,
@@ -55,7 +55,7 @@ def main() -> None:
     trainer.validate(model, data)
     trainer.save_checkpoint("gru.ckpt")
 
-    model = seqlight.load("gru.ckpt", cls=GRUForecaster)
+    model = seqlight.load("gru.ckpt", cls=StackedGRUForecaster)
     past = next(iter(data.test_dataloader()))["past_target"]
     print(f"{tuple(past.shape)} in, {tuple(model(past).shape)} out")
 

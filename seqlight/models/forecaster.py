@@ -32,7 +32,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
     ``self.hparams``::
 
-        class GRUForecaster(Forecaster):
+        class MyForecaster(Forecaster):
             def __init__(self, *, hidden_size: int = 32, **kwargs):
                 super().__init__(**kwargs)
 

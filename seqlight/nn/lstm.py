@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.nn.recurrent import Recurrent
+from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
 from seqlight.ops import lstm
 
 
@@ -61,6 +62,7 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         (torch.Size([32, 50, 20]), torch.Size([2, 32, 20]))
     """
 
+    gate_count = 4
     state_count = 2
 
     def __init__(
@@ -90,13 +92,7 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
 
     def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
         """Name the parameters of one layer and direction, in torch.nn.LSTM's order, with their shapes."""
-        gates = 4 * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (gates, layer_input_size),
-            "weight_hh": (gates, self.hidden_size),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+        shapes = super().parameter_shapes(layer_input_size)
         if self.peephole:
             shapes["weight_peephole"] = (3, self.hidden_size)
         return shapes
@@ -139,24 +135,9 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             TypeError: `module` is not a torch.nn.LSTM.
             ValueError: `module` has ``proj_size``, which seqlight has no cell for.
         """
-        if not isinstance(module, nn.LSTM):
-            raise TypeError(f"LSTM.from_torch: module expected a torch.nn.LSTM, got {type(module).__name__}")
-        if module.proj_size != 0:
-            raise ValueError(
-                f"LSTM.from_torch: module expected with proj_size=0, got proj_size={module.proj_size}"
-            )
-        weight = next(module.parameters())
-        layer = cls(
-            module.input_size,
-            module.hidden_size,
-            module.num_layers,
-            bias=module.bias,
-            dropout=module.dropout,
-            bidirectional=module.bidirectional,
-            device=weight.device,
-            dtype=weight.dtype,
-        )
-        _copy_parameters(module, layer)
+        check_convertible("LSTM", module, nn.LSTM)
+        layer = cls(**shared_arguments(module, next(module.parameters())))
+        copy_parameters(module, layer)
         return layer
 
     def to_torch(self) -> nn.LSTM:
@@ -170,19 +151,8 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             raise ValueError(
                 "LSTM.to_torch: torch.nn.LSTM has no peephole connections; the layer expected with none"
             )
-        weight = next(self.parameters())
-        module = nn.LSTM(
-            self.input_size,
-            self.hidden_size,
-            self.num_layers,
-            bias=self.bias,
-            batch_first=True,
-            dropout=self.dropout,
-            bidirectional=self.bidirectional,
-            device=weight.device,
-            dtype=weight.dtype,
-        )
-        _copy_parameters(self, module)
+        module = nn.LSTM(**shared_arguments(self, next(self.parameters())), batch_first=True)
+        copy_parameters(self, module)
         return module
 
     def extra_repr(self) -> str:
@@ -194,14 +164,3 @@ def _describe(state: object) -> str:
     if isinstance(state, tuple | list):
         return f"{type(state).__name__} of {', '.join(type(part).__name__ for part in state) or 'nothing'}"
     return type(state).__name__
-
-
-def _copy_parameters(source: nn.Module, target: nn.Module) -> None:
-    """Copy values and ``requires_grad`` by name, and the training mode."""
-    with torch.no_grad():
-        for name, parameter in target.named_parameters():
-            # By attribute, so that a parametrised source (weight norm) gives the weight that it computes.
-            original = getattr(source, name)
-            parameter.copy_(original)
-            parameter.requires_grad_(original.requires_grad)
-    target.train(source.training)

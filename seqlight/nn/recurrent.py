@@ -18,10 +18,11 @@ State = TypeVar("State")
 class Recurrent(nn.Module, Generic[State], ABC):
     """Base of the recurrent layers: `num_layers` stacked cells, in one or both directions, over [B, T, C].
 
-    A subclass says which parameters a cell has (:meth:`parameter_shapes`), how one layer runs in one
-    direction (:meth:`run_layer`), and how its state looks to the caller (:meth:`split_state`,
-    :meth:`join_state`). Parameters are named, ordered and initialised as in torch.nn: ``weight_ih_l0``, then
-    ``_reverse`` for the second direction, each uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size).
+    A subclass says how many gates a cell has (`gate_count`) and which further parameters
+    (:meth:`parameter_shapes`), how one layer runs in one direction (:meth:`run_layer`), and how its state
+    looks to the caller (`state_count`, :meth:`split_state`, :meth:`join_state`). Parameters are named,
+    ordered and initialised as in torch.nn: ``weight_ih_l0``, then ``_reverse`` for the second direction, each
+    uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size).
 
     Args:
         input_size: number of input features C.
@@ -61,7 +62,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         if dropout > 0 and num_layers == 1:
             warnings.warn(
                 f"{name}: dropout acts between layers, so dropout={dropout} does nothing with num_layers=1",
-                stacklevel=3,
+                stacklevel=2 if type(self).__init__ is Recurrent.__init__ else 3,  # the caller's line
             )
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -82,9 +83,21 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 self._parameter_names.append(names)
         self.reset_parameters()
 
-    @abstractmethod
+    #: How many gates' weights are stacked.
+    gate_count: int
+    #: How many tensors make up the state.
+    state_count: int
+
     def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
         """Name the parameters of one layer and direction, in torch.nn's order, with their shapes."""
+        rows = self.gate_count * self.hidden_size
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (rows, layer_input_size),
+            "weight_hh": (rows, self.hidden_size),
+        }
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        return shapes
 
     @abstractmethod
     def run_layer(
@@ -104,9 +117,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
     @abstractmethod
     def join_state(self, states: tuple[Tensor, ...]) -> State:
         """Put the tensors [num_layers * num_directions, B, H] together to the state that the caller sees."""
-
-    #: How many tensors make up the state.
-    state_count: int
 
     @property
     def num_directions(self) -> int:

@@ -22,10 +22,16 @@ Backend = Literal["auto", "native", "reference"]
 
 _NATIVE_DTYPES = (torch.float32, torch.float64)
 
-_native_devices: frozenset[str] = frozenset(
-    (["cpu"] if _extension.available else [])
-    + (["cuda"] if _extension.available and _extension.build_info().get("cuda") else [])
-)
+
+def _ops_with_kernels(dispatch_key: str) -> frozenset[str]:
+    """Name the ops whose forward pass the extension has registered for ``"CPU"`` or ``"CUDA"``."""
+    registered = torch._C._dispatch_get_registrations_for_dispatch_key(dispatch_key)
+    names = (name.removeprefix("seqlight::") for name in registered if name.startswith("seqlight::"))
+    return frozenset(name.removesuffix("_forward") for name in names if name.endswith("_forward"))
+
+
+# Device type -> ops. Not every op has a CUDA kernel.
+_native_ops: dict[str, frozenset[str]] = {"cpu": _ops_with_kernels("CPU"), "cuda": _ops_with_kernels("CUDA")}
 
 _backend: ContextVar[Backend] = ContextVar("seqlight_backend", default="auto")
 # torch.compile cannot trace ContextVar.get. Traced code reads this copy, and is guarded on it, so that
@@ -76,17 +82,20 @@ class use_backend:
             _backend.reset(token)
 
 
-def why_not_native(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Say why the native kernels cannot take tensors of this device and dtype; None where they can."""
-    device_type = device.type
-    if device_type in _native_devices and dtype in _NATIVE_DTYPES:
+def _has_kernel(op: str, device: torch.device, dtype: torch.dtype) -> bool:
+    return op in _native_ops.get(device.type, ()) and dtype in _NATIVE_DTYPES
+
+
+def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str | None:
+    """Say why `op` has no native kernel for tensors of this device and dtype; None where it has one."""
+    if _has_kernel(op, device, dtype):
         return None
     if not _extension.available:
         reason = _extension.build_info().get("reason")
         return "the extension is not available" + (f" ({reason})" if reason else "")
-    if device_type not in _native_devices:
-        known = ", ".join(sorted(_native_devices))
-        return f"this build has kernels for {known}, and the tensors are on {device_type}"
+    known = sorted(device_type for device_type, ops in _native_ops.items() if op in ops)
+    if device.type not in known:
+        return f"this build has kernels for {', '.join(known)}, and the tensors are on {device.type}"
     return f"the kernels compute in float32 or float64, not {dtype}"
 
 
@@ -100,11 +109,11 @@ def use_native(op: str, backend: str, device: torch.device, dtype: torch.dtype) 
     if backend == "auto":
         backend = _backend_when_traced if torch.compiler.is_dynamo_compiling() else _backend.get()
     if backend == "auto":
-        return device.type in _native_devices and dtype in _NATIVE_DTYPES
+        return _has_kernel(op, device, dtype)
     _check_name(backend)
     if backend == "reference":
         return False
-    reason = why_not_native(device, dtype)
+    reason = why_not_native(op, device, dtype)
     if reason is not None:
         raise RuntimeError(f"{op}: backend='native' cannot run: {reason}; use backend='auto' or 'reference'")
     return True

@@ -5,6 +5,14 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+# By number of gates: the shapes of input weights, recurrent weights and biases. In full, because putting them
+# together at each call would cost as much as all the checks.
+_WEIGHT_SHAPES = {
+    1: ("[H, I]", "[H, H]", "[H]"),
+    3: ("[3*H, I]", "[3*H, H]", "[3*H]"),
+    4: ("[4*H, I]", "[4*H, H]", "[4*H]"),
+}
+
 FLOATING_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -83,3 +91,59 @@ def check_lengths(op: str, lengths: Tensor, batch_size: int, steps: int) -> None
         wrong = low if low < 0 else high
         row = int((lengths == wrong).nonzero()[0])
         raise ValueError(f"{op}: lengths expected values in 0..T = 0..{steps}, got {wrong} in row {row}")
+
+
+def check_recurrent_shapes(
+    op: str,
+    gate_count: int,
+    x: Tensor,
+    states: dict[str, Tensor],
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    bias_ih: Tensor | None,
+    bias_hh: Tensor | None,
+) -> int:
+    """Check what all recurrent ops take; I and H come from `weight_ih`, B and T from `x`.
+
+    Args:
+        op: name of the op.
+        gate_count: number G of gates whose weights are stacked: x [B, T, I], weight_ih [G*H, I],
+            weight_hh [G*H, H], biases [G*H].
+        x: the input.
+        states: initial states by the names of their arguments, each [B, H].
+        weight_ih: input weights.
+        weight_hh: recurrent weights.
+        bias_ih: bias, or None.
+        bias_hh: second bias, or None.
+
+    Returns:
+        H.
+
+    Raises:
+        TypeError: an argument is not a tensor.
+        ValueError: a wrong shape.
+    """
+    weight_ih_shape, weight_hh_shape, bias_shape = _WEIGHT_SHAPES[gate_count]
+    check_tensor(op, "x", x)
+    check_tensor(op, "weight_ih", weight_ih)
+    if weight_ih.dim() != 2 or weight_ih.shape[0] % gate_count != 0 or 0 in weight_ih.shape:
+        raise ValueError(
+            f"{op}: weight_ih expected {weight_ih_shape} with H and I at least 1, got {list(weight_ih.shape)}"
+        )
+    hidden_size, input_size = weight_ih.shape[0] // gate_count, weight_ih.shape[1]
+    if x.dim() != 3 or x.shape[2] != input_size:
+        raise ValueError(
+            f"{op}: x expected [B, T, I] with I = {input_size} as in weight_ih, got {list(x.shape)}"
+            + ("; for one sequence use x.unsqueeze(0)" if x.dim() == 2 else "")
+        )
+    if x.shape[1] == 0:
+        raise ValueError(f"{op}: x expected [B, T, I] with at least one time step, got {list(x.shape)}")
+    for name, state in states.items():
+        check_shape(op, name, state, "[B, H]", (x.shape[0], hidden_size))
+    row_count = weight_ih.shape[0]
+    check_shape(op, "weight_hh", weight_hh, weight_hh_shape, (row_count, hidden_size))
+    if bias_ih is not None:
+        check_shape(op, "bias_ih", bias_ih, bias_shape, (row_count,))
+    if bias_hh is not None:
+        check_shape(op, "bias_hh", bias_hh, bias_shape, (row_count,))
+    return hidden_size

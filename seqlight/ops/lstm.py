@@ -1,15 +1,31 @@
 r"""LSTM with optional peephole connections: one layer, one direction, over a whole sequence."""
 
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from seqlight.ops import reference
-from seqlight.ops.backend import Backend, use_native
-from seqlight.ops.checks import check_alike, check_lengths, check_shape, check_tensor
-from seqlight.ops.lstm_native import lstm_native
-from seqlight.ops.precision import precision_of
+from seqlight.ops.backend import Backend
+from seqlight.ops.checks import check_recurrent_shapes, check_shape
+from seqlight.ops.recurrent import run_recurrent
+from seqlight.ops.recurrent_native import NativeCell
+
+
+def _reference(tensors: Sequence[Any], lengths: Tensor | None, reverse: bool) -> tuple[Tensor, ...]:
+    return reference.lstm(*tensors, lengths=lengths, reverse=reverse)
+
+
+native_lstm = NativeCell(
+    "lstm",
+    state_count=2,
+    extra_count=1,
+    saved_count=5,  # the gates i, f, g, o and the cell state
+    separate_bias_gradients=False,
+    reference=_reference,
+)
+
+_NAMES = ("h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
 
 
 def lstm(
@@ -74,74 +90,10 @@ def lstm(
         TypeError: an argument is not a tensor or of the wrong dtype.
         RuntimeError: ``backend="native"`` cannot run here; the message says why.
     """
-    _check_shapes(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole)
-    precision = precision_of("lstm", x)
-    check_alike(
-        "lstm",
-        x,
-        (
-            ("h0", h0),
-            ("c0", c0),
-            ("weight_ih", weight_ih),
-            ("weight_hh", weight_hh),
-            ("bias_ih", bias_ih),
-            ("bias_hh", bias_hh),
-            ("weight_peephole", weight_peephole),
-        ),
-        mixed=precision.autocast,
-    )
-    if lengths is not None:
-        check_lengths("lstm", lengths, x.shape[0], x.shape[1])
-        lengths = lengths.to(x.device)
-    run_natively = use_native("lstm", backend, x.device, precision.compute)
-
-    tensors: tuple[Any, ...] = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole)
-    if precision.autocast or precision.compute != precision.result:
-        tensors = tuple(None if tensor is None else tensor.to(precision.compute) for tensor in tensors)
-    if run_natively:
-        output, h_n, c_n = lstm_native(*tensors, lengths=lengths, reverse=reverse)
-    elif precision.autocast:
-        with torch.autocast(x.device.type, enabled=False):
-            output, h_n, c_n = reference.lstm(*tensors, lengths=lengths, reverse=reverse)
-    else:
-        output, h_n, c_n = reference.lstm(*tensors, lengths=lengths, reverse=reverse)
-    if precision.compute != precision.result:
-        return output.to(precision.result), h_n.to(precision.result), c_n.to(precision.result)
-    return output, h_n, c_n
-
-
-def _check_shapes(
-    x: Tensor,
-    h0: Tensor,
-    c0: Tensor,
-    weight_ih: Tensor,
-    weight_hh: Tensor,
-    bias_ih: Tensor | None,
-    bias_hh: Tensor | None,
-    weight_peephole: Tensor | None,
-) -> None:
-    """Raise on a wrong shape; I and H are taken from `weight_ih`, B and T from `x`."""
-    check_tensor("lstm", "x", x)
-    check_tensor("lstm", "weight_ih", weight_ih)
-    if weight_ih.dim() != 2 or weight_ih.shape[0] % 4 != 0 or 0 in weight_ih.shape:
-        raise ValueError(
-            f"lstm: weight_ih expected [4*H, I] with H and I at least 1, got {list(weight_ih.shape)}"
-        )
-    hidden_size, input_size = weight_ih.shape[0] // 4, weight_ih.shape[1]
-    if x.dim() != 3 or x.shape[2] != input_size:
-        raise ValueError(
-            f"lstm: x expected [B, T, I] with I = {input_size} as in weight_ih, got {list(x.shape)}"
-            + ("; for one sequence use x.unsqueeze(0)" if x.dim() == 2 else "")
-        )
-    batch_size, steps = x.shape[0], x.shape[1]
-    if steps == 0:
-        raise ValueError(f"lstm: x expected [B, T, I] with at least one time step, got {list(x.shape)}")
-    check_shape("lstm", "h0", h0, "[B, H]", (batch_size, hidden_size))
-    check_shape("lstm", "c0", c0, "[B, H]", (batch_size, hidden_size))
-    check_shape("lstm", "weight_hh", weight_hh, "[4*H, H]", (4 * hidden_size, hidden_size))
-    if bias_ih is not None:
-        check_shape("lstm", "bias_ih", bias_ih, "[4*H]", (4 * hidden_size,))
-    if bias_hh is not None:
-        check_shape("lstm", "bias_hh", bias_hh, "[4*H]", (4 * hidden_size,))
+    states = {"h0": h0, "c0": c0}
+    hidden_size = check_recurrent_shapes("lstm", 4, x, states, weight_ih, weight_hh, bias_ih, bias_hh)
     if weight_peephole is not None:
         check_shape("lstm", "weight_peephole", weight_peephole, "[3, H]", (3, hidden_size))
+    tensors = (x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole)
+    output, h_n, c_n = run_recurrent("lstm", native_lstm, _NAMES, tensors, lengths, reverse, backend=backend)
+    return output, h_n, c_n

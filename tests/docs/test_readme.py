@@ -88,7 +88,7 @@ def test_the_class_in_ten_lines_is_the_examples() -> None:
     (code,) = [text for text in SNIPPETS if "build_network" in text]
     names: dict[str, type] = {}
     exec(code, names)
-    model = names["GRUForecaster"](context_length=12, prediction_length=3, hidden_size=5)
+    model = names["MyForecaster"](context_length=12, prediction_length=3, hidden_size=5)
     assert model(torch.randn(2, 12, 1)).shape == (2, 3, 1)
     body = code[code.index("class ") :].strip().splitlines()
     assert len([line for line in body if line.strip()]) <= 10

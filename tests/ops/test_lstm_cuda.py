@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from seqlight import _extension
-from seqlight.ops import lstm, lstm_native, reference
+from seqlight.ops import lstm, reference
+from seqlight.ops.lstm import native_lstm as cell
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 NAMES = ("x", "h0", "c0", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole")
@@ -129,13 +130,13 @@ def cuda_source_on_cpu(native, tmp_path_factory) -> Iterator[Lstm]:
 
     def run(*tensors: Tensor | None, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(lstm_native, "_forward_op", torch.ops.seqlight_cuda_on_cpu.lstm_forward.default)
-            outputs = lstm_native.lstm_native(*tensors, lengths=lengths, reverse=reverse)  # type: ignore[arg-type]
-        return outputs
+            patch.setattr(cell, "forward_op", torch.ops.seqlight_cuda_on_cpu.lstm_forward.default)
+            output, h_n, c_n = cell(tensors, lengths, reverse)
+        return output, h_n, c_n
 
     # backward runs when the caller takes gradients, so this one stays for the module's tests
     patch = pytest.MonkeyPatch()
-    patch.setattr(lstm_native, "_backward_op", torch.ops.seqlight_cuda_on_cpu.lstm_backward.default)
+    patch.setattr(cell, "backward_op", torch.ops.seqlight_cuda_on_cpu.lstm_backward.default)
     yield run
     patch.undo()
 

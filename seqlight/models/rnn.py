@@ -1,0 +1,28 @@
+"""The forecaster of the simple recurrent layer."""
+
+from typing import Any, Literal
+
+from torch import nn
+
+from seqlight.nn import RNN
+
+from .recurrent import RecurrentForecaster
+
+
+class RNNForecaster(RecurrentForecaster):
+    """A simple recurrent layer, tanh or ReLU, see :class:`seqlight.nn.RNN`, and a linear output layer.
+
+    Args:
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
+            and :class:`Forecaster`.
+
+    """
+
+    def __init__(self, *, nonlinearity: Literal["tanh", "relu"] = "tanh", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
+    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+        """Return the simple recurrent layers."""
+        hidden_size, nonlinearity = self.hparams["hidden_size"], self.hparams["nonlinearity"]
+        return RNN(self.input_size, hidden_size, num_layers, nonlinearity=nonlinearity, dropout=dropout)

@@ -1,0 +1,129 @@
+"""The simple recurrent layer, tanh or ReLU."""
+
+from typing import Any, Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.nn.hidden_state import HiddenStateRecurrent
+from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
+from seqlight.ops import rnn
+from seqlight.ops.rnn import check_nonlinearity
+
+
+class RNN(HiddenStateRecurrent):
+    r"""Simple recurrent layer (Elman 1990) over [B, T, C], fused on the CPU.
+
+    For each layer and time step, with :math:`\phi` tanh or :math:`\max(\cdot, 0)`:
+
+    .. math::
+        h_t = \phi(W_i x_t + b_i + W_h h_{t-1} + b_h)
+
+    the equation of torch.nn.RNN.
+
+    ``output, h = layer(x, state=None, lengths=None)``: output [B, T, directions * H]; the state h
+    [num_layers * directions, B, H]. Input and output are always batch first, unlike torch.nn.RNN's default.
+    Running in chunks with the state handed on equals running whole. See :meth:`forward` and :meth:`step`.
+
+    Parameters, named, ordered and drawn as in torch.nn.RNN; per layer k, with ``_reverse`` appended for the
+    second direction:
+
+    - ``weight_ih_l{k}`` [H, C] (above the first layer [H, directions * H]), ``weight_hh_l{k}`` [H, H]
+    - ``bias_ih_l{k}``, ``bias_hh_l{k}`` [H], unless ``bias=False``
+
+    State dicts are exchangeable with torch.nn.RNN.
+
+    Args:
+        input_size: number of input features C.
+        hidden_size: number of hidden units H of each direction.
+        num_layers: layers stacked, each taking the whole output sequence of the one below.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        bias: whether the cells have biases.
+        dropout: probability of dropping an element of a layer's output before the next layer, in training.
+        bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
+            concatenated.
+        device: of the parameters.
+        dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
+            dtype.
+
+    Raises:
+        ValueError: a size below 1, a dropout outside 0..1, or an unknown nonlinearity.
+
+    Example:
+        >>> layer = seqlight.nn.RNN(3, 20, num_layers=2, nonlinearity="relu")
+        >>> output, h = layer(torch.randn(32, 50, 3))
+        >>> output.shape, h.shape
+        (torch.Size([32, 50, 20]), torch.Size([2, 32, 20]))
+    """
+
+    gate_count = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
+        bias: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_nonlinearity("RNN", nonlinearity)
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias=bias,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+        self.nonlinearity = nonlinearity
+
+    def run_layer(
+        self,
+        x: Tensor,
+        states: tuple[Tensor, ...],
+        parameters: dict[str, Any],
+        lengths: Tensor | None,
+        reverse: bool,
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Run one layer in one direction by :func:`seqlight.ops.rnn`."""
+        output, h_n = rnn(
+            x, *states, **parameters, nonlinearity=self.nonlinearity, lengths=lengths, reverse=reverse
+        )
+        return output, (h_n,)
+
+    @classmethod
+    def from_torch(cls, module: nn.RNN) -> Self:
+        """Build an RNN that computes what `module` does, with copies of its parameters.
+
+        Device, dtype, training mode and which parameters are trained are taken over. Where `module` was made
+        with torch.nn.RNN's default ``batch_first=False``, the weights are the same, but the new layer takes
+        [B, T, C].
+
+        Raises:
+            TypeError: `module` is not a torch.nn.RNN.
+        """
+        check_convertible("RNN", module, nn.RNN)
+        arguments = shared_arguments(module, next(module.parameters()))
+        layer = cls(**arguments, nonlinearity=module.nonlinearity)
+        copy_parameters(module, layer)
+        return layer
+
+    def to_torch(self) -> nn.RNN:
+        """Build a torch.nn.RNN (``batch_first=True``) that computes what this layer does, with copied
+        parameters.
+        """
+        arguments = shared_arguments(self, next(self.parameters()))
+        module = nn.RNN(**arguments, nonlinearity=self.nonlinearity, batch_first=True)
+        copy_parameters(self, module)
+        return module
+
+    def extra_repr(self) -> str:
+        """List the sizes, and what differs from the defaults."""
+        return super().extra_repr() + (", nonlinearity=relu" if self.nonlinearity == "relu" else "")

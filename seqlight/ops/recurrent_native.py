@@ -1,0 +1,273 @@
+"""The native ops of a recurrent cell joined for autograd, torch.func and tracing.
+
+``torch.ops.seqlight.<cell>_forward`` and ``<cell>_backward`` know nothing of autograd. They are joined here
+by an autograd.Function, entered only when a gradient is wanted: registering a formula with the op costs every
+call, also those that want no gradient, several microseconds. Second derivatives are the reference's.
+
+The ops of all cells follow one pattern, in which only the counts differ::
+
+    <cell>_forward(x, *states, weight_ih, weight_hh, bias_ih, bias_hh, *extras, lengths, *flags,
+                   save_for_backward) -> (output, *final_states, saved)
+    <cell>_backward(grad_output, *grad_final_states, x, *states, weight_ih, weight_hh, *extras, lengths,
+                    *flags, output, saved, need_input_grad, need_weight_grad)
+                    -> (grad_x, *grad_states, grad_weight_ih, grad_weight_hh, *grad_biases, *grad_extras)
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function, forward_ad
+
+from seqlight import _extension
+from seqlight.ops.vmap import register_vmap_loop
+
+# By name, for torch.compile cannot trace a Function whose methods hold the cell itself.
+_cells: dict[str, "NativeCell"] = {}
+
+
+class NativeCell:
+    """The native ops of one cell, to be called with gradients where wanted.
+
+    Making one registers the ops' shape functions and their vmap rule with torch, so there is one per cell.
+
+    Args:
+        name: the cell's name in the ops, ``"lstm"``.
+        state_count: how many tensors make up the state.
+        extra_count: how many optional weights stand behind the biases.
+        saved_count: how many values per hidden unit and step are kept for backward: saved [T, B, count, H].
+        separate_bias_gradients: whether the two biases have different gradients (and backward returns both).
+        reference: ``reference(tensors, lengths, *flags)``, the equations in plain PyTorch, on the tensors
+            from x to the extras.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        state_count: int,
+        extra_count: int,
+        saved_count: int,
+        separate_bias_gradients: bool,
+        reference: Callable[..., tuple[Tensor, ...]],
+    ) -> None:
+        self.state_count = state_count
+        self.saved_count = saved_count
+        self.bias_gradient_count = 2 if separate_bias_gradients else 1
+        self.reference = reference
+        #: Where the biases stand among the tensors from x to the extras, and how many tensors those are.
+        self.bias_place = 3 + state_count
+        self.tensor_count = 5 + state_count + extra_count
+        _cells[name] = self
+        self.direct_function, self.function = _joined(name)
+        if _extension.available:
+            self.forward_op = getattr(torch.ops.seqlight, f"{name}_forward").default
+            self.backward_op = getattr(torch.ops.seqlight, f"{name}_backward").default
+            torch.library.register_fake(f"seqlight::{name}_forward", self._forward_shapes)
+            torch.library.register_fake(f"seqlight::{name}_backward", self._backward_shapes)
+            register_vmap_loop(f"seqlight::{name}_forward", self.forward_op)
+            register_vmap_loop(f"seqlight::{name}_backward", self.backward_op)
+
+    def __call__(
+        self, tensors: Sequence[Tensor | None], lengths: Tensor | None, *flags: bool
+    ) -> tuple[Tensor, ...]:
+        """Run checked arguments of one dtype, float32 or float64; give output and final states."""
+        if forward_ad._current_level >= 0:
+            # Only reverse mode is native. The ops would drop tangents in silence.
+            return self.reference(tensors, lengths, *flags)
+        wants_gradient = False
+        if torch.is_grad_enabled():
+            for tensor in tensors:
+                if tensor is not None and tensor.requires_grad:
+                    wants_gradient = True
+                    break
+        # An exported program has no backward pass, so it need not keep anything for one.
+        if not wants_gradient or torch.compiler.is_exporting():
+            results = self.forward_op(*tensors, lengths, *flags, False)
+        elif torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
+            results = self.function.apply(*tensors, lengths, *flags)
+        else:
+            results = self.direct_function.apply(*tensors, lengths, *flags)
+        return results[:-1]
+
+    def _forward_shapes(self, x: Tensor, h0: Tensor, *others: Any) -> tuple[Tensor, ...]:
+        """Give the shapes of what the forward op returns, for tracing."""
+        save_for_backward = others[-1]
+        batch_size, steps, hidden_size = x.shape[0], x.shape[1], h0.shape[1]
+        saved_shape = (steps, batch_size, self.saved_count, hidden_size) if save_for_backward else (0,)
+        return (
+            x.new_empty(batch_size, steps, hidden_size),
+            *(x.new_empty(batch_size, hidden_size) for _ in range(self.state_count)),
+            x.new_empty(saved_shape),
+        )
+
+    def _backward_shapes(self, *arguments: Any) -> tuple[Tensor, ...]:
+        """Give the shapes of what the backward op returns, for tracing."""
+        first = 1 + self.state_count
+        x, *others = arguments[first : first + self.tensor_count - 2]  # all but the biases
+        states, weights = others[: self.state_count], others[self.state_count :]
+        need_input_grad, need_weight_grad = arguments[-2:]
+
+        def of_weight(shape: Sequence[int]) -> Tensor:
+            return x.new_empty(shape if need_weight_grad else (0,))
+
+        return (
+            x.new_empty(x.shape if need_input_grad else (0,)),
+            *(x.new_empty(state.shape) for state in states),
+            *(of_weight(weight.shape) for weight in weights[:2]),
+            *(of_weight(weights[0].shape[:1]) for _ in range(self.bias_gradient_count)),
+            *(of_weight((0,) if extra is None else extra.shape) for extra in weights[2:]),
+        )
+
+
+def _joined(name: str) -> tuple[type[Function], type[Function]]:
+    """Make the autograd.Functions of a cell: for plain calls, and in the form of torch.func and tracing."""
+
+    class DifferentiableBackward(Function):
+        """The backward op, differentiated by the reference.
+
+        Arguments: the gradients of output and final states; the tensors from x to the extras; lengths, the
+        flags, output, saved, need_input_grad, need_weight_grad. Output and saved follow from the tensors, so
+        that their share in a derivative is counted there.
+        """
+
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(*arguments: Any) -> tuple[Tensor, ...]:
+            cell = _cells[name]
+            biases = 1 + cell.state_count + cell.bias_place
+            return cell.backward_op(*arguments[:biases], *arguments[biases + 2 :])
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+            cell = _cells[name]
+            lengths = 1 + cell.state_count + cell.tensor_count
+            ctx.flags = inputs[lengths + 1 : -4]
+            ctx.save_for_backward(*inputs[: lengths + 1])
+
+        @staticmethod
+        def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
+            return _second_derivatives(_cells[name], ctx.saved_tensors, ctx.flags, cotangents)
+
+    class Recurrence(Function):
+        """The forward op, differentiated by the backward op."""
+
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(*arguments: Any) -> tuple[Tensor, ...]:
+            return _cells[name].forward_op(*arguments, True)
+
+        @staticmethod
+        def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+            lengths = _cells[name].tensor_count
+            ctx.flags = inputs[lengths + 1 :]
+            ctx.set_materialize_grads(False)
+            ctx.mark_non_differentiable(output[-1])
+            ctx.save_for_backward(*inputs[: lengths + 1], output[0], output[-1])
+
+        @staticmethod
+        def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+            cell = _cells[name]
+            tensor_count, biases = cell.tensor_count, cell.bias_place
+            # Loops, here and below, where generators would cost small calls several microseconds.
+            result: list[Tensor | None] = [None] * (tensor_count + 1 + len(ctx.flags))
+            final_count = 1 + cell.state_count
+            for grad in grads[:final_count]:
+                if grad is not None:
+                    break
+            else:
+                return tuple(result)
+            kept = ctx.saved_tensors
+            tensors = kept[:tensor_count]
+            lengths, output, saved = kept[tensor_count:]
+            need = ctx.needs_input_grad
+            need_weight_grad = True in need[final_count:tensor_count]
+            rest = (lengths, *ctx.flags, output, saved, need[0], need_weight_grad)
+            if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+                # The gradients may be differentiated again: create_graph=True, torch.func.
+                of_results_shape = (output, *tensors[1:final_count])
+                present = (
+                    torch.zeros_like(like) if grad is None else grad
+                    for grad, like in zip(grads[:final_count], of_results_shape, strict=True)
+                )
+                computed = DifferentiableBackward.apply(*present, *tensors, *rest)
+            else:
+                computed = cell.backward_op(
+                    *grads[:final_count], *tensors[:biases], *tensors[biases + 2 :], *rest
+                )
+            for place in range(biases):
+                if need[place]:
+                    result[place] = computed[place]
+            if need[biases]:
+                result[biases] = computed[biases]
+            of_bias_hh = biases + cell.bias_gradient_count - 1
+            if need[biases + 1]:
+                result[biases + 1] = computed[of_bias_hh]
+            for place in range(biases + 2, tensor_count):
+                if need[place]:
+                    result[place] = computed[of_bias_hh + place - biases - 1]
+            return tuple(result)
+
+    class DirectRecurrence(Recurrence):
+        """Without torch.func, which costs every call 5 microseconds more (torch binds its arguments)."""
+
+        @staticmethod
+        def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
+            results = _cells[name].forward_op(*arguments, True)
+            Recurrence.setup_context(ctx, arguments, results)
+            return results
+
+        # torch takes a Function with a setup_context of its own for one in the other form.
+        setup_context = Function.setup_context
+
+    return DirectRecurrence, Recurrence
+
+
+def _second_derivatives(
+    cell: NativeCell,
+    given: Sequence[Tensor | None],
+    flags: tuple[bool, ...],
+    cotangents: Sequence[Tensor | None],
+) -> tuple[Tensor | None, ...]:
+    """Pull the cotangents of the backward op's results back to the arguments of ``DifferentiableBackward``.
+
+    `given` are those arguments up to lengths.
+    """
+    *arguments, lengths = given
+    grad_count = 1 + cell.state_count
+    present = [place for place, argument in enumerate(arguments) if argument is not None]
+
+    def gradients(*values: Tensor) -> tuple[Tensor, ...]:
+        """Give the gradients of the tensors that there are, from those of the results and the tensors."""
+
+        def forward(*tensors: Tensor) -> tuple[Tensor, ...]:
+            every: list[Tensor | None] = [None] * cell.tensor_count
+            for place, tensor in zip(present[grad_count:], tensors, strict=True):
+                every[place - grad_count] = tensor
+            return cell.reference(every, lengths, *flags)
+
+        return torch.func.vjp(forward, *values[grad_count:])[1](values[:grad_count])
+
+    first, pull_back = torch.func.vjp(gradients, *(arguments[place] for place in present))[:2]
+
+    biases = grad_count + cell.bias_place
+    bias_places = [biases, biases + 1]
+    if cell.bias_gradient_count == 1:
+        # The op returns one gradient for both biases, whose cotangent must count once.
+        bias_places = [biases if biases in present else biases + 1]
+    places = [*range(grad_count, biases), *bias_places, *range(biases + 2, grad_count + cell.tensor_count)]
+    of_place = dict(zip(places, cotangents, strict=True))
+    wanted = []
+    for place, gradient in zip(present[grad_count:], first, strict=True):
+        cotangent = of_place.get(place)
+        if cotangent is None or cotangent.shape != gradient.shape:  # [0]: the op was not asked for it
+            cotangent = torch.zeros_like(gradient)
+        wanted.append(cotangent)
+    # Behind the tensors: lengths, the flags, output, saved and the two needs.
+    result: list[Tensor | None] = [None] * (len(arguments) + 1 + len(flags) + 4)
+    for place, value in zip(present, pull_back(tuple(wanted)), strict=True):
+        result[place] = value
+    return tuple(result)

@@ -1,0 +1,156 @@
+"""Derivatives of the GRU and the simple RNN: gradcheck, second ones, torch.func; what runs and is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+LENGTHS = torch.tensor([3, 0, 2])
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_gradcheck(native: object, cell: Any, lengths: Tensor | None, reverse: bool, backend: str) -> None:
+    tensors = cell.arguments(3, 3, 2, 3, dtype=torch.float64, requires_grad=True)
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        return cell(*tensors, lengths=lengths, reverse=reverse, backend=backend)
+
+    assert torch.autograd.gradcheck(run, tensors)
+
+
+@pytest.mark.parametrize("absent", [(), (4,), (5,), (4, 5)])
+def test_second_derivatives(native: object, cell: Any, absent: tuple[int, ...]) -> None:
+    tensors = cell.arguments(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    present = [index for index in range(6) if index not in absent]
+
+    def run(*given: Tensor) -> tuple[Tensor, ...]:
+        arguments: list[Tensor | None] = [None] * 6
+        for index, tensor in zip(present, given, strict=True):
+            arguments[index] = tensor
+        return cell(*arguments, lengths=torch.tensor([2, 0, 1]), backend="native")
+
+    assert torch.autograd.gradgradcheck(run, [tensors[index] for index in present])
+
+
+def test_gradient_penalty_counts_in_full(native: object, cell: Any) -> None:
+    """The usual use of create_graph=True, where the gradient that comes in wants no gradient itself."""
+
+    def penalty(function: Callable[..., tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        tensors = cell.arguments(3, 4, 2, 5, dtype=torch.float64, requires_grad=True)
+        output = function(*tensors)[0]
+        (grad_x,) = torch.autograd.grad(output.sum(), tensors[:1], create_graph=True)
+        return torch.autograd.grad((grad_x**2).sum() + output.square().sum(), tensors)
+
+    for ours, exact in zip(penalty(cell), penalty(cell.reference), strict=True):
+        torch.testing.assert_close(ours, exact, rtol=1e-11, atol=1e-12)
+
+
+def loss_of(function: Callable[..., tuple[Tensor, ...]], tensors: list[Tensor]) -> Callable[..., Tensor]:
+    def loss(x: Tensor, weight_hh: Tensor) -> Tensor:
+        output, h_n = function(x, *tensors[1:3], weight_hh, *tensors[4:])
+        return output.sin().sum() + h_n.square().sum()
+
+    return loss
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        torch.func.grad,
+        lambda loss: torch.func.grad(loss, argnums=1),
+        torch.func.hessian,
+        lambda loss: torch.func.jacrev(torch.func.jacrev(loss, argnums=1), argnums=0),
+        lambda loss: torch.func.jacfwd(loss, argnums=1),
+    ],
+    ids=["grad x", "grad weight", "hessian", "jacrev of jacrev", "jacfwd"],
+)
+def test_torch_func(native: object, cell: Any, transform: Callable) -> None:
+    tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
+    ours = transform(loss_of(cell, tensors))(tensors[0], tensors[3])
+    exact = transform(loss_of(cell.reference, tensors))(tensors[0], tensors[3])
+    torch.testing.assert_close(ours, exact, rtol=1e-11, atol=1e-12)
+    assert exact.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("dim", [0, 1])
+def test_vmap_and_gradients_per_sample(native: object, cell: Any, dim: int) -> None:
+    tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
+    samples = torch.stack([cell.arguments(2, 3, 2, 3, dtype=torch.float64, seed=s)[0] for s in range(4)], dim)
+    for transform in (lambda loss: loss, lambda loss: torch.func.grad(loss, argnums=(0, 1))):
+        ours = torch.vmap(transform(loss_of(cell, tensors)), (dim, None))(samples, tensors[3])
+        exact = torch.vmap(transform(loss_of(cell.reference, tensors)), (dim, None))(samples, tensors[3])
+        torch.testing.assert_close(ours, exact, rtol=1e-11, atol=1e-12)
+
+
+def test_forward_mode(native: object, cell: Any) -> None:
+    tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
+    tangent = torch.ones_like(tensors[0])
+    _, ours = torch.func.jvp(lambda x: cell(x, *tensors[1:])[0], (tensors[0],), (tangent,))
+    _, exact = torch.func.jvp(lambda x: cell.reference(x, *tensors[1:])[0], (tensors[0],), (tangent,))
+    torch.testing.assert_close(ours, exact, rtol=1e-11, atol=1e-12)
+    assert exact.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_native_runs_and_backward_only_where_wanted(native_calls: Any, cell: Any, dtype: torch.dtype) -> None:
+    tensors = cell.arguments(2, 3, 2, 3, dtype=dtype, requires_grad=True)
+    with native_calls as calls:
+        with torch.no_grad():
+            assert not cell(*tensors)[0].requires_grad
+        with torch.inference_mode():
+            cell(*tensors)
+        frozen = [tensor.detach() for tensor in tensors]
+        assert not any(result.requires_grad for result in cell(*frozen))
+        frozen[5].requires_grad_()
+        cell(*frozen)[0].sum().backward()
+    assert frozen[5].grad is not None and frozen[0].grad is None
+    name = str(dtype).removeprefix("torch.")
+    ran = (calls[f"{cell.op}_forward.{name}"], calls[f"{cell.op}_backward.{name}"], calls.total)
+    assert ran == (4, 1, 5)
+
+
+def test_gradients_of_the_biases_are_not_shared(native: object, cell: Any) -> None:
+    tensors = cell.arguments(2, 3, 2, 3, requires_grad=True)
+    cell(*tensors)[0].sum().backward()
+    before = tensors[5].grad.clone()
+    tensors[4].grad.zero_()
+    assert torch.equal(tensors[5].grad, before) and before.abs().max() > 0
+
+
+def test_kept_for_backward(native: object, cell: Any) -> None:
+    """Output and saved: 6*H floats per row and step for the GRU, 2*H for the RNN; no argument is copied."""
+    tensors = cell.arguments(4, 6, 2, 8, requires_grad=True)
+    own = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if tensor.untyped_storage().data_ptr() not in own:
+            kept[tensor.untyped_storage().data_ptr()] = tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        result = cell(*tensors)
+    assert result[0].requires_grad
+    assert 0 < sum(kept.values()) <= (6 if cell.op == "gru" else 2) * 8 * 4 * 6
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_half_precision_is_float32_rounded_at_the_end(
+    native_calls: Any, cell: Any, dtype: torch.dtype, autocast: bool, backend: str
+) -> None:
+    tensors = cell.arguments(5, 7, 3, 9, dtype=torch.float32 if autocast else dtype, requires_grad=True)
+    with native_calls as calls, torch.autocast("cpu", dtype, enabled=autocast):
+        results = cell(*tensors, backend=backend)
+        gradients = torch.autograd.grad(sum(result.float().sum() for result in results), tensors)
+    ran = (calls[f"{cell.op}_forward.float32"], calls[f"{cell.op}_backward.float32"], calls.total)
+    assert ran == ((1, 1, 2) if backend == "native" else (0, 0, 0))
+    exact = [tensor.detach().float() for tensor in tensors]
+    for ours, right in zip(results, cell(*exact, backend=backend), strict=True):
+        assert ours.dtype == dtype and torch.equal(ours, right.to(dtype))
+    assert [gradient.dtype for gradient in gradients] == [tensor.dtype for tensor in tensors]
