@@ -20,7 +20,7 @@ namespace SEQLIGHT_ISA {
 // clang-format on
 
 // Accumulators of one register tile: 24 of 32 registers, or 12 of 16; the rest holds operands. Where one vector operand
-// serves many columns, 16 or 12 are enough to hide the latency of an addition, and take half the time to compile.
+// serves many columns, 16 or 12 are enough to hide the latency of an addition, and compile faster.
 constexpr int kAccumulators = SEQLIGHT_VECTOR_REGISTERS == 32 ? 24 : 12;
 constexpr int kColumnsPerTile = SEQLIGHT_VECTOR_REGISTERS == 32 ? 16 : 12;
 constexpr int kDepthPerTile = kAccumulators / 4;
