@@ -12,8 +12,7 @@ from torchmetrics import MetricCollection
 
 from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_metrics
 from seqlight.strategies import STRATEGIES, Window, masked_loss
-from seqlight.transforms import TRANSFORMS
-from seqlight.transforms.base import WindowState
+from seqlight.transforms import WindowState, build_transform
 
 from .checkpoint import CHECKPOINT_KEY, class_reference, constructor_arguments, names_of_module, plain_names
 from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
@@ -63,9 +62,12 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         observed_indicator: whether the network is told which cells were observed; wanted for data with
             missing cells.
         strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, see :mod:`seqlight.strategies`.
-        transform: ``"instance"`` (each window is normalised by its own past; the default, because series
-            drift away from the training part's level), ``"standard"`` (the training part's mean and
-            deviation) or ``"none"``, see :mod:`seqlight.transforms`.
+        transform: what is done to the target first, and undone on the forecast: ``"instance"`` (each window
+            is normalised by its own past; the default, because series drift away from the training part's
+            level), ``"standard"`` (the training part's mean and deviation), ``"min_max"``, ``"log"``,
+            ``"box_cox"``, ``"difference(1, 24)"`` (trend and season removed), ``"decompose(24)"``, ``"none"``,
+            or several: ``"log + difference(1, 24) + standard"``, see
+            :func:`seqlight.transforms.build_transform`.
         loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space.
         optimizer: ``"adam"``, ``"adamw"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``. Another one: override
             ``configure_optimizers``, as Lightning's CLI does for ``--optimizer``.
@@ -75,7 +77,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
 
     Raises:
         TypeError: an argument, or one of a subclass, is no plain value of the right kind.
-        ValueError: a size below 1, a negative rate, or an unknown name.
+        ValueError: a size below 1, a negative rate, an unknown name, or a ``context_length`` that is too short
+            for the lags or seasons of the transform.
 
     """
 
@@ -115,7 +118,13 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         if lr_schedule is not None:
             choose("lr_schedule", lr_schedule, LR_SCHEDULES)
 
-        self.transform = choose("transform", transform, TRANSFORMS)(self.target_size)
+        self.transform = build_transform(transform, self.target_size)
+        if self.context_length < self.transform.min_context_length:
+            raise ValueError(
+                f"context_length: expected at least {self.transform.min_context_length}, which transform "
+                f"{transform!r} needs of a window's past, got {self.context_length}; raise it, or shorten the "
+                "transform's lags or seasons"
+            )
         indicators = self.target_size if self.observed_indicator else 0
         self.input_size = self.target_size + indicators + self.covariate_size + self.static_size
         self.output_size = self.strategy.output_size
@@ -175,7 +184,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
         inputs = {
-            "past_target": torch.zeros(batch_size, self.context_length, self.target_size),
+            # Ones, which every transform takes; 0 has no logarithm.
+            "past_target": torch.ones(batch_size, self.context_length, self.target_size),
             "past_covariates": torch.zeros(batch_size, self.context_length, self.covariate_size),
             "future_covariates": torch.zeros(batch_size, self.prediction_length, self.covariate_size),
             "static": torch.zeros(batch_size, self.static_size),
@@ -250,12 +260,22 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
             future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
         return future
 
+    def _forecastable(self, batch: Batch) -> Tensor:
+        """Return whether the past has an observed cell, ``[B, 1, C]``.
+
+        Asked of the original values: a transform can leave none of few, and its inverse still goes on from them.
+        """
+        observed = ~batch["past_target"].isnan()
+        if batch.get("past_observed") is not None:
+            observed = observed & batch["past_observed"].bool()
+        return observed.any(1, keepdim=True)
+
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
         """Fit the transform on the training part, unless it was fitted before or loaded."""
         if stage == "fit" and not self.transform.fitted:
-            found = values_of_trainer(self.trainer)
+            found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
             if found is not None:
                 self.transform.fit(*found)
 
@@ -345,8 +365,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     ) -> None:
         window, state = self._batch_window(batch, with_future=True)
         future = self._future(batch)
-        forecastable = (~window.past.isnan()).any(1, keepdim=True)
-        future = future.masked_fill(~forecastable, torch.nan)
+        future = future.masked_fill(~self._forecastable(batch), torch.nan)
         decoded = self.decode(window)
         target = self.transform.transform_future(future, state)
         mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))

@@ -72,7 +72,7 @@ class LinearForecaster(Forecaster):
 
         """
         if not self.transform.fitted:
-            found = values_of_loader(loader)
+            found = values_of_loader(loader, as_windows=self.transform.fits_on_windows)
             if found is not None:
                 self.transform.fit(*(values.to(self.device) for values in found))
         equations: NormalEquations | None = None

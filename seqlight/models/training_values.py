@@ -12,12 +12,16 @@ MOST_CELLS = 10_000_000
 """Cells taken from a data loader at most, so that an endless one does not hang."""
 
 
-def values_of_loader(loader: Iterable[Any]) -> tuple[Tensor, Tensor] | None:
+def values_of_loader(loader: Iterable[Any], *, as_windows: bool = False) -> tuple[Tensor, Tensor] | None:
     """Collect the past windows of a data loader, leaving the random state as it was.
 
+    Args:
+        loader: the batches.
+        as_windows: whether to keep the windows, which then must have one length, or just their rows.
+
     Returns:
-        ``(values, observed)``, both ``[N, C]``, or None if no batch is a dict with ``past_target``. Rows that
-        many windows share come as often as that.
+        ``(values, observed)``, both ``[N, C]`` or, as windows, ``[N, L, C]``; None if no batch is a dict with
+        ``past_target``. Rows that many windows share come as often as that.
 
     """
     values, observed, cells = [], [], 0
@@ -25,36 +29,42 @@ def values_of_loader(loader: Iterable[Any]) -> tuple[Tensor, Tensor] | None:
         for batch in loader:
             if not isinstance(batch, Mapping) or "past_target" not in batch:
                 return None
-            past = batch["past_target"].flatten(0, 1)
+            past = batch["past_target"]
             known = ~past.isnan()
             if batch.get("past_observed") is not None:
-                known &= batch["past_observed"].flatten(0, 1)
-            values.append(past)
-            observed.append(known)
+                known &= batch["past_observed"].bool()
+            values.append(past if as_windows else past.flatten(0, 1))
+            observed.append(known if as_windows else known.flatten(0, 1))
             cells += past.numel()
             if cells >= MOST_CELLS:
                 break
     return (torch.cat(values), torch.cat(observed)) if values else None
 
 
-def values_of_trainer(trainer: lightning.Trainer) -> tuple[Tensor, Tensor] | None:
+def values_of_trainer(
+    trainer: lightning.Trainer, *, as_windows: bool = False
+) -> tuple[Tensor, Tensor] | None:
     """Find the training part of what ``Trainer.fit`` was given.
 
     A DataModule's ``training_target()`` (each row once) comes before the batches of its training loader.
 
+    Args:
+        trainer: the Trainer.
+        as_windows: whether windows are wanted, and so the loader's batches in any case.
+
     Returns:
-        ``(values, observed)``, both ``[N, C]``, or None if there is nothing to find.
+        ``(values, observed)``, both ``[N, C]`` or, as windows, ``[N, L, C]``; None if there is nothing to find.
 
     """
     training_target = getattr(trainer.datamodule, "training_target", None)  # type: ignore[attr-defined]
-    if training_target is not None:
+    if training_target is not None and not as_windows:
         values, observed = training_target()
         return values, observed
     # Lightning has no public name for the loaders it was given before it has set them up, which comes too
     # late.
     source = trainer.fit_loop._data_source
     loader = source.dataloader() if source.is_defined() else None
-    found = values_of_loader(loader) if isinstance(loader, Iterable) else None
+    found = values_of_loader(loader, as_windows=as_windows) if isinstance(loader, Iterable) else None
     if found is None or trainer.world_size == 1:
         return found
     # A loader may hold one process's share of the windows only; the transform is to be that of all of them.

@@ -1,13 +1,15 @@
 """What every transform of a target series offers."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-WindowState = tuple[Tensor, ...]
-"""What one batch of windows must remember so that its future can be transformed and forecasts inverted."""
+WindowState = tuple[Any, ...]
+"""What one batch of windows must remember so that its future can be transformed and forecasts inverted:
+tensors, or the states of the parts of a composition.
+"""
 
 
 class Transform(nn.Module, ABC):
@@ -22,12 +24,21 @@ class Transform(nn.Module, ABC):
     - :meth:`transform_future` takes the true future of the same window (training and validation);
     - :meth:`inverse` takes a forecast for that future back to original units.
 
-    For all windows, ``inverse(transform_future(future, state), state)`` equals ``future`` up to rounding.
+    For all windows, ``inverse(transform_future(future, state), state)`` equals ``future`` up to rounding
+    wherever all of the future that the transform needs is known. In float32 rounding is about 1e-6 of the
+    largest value met on the way; buffers of :meth:`torch.nn.Module.double` give float64's.
+
+    **Sample paths** (the leading dimensions of :meth:`inverse`) always come back right, and so do quantiles
+    of the paths that came back. Quantiles of each step by itself come back as the quantiles of that step where
+    :meth:`keeps_quantiles` says so.
 
     Args:
         target_size: number of target channels C.
 
     """
+
+    window_dependent: ClassVar[bool] = False
+    """Whether a cell's result depends on other cells of its window, and not on its own value alone."""
 
     fitted: Tensor
 
@@ -38,12 +49,30 @@ class Transform(nn.Module, ABC):
         self.target_size = target_size
         self.register_buffer("fitted", torch.tensor(False))
 
+    @property
+    def min_context_length(self) -> int:
+        """Steps that the past of a window must have."""
+        return 1
+
+    @property
+    def fits_on_windows(self) -> bool:
+        """Whether :meth:`fit` needs windows ``[N, L, C]``, as they come in training, and not just cells."""
+        return False
+
+    def keeps_quantiles(self, prediction_length: int) -> bool:
+        """Whether :meth:`inverse` takes quantiles of every step to quantiles, for so many steps ahead.
+
+        It does where each step of the result is an increasing function of that step of the forecast alone.
+        """
+        return True
+
     @abstractmethod
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Learn from the training part and return self.
 
         Args:
-            values: training values ``[..., C]`` in original units; NaN where missing.
+            values: training values ``[..., C]`` in original units; NaN where missing. Where
+                :attr:`fits_on_windows`, ``[..., T, C]``: windows, or one whole series.
             observed: bool ``[..., C]``, False where a cell is missing; None means all that are not NaN.
 
         """
@@ -71,8 +100,20 @@ class Transform(nn.Module, ABC):
     def extra_repr(self) -> str:  # noqa: D102
         return f"target_size={self.target_size}"
 
+    def _check_length(self, past: Tensor) -> None:
+        """Raise where the past of :meth:`transform` is shorter than ``min_context_length``."""
+        if past.shape[-2] < self.min_context_length:
+            raise ValueError(
+                f"past: {self!r} needs at least {self.min_context_length} steps, got {past.shape[-2]}; "
+                "make the window longer or the lags and seasons shorter"
+            )
+
     def _training_values(self, values: Tensor, observed: Tensor | None) -> Tensor:
         """Check what :meth:`fit` was given and return it as float64 ``[N, C]``, NaN where missing."""
+        return self._known_values(values, observed).reshape(-1, self.target_size)
+
+    def _known_values(self, values: Tensor, observed: Tensor | None) -> Tensor:
+        """Check what :meth:`fit` was given and return it as float64 ``[..., C]``, NaN where missing."""
         if values.ndim < 2 or values.shape[-1] != self.target_size:
             raise ValueError(
                 f"values: expected a shape [..., {self.target_size}] with the target channels last, "
@@ -85,4 +126,4 @@ class Transform(nn.Module, ABC):
         values = values.detach().to(torch.float64)
         if observed is not None:
             values = values.masked_fill(~observed.bool(), torch.nan)
-        return values.reshape(-1, self.target_size)
+        return values

@@ -1,6 +1,6 @@
 """Reversible normalisation of each window by its own past."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ class InstanceNormalizer(Transform):
         target_size: number of target channels C.
 
     """
+
+    window_dependent: ClassVar[bool] = True
 
     mean: Tensor
     scale: Tensor

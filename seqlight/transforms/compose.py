@@ -1,0 +1,93 @@
+"""Several transforms, one after the other."""
+
+from collections.abc import Iterable
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from .base import Transform, WindowState
+
+
+class Compose(Transform):
+    """Applies transforms in order, and their inverses in reverse: ``Compose([Log(1), Difference(1)])``.
+
+    Each is fitted on what those before it make of the training part. A part that looks beyond single cells
+    (differencing, decomposition, per-window normalisation) gives windows another distribution than a whole
+    series has, so whatever learns after it is fitted on windows, see :attr:`fits_on_windows`.
+
+    Args:
+        transforms: at least one, all of the same ``target_size``.
+
+    Raises:
+        TypeError: something is no transform.
+        ValueError: there is none, or the sizes differ.
+
+    """
+
+    window_dependent: ClassVar[bool] = True
+
+    def __init__(self, transforms: Iterable[Transform]) -> None:
+        parts = list(transforms)
+        if not parts:
+            raise ValueError("transforms: expected at least one, got none")
+        for part in parts:
+            if not isinstance(part, Transform):
+                raise TypeError(f"transforms: expected transforms, got {type(part).__name__}")
+        sizes = [part.target_size for part in parts]
+        if len(set(sizes)) > 1:
+            raise ValueError(f"transforms: expected one target_size, got {sizes}")
+        super().__init__(sizes[0])
+        self.parts = nn.ModuleList(parts)
+
+    @property
+    def transforms(self) -> list[Transform]:
+        """The parts in order."""
+        return [part for part in self.parts if isinstance(part, Transform)]
+
+    @property
+    def min_context_length(self) -> int:
+        """Steps for all parts: each loses the ones it needs before its own first result."""
+        return 1 + sum(part.min_context_length - 1 for part in self.transforms)
+
+    @property
+    def fits_on_windows(self) -> bool:
+        """Whether a part that looks beyond single cells comes before another."""
+        return any(part.window_dependent for part in self.transforms[:-1])
+
+    def keeps_quantiles(self, prediction_length: int) -> bool:
+        """Whether all parts do."""
+        return all(part.keeps_quantiles(prediction_length) for part in self.transforms)
+
+    def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
+        """Fit each part on what those before it make of the values, in float64."""
+        values = self._known_values(values, observed)
+        values = values.reshape(-1, *values.shape[-2:])
+        *earlier, last = self.transforms
+        for part in earlier:
+            values, _ = part.fit(values).transform(values)
+        last.fit(values)
+        self.fitted.fill_(True)
+        return self
+
+    def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
+        """Return the past after all parts, and the tuple of their states."""
+        states = []
+        for part in self.transforms:
+            past, state = part.transform(past)
+            states.append(state)
+        return past, tuple(states)
+
+    def transform_future(self, future: Tensor, state: WindowState) -> Tensor:
+        """Return the future after all parts."""
+        for part, part_state in zip(self.transforms, state, strict=True):
+            future = part.transform_future(future, part_state)
+        return future
+
+    def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
+        """Return the forecast after all inverses, the last part's first."""
+        for part, part_state in zip(reversed(self.transforms), reversed(state), strict=True):
+            forecast = part.inverse(forecast, part_state)
+        return forecast
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return ""
