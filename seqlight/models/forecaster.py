@@ -65,8 +65,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         transform: what is done to the target first, and undone on the forecast: ``"instance"`` (each window
             is normalised by its own past; the default, because series drift away from the training part's
             level), ``"standard"`` (the training part's mean and deviation), ``"min_max"``, ``"log"``,
-            ``"box_cox"``, ``"difference(1, 24)"`` (trend and season removed), ``"decompose(24)"``, ``"none"``,
-            or several: ``"log + difference(1, 24) + standard"``, see
+            ``"box_cox"``, ``"difference(1, 24)"`` or ``"decompose(24)"`` (trend and season removed),
+            ``"none"``, or several: ``"log + difference(1, 24) + standard"``, see
             :func:`seqlight.transforms.build_transform`.
         loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space.
         optimizer: ``"adam"``, ``"adamw"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``. Another one: override
@@ -77,8 +77,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
 
     Raises:
         TypeError: an argument, or one of a subclass, is no plain value of the right kind.
-        ValueError: a size below 1, a negative rate, an unknown name, or a ``context_length`` that is too short
-            for the lags or seasons of the transform.
+        ValueError: a size below 1, a negative rate, an unknown name, or a ``context_length`` too short for
+            the lags or seasons of the transform.
 
     """
 
@@ -122,8 +122,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         if self.context_length < self.transform.min_context_length:
             raise ValueError(
                 f"context_length: expected at least {self.transform.min_context_length}, which transform "
-                f"{transform!r} needs of a window's past, got {self.context_length}; raise it, or shorten the "
-                "transform's lags or seasons"
+                f"{transform!r} needs of a window's past, got {self.context_length}; raise it, or shorten "
+                "the transform's lags or seasons"
             )
         indicators = self.target_size if self.observed_indicator else 0
         self.input_size = self.target_size + indicators + self.covariate_size + self.static_size
@@ -263,7 +263,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     def _forecastable(self, batch: Batch) -> Tensor:
         """Return whether the past has an observed cell, ``[B, 1, C]``.
 
-        Asked of the original values: a transform can leave none of few, and its inverse still goes on from them.
+        Asked of the original values: of few, a transform can leave none, and its inverse still goes on from
+        them.
         """
         observed = ~batch["past_target"].isnan()
         if batch.get("past_observed") is not None:

@@ -53,7 +53,8 @@ def values_of_trainer(
         as_windows: whether windows are wanted, and so the loader's batches in any case.
 
     Returns:
-        ``(values, observed)``, both ``[N, C]`` or, as windows, ``[N, L, C]``; None if there is nothing to find.
+        ``(values, observed)``, both ``[N, C]`` or, as windows, ``[N, L, C]``; None if there is nothing to
+        find.
 
     """
     training_target = getattr(trainer.datamodule, "training_target", None)  # type: ignore[attr-defined]

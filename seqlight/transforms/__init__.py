@@ -1,20 +1,20 @@
 """Reversible transforms of the target: trend, season and scale removed, then added back to the forecast.
 
 Every transform is fitted on the training part, saved in the checkpoint, and inverted exactly on forecasts;
-missing cells are NaN throughout. A forecaster takes them by name, ``transform="log + difference(1, 24)"``, see
-:func:`build_transform`; :func:`decompose` is of use by itself.
+missing cells are NaN throughout. A forecaster takes them by name, ``transform="log + difference(1, 24)"``,
+see :func:`build_transform`; :func:`decompose` is of use by itself.
 """
 
 from .base import Transform, WindowState
 from .box_cox import BoxCox
 from .compose import Compose
-from .seasonal_trend import Decompose
 from .decomposition import Decomposition, decompose
 from .difference import Difference
 from .identity import Identity
 from .instance import InstanceNormalizer
 from .log import Log
 from .min_max import MinMaxScaler
+from .seasonal_trend import Decompose
 from .standard import StandardScaler
 from .syntax import TRANSFORMS, build_transform
 

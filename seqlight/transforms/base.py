@@ -28,9 +28,9 @@ class Transform(nn.Module, ABC):
     wherever all of the future that the transform needs is known. In float32 rounding is about 1e-6 of the
     largest value met on the way; buffers of :meth:`torch.nn.Module.double` give float64's.
 
-    **Sample paths** (the leading dimensions of :meth:`inverse`) always come back right, and so do quantiles
-    of the paths that came back. Quantiles of each step by itself come back as the quantiles of that step where
-    :meth:`keeps_quantiles` says so.
+    **Sample paths** (the leading dimensions of :meth:`inverse`) always come back right, and so quantiles may
+    be taken of the paths that came back. Quantiles of each step by itself come back as that step's quantiles
+    where :meth:`keeps_quantiles` says so.
 
     Args:
         target_size: number of target channels C.

@@ -30,8 +30,8 @@ class BoxCox(Transform):
     -1 / lambda comes back as x = 0. A constant channel is fitted to lambda = 1, which also stands before
     :meth:`fit`.
 
-    Quantiles come back as the same quantiles, for the inverse is increasing; a mean comes back as the
-    **median**, if errors are symmetric in z, and :meth:`inverse_mean` gives the mean instead, see :class:`Log`.
+    Quantiles come back as the same quantiles, for the inverse is increasing. A mean comes back as the
+    **median**, if errors are symmetric in z; :meth:`inverse_mean` gives the mean instead, see :class:`Log`.
 
     Args:
         target_size: number of target channels C.
@@ -71,7 +71,7 @@ class BoxCox(Transform):
         return power_of_log(shifted(future, self.offset, "box_cox").log(), self.lmbda)
 
     def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
-        """Return ``(lambda forecast + 1)^(1 / lambda) - offset``; the median, if the forecast is the median."""
+        """Return ``(lambda forecast + 1)^(1 / lambda) - offset``: the median, if the forecast is that."""
         return self._inverse_log(forecast).exp() - self.offset
 
     def inverse_mean(self, forecast: Tensor, variance: Tensor | float) -> Tensor:
@@ -112,8 +112,8 @@ def power_of_log(logarithm: Tensor, lmbda: Tensor) -> Tensor:
 
 
 def likeliest_lambda(logarithm: Tensor) -> float:
-    """Return the maximum-likelihood lambda between 0 and 2 for the values whose logarithms ``[N]`` these are."""
-    # Divided by their geometric mean, the values' Jacobian is constant: what is left to minimise is the variance.
+    """Return the maximum-likelihood lambda between 0 and 2 of values, given their logarithms ``[N]``."""
+    # Values divided by their geometric mean have a constant Jacobian: the variance is left to minimise.
     centred = logarithm - logarithm.mean()
     if len(centred) < 2 or centred.abs().max() < 1e-12:
         return 1.0

@@ -41,9 +41,9 @@ def decompose(values: Tensor, season_length: int, *, method: str = "classical") 
        repeats exactly.
     3. R_t = y_t - T_t - S_t.
 
-    ``"stl"`` is Cleveland et al. 1990 as in ``statsmodels.tsa.seasonal.STL`` with its defaults: the season may
-    change slowly. It takes milliseconds for every series where the moving averages take microseconds, and
-    can be neither differentiated nor exported.
+    ``"stl"`` is Cleveland et al. 1990 as in ``statsmodels.tsa.seasonal.STL`` with its defaults: the season
+    may change slowly. It takes milliseconds for every series where the moving averages take microseconds,
+    and can be neither differentiated nor exported.
 
     Missing cells are filled for T and S, by the straight line between their neighbours whole seasons away;
     trend and seasonal part so come for every step.

@@ -21,17 +21,17 @@ class Difference(Transform):
         z_t = (1 - B^(l_1)) ... (1 - B^(l_k)) y_t,    for one lag    z_t = y_t - y_(t-l).
 
     The first ``sum(lags)`` steps of a window have no difference, nor has a step one of whose terms is
-    missing: they are NaN, that is, missing, and the loss leaves them out. The inverse starts from the window's
-    own last ``sum(lags)`` steps and adds up, y_t = z_t + y_(t-l), lag by lag in reverse.
+    missing: they are NaN, that is, missing, and the loss leaves them out. The inverse starts from the
+    window's own last ``sum(lags)`` steps and adds up, y_t = z_t + y_(t-l), lag by lag in reverse.
 
     A missing cell among those last steps is filled first: by the last value whole seasons (the largest lag)
     before it, else by the last value before it, else the next, else the training part's mean.
-    :meth:`transform_future` uses the same filled cells, so that it is inverted exactly all the same. A missing
-    cell of the future makes every difference that needs it missing.
+    :meth:`transform_future` uses the same filled cells, so that it is inverted exactly all the same. A
+    missing cell of the future makes every difference that needs it missing.
 
-    Quantiles come back without bias up to ``min(lags)`` steps ahead: each step then adds a known value. Beyond,
-    a step is the sum of several differences, whose quantiles say nothing about those of the sum: take sample
-    paths through :meth:`inverse` and quantiles of the result, see :meth:`keeps_quantiles`.
+    Quantiles come back without bias up to ``min(lags)`` steps ahead: each step then adds a known value.
+    Beyond, a step is the sum of several differences, and their quantiles do not say what the sum's are: take
+    sample paths through :meth:`inverse` and quantiles of the result, see :meth:`keeps_quantiles`.
 
     Differences are small where the values are large: ``"difference(1, 24)+standard"`` scales them too.
 

@@ -46,7 +46,7 @@ class Log(Transform):
         return shifted(future, self.offset, "log").log()
 
     def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
-        """Return ``exp(forecast) - offset``; the median, if the forecast is the median."""
+        """Return ``exp(forecast) - offset``: the median, if the forecast is that."""
         return forecast.exp() - self.offset
 
     def inverse_mean(self, forecast: Tensor, variance: Tensor | float) -> Tensor:

@@ -15,19 +15,19 @@ CONTINUATIONS = ("linear", "last")
 class Decompose(Transform):
     """Removes trend and seasonal part of each window's past, and their continuation from its future.
 
-    The past is decomposed by :func:`decompose` from nothing but itself, and the network sees and forecasts the
-    remainder. Into the future (h = 1, ..., H steps after the past's last step L), with the season m,
+    The past is decomposed by :func:`decompose` from nothing but itself, and the network sees and forecasts
+    the remainder. Into the future (h = 1, ..., H steps after the past's last step L), with the season m,
 
         T_(L+h) = T_L + h b,    S_(L+h) = S_(L+h-m),
 
-    where b is the least-squares slope of the trend's last m values (``trend="linear"``), or 0 (``trend="last"``,
-    for a level that wanders rather than climbs). The inverse adds both to the forecast, and so it is exact,
-    and quantiles come back as quantiles. A window without any observed cell of a channel takes the training
-    part's mean for its trend, and no season.
+    where b is the least-squares slope of the trend's last m values (``trend="linear"``), or 0
+    (``trend="last"``, for a level that wanders rather than climbs). The inverse adds both to the forecast, and
+    so it is exact, and quantiles come back as quantiles. A window without any observed cell of a channel takes
+    the training part's mean for its trend, and no season.
 
-    In the past the moving average also looks ahead of each step, so the remainder is the one that a look back
-    finds. Only the future's remainder is free of that; strategies that train on the past too (``"recursive"``,
-    ``"every_step"``) have somewhat easier targets there.
+    Trend and season at a step of the past are those of the whole past, later steps included; the future's are
+    not. Strategies that train on the past too (``"recursive"``, ``"every_step"``) so have easier targets there
+    than in the future, which makes ``"direct"`` the natural one here; differences look back only.
 
     A season that grows with the level: ``"log+decompose(12)"``.
 

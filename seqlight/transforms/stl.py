@@ -11,8 +11,8 @@ def require_statsmodels() -> None:
     """Raise ImportError, with what to install, where statsmodels is missing."""
     if importlib.util.find_spec("statsmodels") is None:
         raise ImportError(
-            "method: 'stl' needs the package statsmodels, which is not installed: pip install 'seqlight[stl]'; "
-            "or take method 'classical'"
+            "method: 'stl' needs the package statsmodels, which is not installed: "
+            "pip install 'seqlight[stl]'; or take method 'classical'"
         )
 
 

@@ -9,12 +9,12 @@ from typing import Any
 from .base import Transform
 from .box_cox import BoxCox
 from .compose import Compose
-from .seasonal_trend import Decompose
 from .difference import Difference
 from .identity import Identity
 from .instance import InstanceNormalizer
 from .log import Log
 from .min_max import MinMaxScaler
+from .seasonal_trend import Decompose
 from .standard import StandardScaler
 
 TRANSFORMS: Mapping[str, Callable[..., Transform]] = {
@@ -27,7 +27,7 @@ TRANSFORMS: Mapping[str, Callable[..., Transform]] = {
     "difference": Difference.at_lags,
     "decompose": Decompose,
 }
-"""What makes each transform, of ``(target_size, *options)``, by the names that :func:`build_transform` takes."""
+"""What makes each transform, given ``(target_size, *options)``, by its name in :func:`build_transform`."""
 
 _EXAMPLE = "'log + difference(1, 24) + standard'"
 
@@ -64,12 +64,32 @@ def build_transform(text: str, target_size: int) -> Transform:
         raise TypeError(
             f"transform: expected a text such as {_EXAMPLE}, got {text!r} ({type(text).__name__})"
         )
-    try:
-        expression = ast.parse(" ".join(text.split()), mode="eval").body
-    except (SyntaxError, ValueError):  # ValueError: a null character
-        raise _unreadable(text) from None
+    expression = _parsed(text)
+    if expression is None:
+        raise _unreadable(text)
     parts = [_build_one(node, text, target_size) for node in _summands(expression)]
     return parts[0] if len(parts) == 1 else Compose(parts)
+
+
+# Errors are raised outside of the except clauses: these are the user's to mend, not consequences of a failure
+# in the standard library, which is how the command line tells them apart.
+
+
+def _parsed(text: str) -> ast.expr | None:
+    """Return the syntax tree of an expression, None if it is none."""
+    try:
+        return ast.parse(" ".join(text.split()), mode="eval").body
+    except (SyntaxError, ValueError):  # ValueError: a null character
+        return None
+
+
+def _misfit(signature: inspect.Signature, *arguments: Any, **options: Any) -> str | None:
+    """Say what keeps the arguments from fitting a signature; None if they fit."""
+    try:
+        signature.bind(*arguments, **options)
+    except TypeError as error:
+        return str(error)
+    return None
 
 
 def _summands(node: ast.expr) -> list[ast.expr]:
@@ -103,11 +123,10 @@ def _build_one(node: ast.expr, text: str, target_size: int) -> Transform:
             f"got {name.id!r}.{suggestion}"
         )
     signature = inspect.signature(make)
-    try:
-        signature.bind(target_size, *arguments, **options)
-    except TypeError as error:
+    misfit = _misfit(signature, target_size, *arguments, **options)
+    if misfit is not None:
         known = ", ".join(str(p) for p in list(signature.parameters.values())[1:]) or "none"
-        raise ValueError(f"transform: {name.id}: {error}; its options are: {known}; got {text!r}") from None
+        raise ValueError(f"transform: {name.id}: {misfit}; its options are: {known}; got {text!r}")
     try:
         return make(target_size, *arguments, **options)
     except (TypeError, ValueError, ImportError) as error:
@@ -118,12 +137,12 @@ def _value(node: ast.expr, text: str) -> Any:
     """A number, a string with or without quotes, True, False or None."""
     if isinstance(node, ast.Name):
         return node.id
-    try:
-        value = ast.literal_eval(node)
-    except ValueError:
-        raise _unreadable(text) from None
-    if isinstance(value, bool | int | float | str | None):
-        return value
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        value = _value(node.operand, text)
+        if isinstance(value, int | float):
+            return -value
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool | int | float | str | None):
+        return node.value
     raise _unreadable(text)
 
 

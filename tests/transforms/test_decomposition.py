@@ -39,8 +39,8 @@ def test_classical_agrees_with_statsmodels(length, season_length):
     half = season_length // 2
     inner = seasonal_decompose(series, period=season_length).trend
     np.testing.assert_allclose(trend[half:-half], inner[half:-half], rtol=1e-10, atol=1e-10)
-    # statsmodels draws its line through n + 1 points at the beginning, but leaves the very last one out at the
-    # end; turned round in time it says what its line of season_length points is there.
+    # statsmodels draws its line through n + 1 points at the beginning, but leaves the very last one out at
+    # the end; turned round in time it says what its line of season_length points is there.
     line = season_length - 1
     front = seasonal_decompose(series, period=season_length, extrapolate_trend=line).trend
     back = seasonal_decompose(series[::-1], period=season_length, extrapolate_trend=line).trend[::-1]
@@ -69,9 +69,8 @@ def test_stl_agrees_with_statsmodels():
 @needs_statsmodels
 @pytest.mark.parametrize("method", ["classical", "stl"])
 def test_air_passengers(method, real_data):
-    from statsmodels.tsa.seasonal import STL
-
     import polars as pl
+    from statsmodels.tsa.seasonal import STL
 
     column = pl.read_csv(real_data("air_passengers.csv"))["#Passengers"].log().to_numpy()
     parts = decompose(torch.from_numpy(column.copy()).reshape(1, -1, 1), 12, method=method)

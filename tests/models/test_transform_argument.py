@@ -1,7 +1,6 @@
 """Forecasters with trend and season removed, then added back."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -137,7 +136,6 @@ def test_removing_trend_and_season_pays_on_a_series_that_has_both(trainer):
         "decompose(12) + standard",
     ):
         removed = fitted_mae(training, held_back, trainer, transform=text)
-        print(text, removed, plain)
         assert removed < 0.2 * plain
 
 
@@ -214,22 +212,3 @@ def test_forecaster_is_exported_with_its_transform(sizes, text):
     )
     past = together(climbing_windows(5, missing=0.1))["past_target"]
     torch.testing.assert_close(exported.module()(past_target=past), forecaster(past))
-
-
-def test_cli_takes_the_text(sizes, tmp_path):
-    """jsonargparse keeps it a string, whatever YAML would make of it."""
-    from jsonargparse import ArgumentParser
-
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(LSTMForecaster, "model")
-    config = tmp_path / "model.yaml"
-    config.write_text(
-        "context_length: 24\nprediction_length: 6\ntransform: log(1) + difference(1, 12) + standard\n"
-    )
-    read = parser.parse_args([f"--model={config}"])
-    assert read.model.transform == "log(1) + difference(1, 12) + standard"
-    given = parser.parse_args(
-        ["--model.context_length=24", "--model.prediction_length=6", "--model.transform=difference(1,12)"]
-    )
-    made = parser.instantiate_classes(given)
-    assert isinstance(made, SimpleNamespace | object) and made.model.transform.lags == (1, 12)
