@@ -21,13 +21,13 @@ class Decompose(Transform):
         T_(L+h) = T_L + h b,    S_(L+h) = S_(L+h-m),
 
     where b is the least-squares slope of the trend's last m values (``trend="linear"``), or 0
-    (``trend="last"``, for a level that wanders rather than climbs). The inverse adds both to the forecast, and
-    so it is exact, and quantiles come back as quantiles. A window without any observed cell of a channel takes
+    (``trend="last"``, for a level that wanders rather than climbs). The inverse adds both to the forecast, so
+    it is exact, and quantiles come back as quantiles. A window without any observed cell of a channel takes
     the training part's mean for its trend, and no season.
 
-    Trend and season at a step of the past are those of the whole past, later steps included; the future's are
-    not. Strategies that train on the past too (``"recursive"``, ``"every_step"``) so have easier targets there
-    than in the future, which makes ``"direct"`` the natural one here; differences look back only.
+    Trend and season at a step of the past are those of the whole past, later steps included; the future's
+    are not. Strategies that train on the past too (``"recursive"``, ``"every_step"``) so have easier targets
+    there than in the future, which makes ``"direct"`` the natural one here; differences look back only.
 
     A season that grows with the level: ``"log+decompose(12)"``.
 
