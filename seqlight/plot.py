@@ -239,8 +239,8 @@ def decomposition(
     """A series before and after trend and season are taken away.
 
     Three panels over one time axis: the series with its trend, the seasonal part, and the remainder, which is
-    what a forecaster with ``transform="decompose(...)"`` sees. The panels have one scale, so that their heights
-    compare; see :func:`seqlight.transforms.decompose`.
+    what a forecaster with ``transform="decompose(...)"`` sees. The panels have one scale, so that their
+    heights compare; see :func:`seqlight.transforms.decompose`.
 
     Args:
         values: float [T]; NaN where a value is missing, which leaves a gap in the line.
@@ -252,7 +252,7 @@ def decomposition(
 
     Raises:
         ImportError: ``method="stl"`` without statsmodels.
-        ValueError: ``values`` or ``time`` has the wrong shape, or nothing but NaN; or what ``decompose`` refuses.
+        ValueError: a wrong shape, nothing but NaN, or what ``decompose`` refuses.
     """
     import torch
 
@@ -272,7 +272,7 @@ def decomposition(
 
     figure = Figure(figsize=(PANEL_INCHES[0], 7.2), dpi=150, facecolor="white")
     spans = [np.nanmax(line) - np.nanmin(line) for line in (series, seasonal, remainder)]
-    # Heights in proportion to the values' spans; a panel of little, or of nothing, is still high enough to read.
+    # Heights in proportion to the values' spans; a panel of little or nothing is still high enough to read.
     floor = 0.25 * max(spans) or 1.0
     heights = [max(span, floor) for span in spans]
     axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": heights})

@@ -103,10 +103,13 @@ def least_squares_slope(values: Tensor) -> Tensor:
 
 
 def _moving_average(filled: Tensor, season_length: int) -> Tensor:
-    channels_first = F.avg_pool1d(filled.transpose(1, 2), season_length, stride=1)
+    # By prefix sums, whose cost does not grow with the season; about the mean, which keeps them small.
+    mean = filled.mean(1, keepdim=True)
+    sums = F.pad((filled - mean).cumsum(1), (0, 0, 1, 0))
+    inner = (sums[:, season_length:] - sums[:, :-season_length]) / season_length
     if season_length % 2 == 0:
-        channels_first = F.avg_pool1d(channels_first, 2, stride=1)
-    inner = channels_first.transpose(1, 2)  # [B, T - 2 * half, C], at least one season
+        inner = (inner[:, 1:] + inner[:, :-1]) / 2
+    inner = inner + mean  # [B, T - 2 * half, C], at least one season
     half = season_length // 2
     steps = torch.arange(1, half + 1, dtype=filled.dtype, device=filled.device).reshape(1, -1, 1)
 

@@ -93,7 +93,7 @@ class Difference(Transform):
 
         """
         self._check_length(past)
-        filled = fill_seasonal(past, max(self.lags))[:, -sum(self.lags) :]
+        filled = fill_seasonal(past, max(self.lags), sum(self.lags))
         filled = torch.where(filled.isnan(), self.mean.to(filled.dtype), filled)
         starts = []
         for lag in self.lags:

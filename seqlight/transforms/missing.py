@@ -31,16 +31,16 @@ def by_phase(values: Tensor, season_length: int) -> Tensor:
     return padded.unflatten(1, (-1, season_length))
 
 
-def fill_seasonal(values: Tensor, season_length: int) -> Tensor:
-    """Replace each NaN of ``[B, T, C]`` by the last value whole seasons before it.
+def fill_seasonal(values: Tensor, season_length: int, steps: int) -> Tensor:
+    """Return the last ``steps`` steps of ``[B, T, C]`` with each NaN filled from around it.
 
-    Where there is none, by the last value of all before it, else by the next one. A channel without any
-    value stays NaN.
+    It is replaced by the last value whole seasons before it; where there is none, by the last value of all
+    before it, else by the next one. A channel without any value stays NaN.
     """
     filled = fill_forward(by_phase(values, season_length)).flatten(1, 2)[:, -values.shape[1] :]
     if season_length > 1:
         filled = fill_forward(filled)
-    return fill_backward(filled)
+    return fill_backward(filled[:, -steps:])
 
 
 def interpolate_seasonal(values: Tensor, season_length: int) -> Tensor:

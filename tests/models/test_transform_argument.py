@@ -1,5 +1,6 @@
 """Forecasters with trend and season removed, then added back."""
 
+import importlib.util
 import math
 
 import pytest
@@ -21,6 +22,12 @@ TEXTS = [
     "decompose(12)",
     "log + difference(12) + instance",
 ]
+STL = pytest.param(
+    "decompose(12, method=stl) + standard",
+    marks=pytest.mark.skipif(
+        importlib.util.find_spec("statsmodels") is None, reason="no statsmodels: pip install 'seqlight[test]'"
+    ),
+)
 
 
 def climbing_windows(count, *, first=0, context=24, horizon=6, missing=0.0, seed=0):
@@ -48,7 +55,7 @@ def together(samples):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("text", TEXTS)
+@pytest.mark.parametrize("text", [*TEXTS, STL])
 def test_fits_scores_predicts_and_loads(sizes, trainer, tmp_path, text, strategy):
     samples = climbing_windows(64, missing=0.1)
     forecaster = LSTMForecaster(
@@ -115,6 +122,19 @@ def test_steps_without_a_difference_are_marked_as_missing(sizes):
     inputs = window.inputs()
     assert inputs[:, :13].abs().max() == 0
     assert inputs[:, 13:, 1].min() == 1
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
+@pytest.mark.parametrize(
+    "text", ["difference(1, 12) + standard", "log + decompose(12)", "box_cox + standard"]
+)
+def test_precisions(sizes, trainer, text, precision):
+    forecaster = LSTMForecaster(hidden_size=4, transform=text, **sizes)
+    run = trainer(max_epochs=1, precision=precision)
+    samples = climbing_windows(64, missing=0.1)
+    run.fit(forecaster, batches(samples))
+    (logged,) = run.test(forecaster, batches(samples), verbose=False)
+    assert logged["test_mae"] < 20  # of values between 16 and 70
 
 
 def fitted_mae(samples, held_back, trainer, **kwargs):
