@@ -41,8 +41,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
 
     Missing cells are NaN in ``past_target`` (or False in ``past_observed``). After the transform they are
     filled with 0, which is the mean where the last transform is ``"standard"`` or ``"instance"``, and
-    ``observed_indicator`` adds a channel that tells the network which they are. Loss and metrics leave missing
-    targets out.
+    ``observed_indicator`` adds a channel that tells the network which they are. Loss and metrics leave
+    missing targets out.
 
     **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
     channels: covariates are known ahead, so they enter one step early. Only the recursive strategy sees

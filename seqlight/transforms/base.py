@@ -100,6 +100,13 @@ class Transform(nn.Module, ABC):
     def extra_repr(self) -> str:  # noqa: D102
         return f"target_size={self.target_size}"
 
+    @staticmethod
+    def _check_flag(name: str, value: bool) -> bool:
+        """Return ``value``, which must be a bool: the word ``"false"`` counts as true."""
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}: expected True or False, got {value!r} ({type(value).__name__})")
+        return value
+
     def _check_length(self, past: Tensor) -> None:
         """Raise where the past of :meth:`transform` is shorter than ``min_context_length``."""
         if past.shape[-2] < self.min_context_length:

@@ -19,6 +19,9 @@ class MinMaxScaler(Transform):
         target_size: number of target channels C.
         per_channel: one range per channel; False pools the channels.
 
+    Raises:
+        TypeError: ``per_channel`` is no bool.
+
     """
 
     minimum: Tensor
@@ -26,7 +29,7 @@ class MinMaxScaler(Transform):
 
     def __init__(self, target_size: int, *, per_channel: bool = True) -> None:
         super().__init__(target_size)
-        self.per_channel = per_channel
+        self.per_channel = self._check_flag("per_channel", per_channel)
         self.register_buffer("minimum", torch.zeros(target_size))
         self.register_buffer("scale", torch.ones(target_size))
 

@@ -20,6 +20,9 @@ class StandardScaler(Transform):
         target_size: number of target channels C.
         per_channel: one mean and scale per channel; False pools the channels.
 
+    Raises:
+        TypeError: ``per_channel`` is no bool.
+
     """
 
     mean: Tensor
@@ -27,7 +30,7 @@ class StandardScaler(Transform):
 
     def __init__(self, target_size: int, *, per_channel: bool = True) -> None:
         super().__init__(target_size)
-        self.per_channel = per_channel
+        self.per_channel = self._check_flag("per_channel", per_channel)
         self.register_buffer("mean", torch.zeros(target_size))
         self.register_buffer("scale", torch.ones(target_size))
 

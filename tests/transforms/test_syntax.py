@@ -74,6 +74,11 @@ def test_every_name_can_be_made(name):
         ),
         ("none(1)", ValueError, "none: too many positional arguments; its options are: none"),
         ("difference(0)", ValueError, "difference: lags: expected at least 1 step, got 0"),
+        (
+            "standard(per_channel=false)",
+            TypeError,
+            "standard: per_channel: expected True or False, got 'false'",
+        ),
         ("log(offset=much)", TypeError, "log: offset: expected a number, got 'much'"),
         (None, TypeError, "expected a text such as .*, got None"),
         (["log", "standard"], TypeError, "expected a text such as"),
