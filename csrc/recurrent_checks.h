@@ -11,6 +11,12 @@ struct RecurrentSizes {
   int64_t batch, time, input_size, hidden_size;
 };
 
+// What every recurrent operator takes beside states and parameters, none of it differentiable.
+struct RecurrentOptions {
+  std::optional<torch::stable::Tensor> hidden_mask, zoneout_seed, lengths;
+  double zoneout_h = 0, zoneout_c = 0;
+};
+
 // What every recurrent operator takes. `gates` is the number of row blocks of the weights, and "[4*H, H]" and the like
 // are `hidden_shape`, ..., as they stand in messages.
 inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch::stable::Tensor& x,
@@ -18,7 +24,7 @@ inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch
                                       const torch::stable::Tensor& weight_hh,
                                       const std::optional<torch::stable::Tensor>& bias_ih,
                                       const std::optional<torch::stable::Tensor>& bias_hh,
-                                      const std::optional<torch::stable::Tensor>& lengths) {
+                                      const RecurrentOptions& options) {
   const std::string rows = gates == 1 ? "H" : std::to_string(gates) + "*H";
   const std::string hidden_shape = "[" + rows + ", H]", input_shape = "[" + rows + ", I]",
                     bias_shape = "[" + rows + "]";
@@ -43,12 +49,31 @@ inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch
     check_shape(op, "bias_hh", *bias_hh, bias_shape.c_str(), {gates * H});
     check_kind(op, "bias_hh", *bias_hh, "x", x);
   }
-  if (lengths) {
+  if (options.hidden_mask) {
+    check_shape(op, "hidden_mask", *options.hidden_mask, "[B, H]", {s.batch, H});
+    check_kind(op, "hidden_mask", *options.hidden_mask, "x", x);
+  }
+  for (const double zoneout : {options.zoneout_h, options.zoneout_c})
+    STD_TORCH_CHECK(zoneout >= 0 && zoneout < 1, op, ": zoneout expected a probability below 1, got ", zoneout);
+  if (const auto& seed = options.zoneout_seed) {
+    check_shape(op, "zoneout_seed", *seed, "[1]", {1});
+    STD_TORCH_CHECK(seed->scalar_type() == torch::headeronly::ScalarType::Long, op,
+                    ": zoneout_seed expected int64, got ", torch::headeronly::toString(seed->scalar_type()));
+  }
+  if (const auto& lengths = options.lengths) {
     check_shape(op, "lengths", *lengths, "[B]", {s.batch});
     STD_TORCH_CHECK(lengths->scalar_type() == torch::headeronly::ScalarType::Long, op, ": lengths expected int64, got ",
                     torch::headeronly::toString(lengths->scalar_type()));
   }
   return s;
+}
+
+inline void check_layer_norm(const char* op, int64_t rows, const std::optional<torch::stable::Tensor>& weight,
+                             int64_t hidden_size, const torch::stable::Tensor& x) {
+  if (!weight) return;
+  const std::string expected = "[" + std::to_string(rows) + ", H]";
+  check_shape(op, "weight_layer_norm", *weight, expected.c_str(), {rows, hidden_size});
+  check_kind(op, "weight_layer_norm", *weight, "x", x);
 }
 
 inline RecurrentSizes check_lstm(const torch::stable::Tensor& x, const torch::stable::Tensor& h0,
@@ -57,14 +82,16 @@ inline RecurrentSizes check_lstm(const torch::stable::Tensor& x, const torch::st
                                  const std::optional<torch::stable::Tensor>& bias_ih,
                                  const std::optional<torch::stable::Tensor>& bias_hh,
                                  const std::optional<torch::stable::Tensor>& weight_peephole,
-                                 const std::optional<torch::stable::Tensor>& lengths) {
-  const RecurrentSizes s = check_recurrent("lstm", 4, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, lengths);
+                                 const std::optional<torch::stable::Tensor>& weight_layer_norm,
+                                 const RecurrentOptions& options) {
+  const RecurrentSizes s = check_recurrent("lstm", 4, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, options);
   check_shape("lstm", "c0", c0, "[B, H]", {s.batch, s.hidden_size});
   check_kind("lstm", "c0", c0, "x", x);
   if (weight_peephole) {
     check_shape("lstm", "weight_peephole", *weight_peephole, "[3, H]", {3, s.hidden_size});
     check_kind("lstm", "weight_peephole", *weight_peephole, "x", x);
   }
+  check_layer_norm("lstm", 10, weight_layer_norm, s.hidden_size, x);
   return s;
 }
 

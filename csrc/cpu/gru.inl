@@ -4,7 +4,8 @@
 namespace seqlight {
 namespace SEQLIGHT_ISA {
 
-template <typename T>
+// The layer has no variants.
+template <typename T, bool>
 struct GruCell {
   typedef Vector<T> V;
   // Weights' row blocks: r, z, n. Sums: r, z, x_n, h_n. Gradients: x_n, r, z, h_n, so that the three that each weight
@@ -21,10 +22,10 @@ struct GruCell {
                                          {1, 2, 3, 0},
                                          0,
                                          1};
+  static constexpr bool kStaged = false;
   static constexpr bool kDirect = true;
 
-  static SEQLIGHT_INLINE V forward(const RecurrentForwardArguments<T>&, int64_t, const V* sums, const V& h_before,
-                                   const V&, V* saved) {
+  static SEQLIGHT_INLINE V forward(const V*, const V* sums, const V& h_before, const V&, V* saved) {
     GruGates<V> gates;
     const V h = gru_cell<VectorMath<T>>(sums[0], sums[1], sums[2], sums[3], h_before, gates);
     saved[0] = gates.reset;
@@ -35,8 +36,8 @@ struct GruCell {
     return h;
   }
 
-  static SEQLIGHT_INLINE V backward(const RecurrentForwardArguments<T>&, int64_t, const V* saved, const V& h_before,
-                                    const V& grad_h, V&, V* gradients, V*) {
+  static SEQLIGHT_INLINE V backward(const V*, const V* saved, const V& h_before, const V& grad_h, V&, V* gradients,
+                                    V*) {
     const GruGates<V> gates = {saved[0], saved[1], saved[2]};
     const GruGradients<V> grad = gru_cell_backward<V>(gates, saved[3], h_before, grad_h);
     gradients[0] = grad.input;
@@ -47,10 +48,7 @@ struct GruCell {
   }
 };
 
-extern const RecurrentKernels<float> gru_float = kernels_of<GruCell<float>, float>();
-#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
-extern const RecurrentKernels<double> gru_double = kernels_of<GruCell<double>, double>();
-#endif
+SEQLIGHT_DEFINE_RECURRENT(gru, GruCell, false)
 
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight

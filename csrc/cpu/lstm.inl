@@ -19,23 +19,19 @@ struct LstmCell {
                                          {0, 1, 2, 3},
                                          0,
                                          0};
+  static constexpr bool kStaged = false;
   static constexpr bool kDirect = false;
 
-  static SEQLIGHT_INLINE LstmPeephole<V> peephole(const RecurrentForwardArguments<T>& a, int64_t unit) {
+  static SEQLIGHT_INLINE LstmPeephole<V> peephole(const V* extra) {
     LstmPeephole<V> weights = {};
-    if constexpr (kPeephole) {
-      weights.input = broadcast<T>(a.extra[unit]);
-      weights.forget = broadcast<T>(a.extra[a.hidden_size + unit]);
-      weights.output = broadcast<T>(a.extra[2 * a.hidden_size + unit]);
-    }
+    if constexpr (kPeephole) weights = {extra[0], extra[1], extra[2]};
     return weights;
   }
 
-  static SEQLIGHT_INLINE V forward(const RecurrentForwardArguments<T>& a, int64_t unit, const V* sums, const V&,
-                                   const V& c_before, V* saved) {
+  static SEQLIGHT_INLINE V forward(const V* extra, const V* sums, const V&, const V& c_before, V* saved) {
     LstmGates<V> gates = {sums[0], sums[1], sums[2], sums[3]};
     V h;
-    lstm_cell<kPeephole, VectorMath<T>>(gates, c_before, peephole(a, unit), saved[4], h);
+    lstm_cell<kPeephole, VectorMath<T>>(gates, c_before, peephole(extra), saved[4], h);
     saved[0] = gates.input;
     saved[1] = gates.forget;
     saved[2] = gates.cell;
@@ -43,12 +39,12 @@ struct LstmCell {
     return h;
   }
 
-  static SEQLIGHT_INLINE V backward(const RecurrentForwardArguments<T>& a, int64_t unit, const V* saved,
-                                    const V& c_before, const V& grad_h, V& grad_c, V* gradients, V* extras) {
+  static SEQLIGHT_INLINE V backward(const V* extra, const V* saved, const V& c_before, const V& grad_h, V& grad_c,
+                                    V* gradients, V* extras) {
     const LstmGates<V> gates = {saved[0], saved[1], saved[2], saved[3]};
     const V& c = saved[4];
     const LstmGates<V> grad =
-        lstm_cell_backward<kPeephole, VectorMath<T>>(gates, c_before, c, peephole(a, unit), grad_h, grad_c);
+        lstm_cell_backward<kPeephole, VectorMath<T>>(gates, c_before, c, peephole(extra), grad_h, grad_c);
     gradients[0] = grad.input;
     gradients[1] = grad.forget;
     gradients[2] = grad.cell;
@@ -62,14 +58,8 @@ struct LstmCell {
   }
 };
 
-extern const RecurrentKernels<float> lstm_float = kernels_of<LstmCell<float, false>, float>();
-#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
-extern const RecurrentKernels<double> lstm_double = kernels_of<LstmCell<double, false>, double>();
-#endif
-extern const RecurrentKernels<float> lstm_peephole_float = kernels_of<LstmCell<float, true>, float>();
-#if SEQLIGHT_VECTOR_BYTES == SEQLIGHT_WIDEST_VECTOR_BYTES
-extern const RecurrentKernels<double> lstm_peephole_double = kernels_of<LstmCell<double, true>, double>();
-#endif
+SEQLIGHT_DEFINE_RECURRENT(lstm, LstmCell, false)
+SEQLIGHT_DEFINE_RECURRENT(lstm_peephole, LstmCell, true)
 
 }  // namespace SEQLIGHT_ISA
 }  // namespace seqlight

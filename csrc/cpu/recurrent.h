@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstring>
@@ -23,42 +24,32 @@ namespace seqlight {
 using torch::stable::Tensor;
 using MaybeTensor = std::optional<Tensor>;
 
-// The kernels called `name` for numbers of type T.
+// The kernels called `name` for numbers of type T, in the processor's instruction set.
 #if defined(__x86_64__)
-#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch)                                                       \
-  choose_recurrent<T>(                                                                                   \
-      batch,                                                                                             \
-      {&base::name##_float, &avx2_128::name##_float, &avx2_256::name##_float, &avx512_128::name##_float, \
-       &avx512_256::name##_float, &avx512_512::name##_float},                                            \
-      {&base::name##_double, nullptr, &avx2_256::name##_double, nullptr, nullptr, &avx512_512::name##_double})
+#define SEQLIGHT_RECURRENT_KERNELS(T, name)                                                      \
+  choose_recurrent<T>({&base::name##_float, &avx2_256::name##_float, &avx512_512::name##_float}, \
+                      {&base::name##_double, &avx2_256::name##_double, &avx512_512::name##_double})
 #else
-#define SEQLIGHT_RECURRENT_KERNELS(T, name, batch) \
-  choose_recurrent<T>(batch, {&base::name##_float}, {&base::name##_double})
+#define SEQLIGHT_RECURRENT_KERNELS(T, name) choose_recurrent<T>({&base::name##_float}, {&base::name##_double})
 #endif
 
 template <typename T>
 struct RecurrentVariants {
-  const RecurrentKernels<T>* base;
-  const RecurrentKernels<T>*avx2_128 = nullptr, *avx2_256 = nullptr;
-  const RecurrentKernels<T>*avx512_128 = nullptr, *avx512_256 = nullptr, *avx512_512 = nullptr;
+  const RecurrentKernels<T>*base, *avx2 = nullptr, *avx512 = nullptr;
 };
 
-// For float the narrowest vectors that hold the whole batch, so that few rows do not drag many empty lanes along. A
-// function of the batch alone, for groups shape the saved tensor.
 template <typename T>
-const RecurrentKernels<T>& choose_recurrent(int64_t batch, const RecurrentVariants<float>& of_float,
+const RecurrentKernels<T>& choose_recurrent(const RecurrentVariants<float>& of_float,
                                             const RecurrentVariants<double>& of_double) {
+  const RecurrentVariants<T>* variants;
+  if constexpr (std::is_same_v<T, float>)
+    variants = &of_float;
+  else
+    variants = &of_double;
   const InstructionSet set = instruction_set();
-  if constexpr (std::is_same_v<T, float>) {
-    if (set == InstructionSet::avx512)
-      return batch <= 4 ? *of_float.avx512_128 : batch <= 8 ? *of_float.avx512_256 : *of_float.avx512_512;
-    if (set == InstructionSet::avx2) return batch <= 4 ? *of_float.avx2_128 : *of_float.avx2_256;
-    return *of_float.base;
-  } else {
-    return set == InstructionSet::avx512 ? *of_double.avx512_512
-           : set == InstructionSet::avx2 ? *of_double.avx2_256
-                                         : *of_double.base;
-  }
+  return set == InstructionSet::avx512 ? *variants->avx512
+         : set == InstructionSet::avx2 ? *variants->avx2
+                                       : *variants->base;
 }
 
 inline Tensor dense(const Tensor& tensor) {
@@ -101,10 +92,11 @@ struct Split {
 // about 1 and 4 microseconds, not tuned.
 inline constexpr double kTeamStepWork = 2e5, kParallelWork = 2.5e5;
 
-inline Split split_work(const RecurrentSizes& s, const CellLayout& layout, int64_t lanes) {
+inline Split split_work(const RecurrentSizes& s, const CellLayout& layout, int64_t group_rows) {
   const int64_t threads = torch::stable::get_num_threads();
-  const int64_t groups = tile_count(s.batch, lanes);
-  const double step_work = static_cast<double>(layout.rows) * s.hidden_size * (s.input_size + s.hidden_size) * lanes;
+  const int64_t groups = tile_count(s.batch, group_rows);
+  const double step_work =
+      static_cast<double>(layout.rows) * s.hidden_size * (s.input_size + s.hidden_size) * group_rows;
   if (threads == 1 || step_work * groups * s.time < kParallelWork) return {1, false};
   const int64_t workers = groups < threads ? groups : threads;
   // Work done one group at a time, over work done if all threads were busy all the time.
@@ -151,30 +143,82 @@ void for_tiles(int64_t tiles, int64_t numbers, const Body& body) {
     torch::stable::parallel_for(0, tiles, 1, body);
 }
 
-// Layouts in recurrent_kernels.h.
+// Numbers in the packed weights of a forward kernel, and in all that it wants packed: weights, then biases.
 template <typename T>
-void pack_forward(const RecurrentSizes& s, const CellLayout& layout, int64_t units_per_tile, const T* weight_ih,
-                  const T* weight_hh, const T* bias_ih, const T* bias_hh, T* weights, T* bias) {
-  const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, tiles = tile_count(H, units_per_tile);
-  for_tiles(tiles, rows * H * (I + H), [&](int64_t first, int64_t last) {
+int64_t packed_weights(const RecurrentKernels<T>& kernel, const RecurrentSizes& s) {
+  const int64_t units =
+      kernel.form == RecurrentForm::rows ? tile_count(s.hidden_size, kernel.lanes) * kernel.lanes : s.hidden_size;
+  return kernel.layout.rows * units * (s.input_size + s.hidden_size);
+}
+
+template <typename T>
+int64_t packed_size(const RecurrentKernels<T>& kernel, const RecurrentSizes& s) {
+  const int64_t units = tile_count(s.hidden_size, kernel.lanes) * kernel.lanes;
+  return packed_weights(kernel, s) + kernel.layout.sums * units;
+}
+
+// One weight matrix [columns, count], transposed tile by tile of its rows; see RecurrentForm::staged.
+template <typename T>
+void pack_transposed(int64_t columns, int64_t count, int64_t columns_per_tile, const T* weight, T* packed) {
+  const int64_t tiles = tile_count(columns, columns_per_tile);
+  for_tiles(tiles, columns * count, [&](int64_t first, int64_t last) {
     for (int64_t tile = first; tile < last; ++tile) {
-      const int64_t begin = tile_begin(tile, tiles, H), units = tile_begin(tile + 1, tiles, H) - begin;
-      T* const target = weights + rows * begin * (I + H);
-      for (int64_t u = 0; u < units; ++u)
-        for (int64_t r = 0; r < rows; ++r) {
-          T* to = target + rows * u + r;
-          const T* row = weight_ih + (r * H + begin + u) * I;
-          for (int64_t k = 0; k < I; ++k, to += rows * units) *to = row[k];
-          row = weight_hh + (r * H + begin + u) * H;
-          for (int64_t k = 0; k < H; ++k, to += rows * units) *to = row[k];
-        }
+      const int64_t begin = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - begin;
+      for (int64_t q = 0; q < width; ++q) {
+        const T* row = weight + (begin + q) * count;
+        T* to = packed + begin * count + q;
+        for (int64_t k = 0; k < count; ++k, to += width) *to = row[k];
+      }
     }
   });
-  std::memset(bias, 0, layout.sums * H * sizeof(T));
+}
+
+// Units [begin, begin + units) of both weight matrices as [I + H, units, rows] (lanes) or, with `width` units of which
+// those past `units` are zero, as [I + H, rows, width] (rows).
+template <typename T>
+void pack_units(const RecurrentSizes& s, int64_t rows, const T* weight_ih, const T* weight_hh, int64_t begin,
+                int64_t units, int64_t width, bool unit_first, T* target) {
+  const int64_t I = s.input_size, H = s.hidden_size;
+  if (units < width) std::memset(target, 0, (I + H) * rows * width * sizeof(T));
+  for (int64_t u = 0; u < units; ++u)
+    for (int64_t r = 0; r < rows; ++r) {
+      T* to = target + (unit_first ? rows * u + r : width * r + u);
+      const T* row = weight_ih + (r * H + begin + u) * I;
+      for (int64_t k = 0; k < I; ++k, to += rows * width) *to = row[k];
+      row = weight_hh + (r * H + begin + u) * H;
+      for (int64_t k = 0; k < H; ++k, to += rows * width) *to = row[k];
+    }
+}
+
+// Packs weights and biases as the forward kernel wants them (RecurrentForm), packed_size numbers.
+template <typename T>
+void pack_forward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s, const T* weight_ih, const T* weight_hh,
+                  const T* bias_ih, const T* bias_hh, T* packed) {
+  const CellLayout& layout = kernel.layout;
+  const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, numbers = rows * H * (I + H);
+  const bool in_blocks = kernel.form == RecurrentForm::rows;
+  if (kernel.form == RecurrentForm::staged) {
+    pack_transposed<T>(rows * H, I, kernel.units_per_tile, weight_ih, packed);
+    pack_transposed<T>(rows * H, H, kernel.units_per_tile, weight_hh, packed + rows * H * I);
+  } else {
+    const int64_t tiles = tile_count(H, in_blocks ? kernel.lanes : kernel.units_per_tile);
+    for_tiles(tiles, numbers, [&](int64_t first, int64_t last) {
+      for (int64_t tile = first; tile < last; ++tile) {
+        const int64_t begin = in_blocks ? tile * kernel.lanes : tile_begin(tile, tiles, H);
+        const int64_t end = in_blocks ? std::min(begin + kernel.lanes, H) : tile_begin(tile + 1, tiles, H);
+        pack_units<T>(s, rows, weight_ih, weight_hh, begin, end - begin, in_blocks ? kernel.lanes : end - begin,
+                      !in_blocks, packed + rows * begin * (I + H));
+      }
+    });
+  }
+  T* const bias = packed + packed_weights(kernel, s);
+  const int64_t width = in_blocks ? kernel.lanes : 1;  // units side by side
+  std::memset(bias, 0, (packed_size(kernel, s) - packed_weights(kernel, s)) * sizeof(T));
   for (int64_t u = 0; u < H; ++u)
     for (int64_t r = 0; r < rows; ++r) {
-      if (bias_ih) bias[layout.sums * u + layout.input_sum[r]] += bias_ih[r * H + u];
-      if (bias_hh) bias[layout.sums * u + layout.hidden_sum[r]] += bias_hh[r * H + u];
+      T* const of_unit = bias + u / width * width * layout.sums + u % width;
+      if (bias_ih) of_unit[width * layout.input_sum[r]] += bias_ih[r * H + u];
+      if (bias_hh) of_unit[width * layout.hidden_sum[r]] += bias_hh[r * H + u];
     }
 }
 
@@ -193,6 +237,24 @@ void pack_backward(int64_t hidden_size, int64_t rows, const int* gradient, int f
         for (int64_t u = 0; u < H; ++u, target += width, source += columns)
           for (int64_t q = 0; q < width; ++q) target[q] = source[q];
       }
+    }
+  });
+}
+
+// The same for weight_hh and tiles of a vector each, with zeros past the last column.
+template <typename T>
+void pack_backward_blocks(int64_t hidden_size, int64_t rows, const int* gradient, int first, int64_t lanes,
+                          const T* weight, T* packed) {
+  const int64_t H = hidden_size, blocks = tile_count(H, lanes);
+  for_tiles(blocks, rows * H * H, [&](int64_t first_block, int64_t last_block) {
+    for (int64_t block = first_block; block < last_block; ++block) {
+      const int64_t begin = block * lanes, width = std::min(lanes, H - begin);
+      T* const target = packed + block * rows * H * lanes;
+      if (width < lanes) std::memset(target, 0, rows * H * lanes * sizeof(T));
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t u = 0; u < H; ++u)
+          std::memcpy(target + ((gradient[r] - first) * H + u) * lanes, weight + (r * H + u) * H + begin,
+                      width * sizeof(T));
     }
   });
 }
@@ -220,13 +282,17 @@ void unpack_weight_gradient(int64_t hidden_size, int64_t rows, const int* gradie
 
 // ------------------------------------------------------------------------------------------------------------ forward
 
-// The tensors of one call, checked, dense where the kernels want it. Those a cell lacks are absent.
+// The arguments of one call, checked, dense where the kernels want it. Those a cell lacks are absent.
 struct RecurrentInputs {
   Tensor x, h0;
   MaybeTensor c0;
   Tensor weight_ih, weight_hh;
-  MaybeTensor bias_ih, bias_hh, extra, lengths;
-  bool reverse;
+  MaybeTensor bias_ih, bias_hh, extra, norm;
+  RecurrentOptions options;
+  bool relu, reverse;
+
+  // Whether the cell is one of recurrent_staged.inl.
+  bool staged() const { return norm || options.hidden_mask || options.zoneout_h > 0 || options.zoneout_c > 0; }
 
   void make_dense() {
     x = feature_contiguous(x);
@@ -237,7 +303,9 @@ struct RecurrentInputs {
     bias_ih = dense(bias_ih);
     bias_hh = dense(bias_hh);
     extra = dense(extra);
-    lengths = dense(lengths);
+    norm = dense(norm);
+    options.hidden_mask = dense(options.hidden_mask);
+    options.lengths = dense(options.lengths);
   }
 };
 
@@ -245,6 +313,26 @@ struct RecurrentOutputs {
   Tensor output, h_n, c_n, saved;  // c_n: [0] if the cell has no state c
   int64_t threads;
 };
+
+template <typename T>
+Zoneout<T> zoneout_of(const RecurrentOptions& options) {
+  Zoneout<T> z = {};
+  z.on = options.zoneout_h > 0 || options.zoneout_c > 0;
+  z.random = z.on && options.zoneout_seed;
+  z.h = static_cast<T>(options.zoneout_h);
+  z.c = static_cast<T>(options.zoneout_c);
+  const auto below = [](double probability) {
+    return static_cast<uint32_t>(std::min(probability * 4294967296.0, 4294967295.0));
+  };
+  z.h_below = below(options.zoneout_h);
+  z.c_below = below(options.zoneout_c);
+  if (z.random) {
+    const uint64_t seed = static_cast<uint64_t>(*options.zoneout_seed->const_data_ptr<int64_t>());
+    z.key_low = static_cast<uint32_t>(seed);
+    z.key_high = static_cast<uint32_t>(seed >> 32);
+  }
+  return z;
+}
 
 template <typename T>
 RecurrentForwardArguments<T> forward_arguments(const RecurrentSizes& s, const RecurrentInputs& in) {
@@ -259,36 +347,98 @@ RecurrentForwardArguments<T> forward_arguments(const RecurrentSizes& s, const Re
   a.h0 = in.h0.const_data_ptr<T>();
   a.c0 = data<T>(in.c0);
   a.extra = data<T>(in.extra);
-  a.lengths = data<int64_t>(in.lengths);
+  a.norm = data<T>(in.norm);
+  a.hidden_mask = data<T>(in.options.hidden_mask);
+  a.lengths = data<int64_t>(in.options.lengths);
+  a.relu = in.relu;
   a.reverse = in.reverse;
+  a.zoneout = zoneout_of<T>(in.options);
   return a;
 }
 
+// The kernels of one cell.
 template <typename T>
-RecurrentOutputs recurrent_forward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s,
-                                   const RecurrentInputs& in, bool save_for_backward) {
+struct RecurrentFamily {
+  const RecurrentKernels<T>&lanes, &rows, &staged, &normalized;
+
+  // The one for a call. A function of batch and options alone, for it shapes the saved tensor. With one row per lane,
+  // few rows would drag many empty lanes along.
+  const RecurrentKernels<T>& kernel(const RecurrentSizes& s, const RecurrentInputs& in) const {
+    if (in.norm) return normalized;
+    if (in.staged()) return staged;
+    return 2 * s.batch <= lanes.lanes ? rows : lanes;
+  }
+
+  // The weights of one layer and direction packed for forward calls of every batch size.
+  Tensor pack(const RecurrentSizes& s, const RecurrentInputs& in, bool general) const {
+    Tensor packed = torch::stable::new_empty(in.weight_ih, {size(s, general)});
+    T* target = packed.mutable_data_ptr<T>();
+    const auto add = [&](const RecurrentKernels<T>& kernel) {
+      pack_forward<T>(kernel, s, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(),
+                      data<T>(in.bias_ih), data<T>(in.bias_hh), target);
+      target += packed_size(kernel, s);
+    };
+    if (general) {
+      add(staged);  // `normalized` wants the same
+    } else {
+      add(lanes);
+      add(rows);
+    }
+    return packed;
+  }
+
+  // Where a kernel's weights begin in what `pack` gave.
+  const T* packed_for(const char* op, const RecurrentKernels<T>& kernel, const RecurrentSizes& s,
+                      const RecurrentInputs& in, const MaybeTensor& packed) const {
+    if (!packed) return nullptr;
+    const int64_t expected = size(s, in.staged());
+    STD_TORCH_CHECK(packed->is_contiguous() && packed->numel() == expected, op, ": packed expected ", expected,
+                    " numbers, as packed for these sizes and options, got ", shape_text(packed->sizes()));
+    check_kind(op, "packed", *packed, "x", in.x);
+    return packed->const_data_ptr<T>() + (kernel.form == RecurrentForm::rows ? packed_size(lanes, s) : 0);
+  }
+
+ private:
+  int64_t size(const RecurrentSizes& s, bool general) const {
+    return general ? packed_size(staged, s) : packed_size(lanes, s) + packed_size(rows, s);
+  }
+};
+
+#define SEQLIGHT_RECURRENT_FAMILY(T, name, staged)                                                         \
+  RecurrentFamily<T> {                                                                                     \
+    SEQLIGHT_RECURRENT_KERNELS(T, name), SEQLIGHT_RECURRENT_KERNELS(T, name##_rows),                       \
+        SEQLIGHT_RECURRENT_KERNELS(T, staged##_staged), SEQLIGHT_RECURRENT_KERNELS(T, staged##_normalized) \
+  }
+
+template <typename T>
+RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
+                                   const RecurrentInputs& in, const MaybeTensor& given, bool save_for_backward) {
   using torch::stable::new_empty;
+  const RecurrentKernels<T>& kernel = family.kernel(s, in);
+  const T* packed = family.packed_for(op, kernel, s, in, given);
   const CellLayout& layout = kernel.layout;
-  const int64_t H = s.hidden_size, depth = s.input_size + H;
+  const int64_t H = s.hidden_size;
   Tensor output = new_empty(in.x, {s.batch, s.time, H}), h_n = new_empty(in.x, {s.batch, H});
   Tensor c_n = layout.cell_state ? new_empty(in.x, {s.batch, H}) : new_empty(in.x, {0});
   Tensor saved = save_for_backward ? new_empty(in.x, {s.time, s.batch, layout.saved, H}) : new_empty(in.x, {0});
 
-  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(layout.rows * H * depth + layout.sums * H);
-  T* const bias = weights + layout.rows * H * depth;
-  pack_forward<T>(s, layout, kernel.units_per_tile, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(),
-                  data<T>(in.bias_ih), data<T>(in.bias_hh), weights, bias);
+  if (!packed) {
+    T* const weights = thread_scratch<ScratchUse::packed_weights, T>(packed_size(kernel, s));
+    pack_forward<T>(kernel, s, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(), data<T>(in.bias_ih),
+                    data<T>(in.bias_hh), weights);
+    packed = weights;
+  }
 
   RecurrentForwardArguments<T> a = forward_arguments<T>(s, in);
-  a.weights = weights;
-  a.bias = bias;
+  a.weights = packed;
+  a.bias = packed + packed_weights(kernel, s);
   a.output = output.mutable_data_ptr<T>();
   a.h_n = h_n.mutable_data_ptr<T>();
   a.c_n = layout.cell_state ? c_n.mutable_data_ptr<T>() : nullptr;
   a.saved = save_for_backward ? saved.mutable_data_ptr<T>() : nullptr;
 
   const int64_t threads =
-      run<T>(split_work(s, layout, kernel.lanes), tile_count(s.batch, kernel.lanes), kernel.forward_scratch(a),
+      run<T>(split_work(s, layout, kernel.group), tile_count(s.batch, kernel.group), kernel.forward_scratch(a),
              [&](const RecurrentSlice& slice, T* scratch) { kernel.forward(a, slice, scratch); });
   return {output, h_n, c_n, saved, threads};
 }
@@ -310,10 +460,26 @@ auto for_dtype(const char* op, const Tensor& x, const Body& body) {
   return body(double());
 }
 
+// Checks weights on their own, and calls pack(T(), sizes, inputs) to pack them.
+template <typename Pack>
+Tensor recurrent_pack(const char* op, int64_t gates, const Tensor& weight_ih, const Tensor& weight_hh,
+                      const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const Pack& pack) {
+  STD_TORCH_CHECK(weight_ih.dim() == 2 && weight_hh.dim() == 2, op, ": weight_ih and weight_hh expected matrices, got ",
+                  shape_text(weight_ih.sizes()), " and ", shape_text(weight_hh.sizes()));
+  // One step of no rows stands for the input.
+  const Tensor x = torch::stable::new_empty(weight_ih, {0, 1, weight_ih.size(1)});
+  const Tensor h0 = torch::stable::new_empty(weight_ih, {0, weight_hh.size(1)});
+  const RecurrentSizes s = check_recurrent(op, gates, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, {});
+  RecurrentInputs in = {x,       h0,           std::nullopt, weight_ih, weight_hh, bias_ih,
+                        bias_hh, std::nullopt, std::nullopt, {},        false,     false};
+  in.make_dense();
+  return for_dtype(op, x, [&](auto number) { return pack(number, s, in); });
+}
+
 // ----------------------------------------------------------------------------------------------------------- backward
 
 struct RecurrentGradients {
-  MaybeTensor x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, extra;  // absent where not wanted
+  MaybeTensor x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, extra, norm;  // absent where not wanted
   int64_t threads = 0;
 
   // What an operator returns: a tensor of its own, of shape [0] for an absent one.
@@ -327,7 +493,7 @@ struct RecurrentGradients {
 // product. An estimate: a chunk then has fewer than about seven steps.
 inline constexpr int64_t kFusedStepBytes = 56 * 1024;
 
-// [B, T, H]: the hidden state before each step; zeros outside a row's length.
+// [B, T, H]: the hidden state before each step, as it enters the recurrent product; zeros outside a row's length.
 template <typename T>
 Tensor hidden_before(const RecurrentForwardArguments<T>& a, const Tensor& output) {
   const int64_t H = a.hidden_size, time = a.time;
@@ -344,6 +510,8 @@ Tensor hidden_before(const RecurrentForwardArguments<T>& a, const Tensor& output
       std::memcpy(to + first * H, a.h0 + row * H, H * sizeof(T));
       std::memcpy(to + (a.reverse ? 0 : H), source + (row * time + (a.reverse ? 1 : 0)) * H,
                   (length - 1) * H * sizeof(T));
+      if (a.hidden_mask)
+        for (int64_t i = 0; i < length * H; ++i) to[i] *= a.hidden_mask[row * H + i % H];
     }
   });
   return before;
@@ -371,21 +539,38 @@ void permute_blocks(int64_t rows, const int* gradient, int first, int64_t block,
   }
 }
 
+// What backward needs beside the inputs of the forward call.
+struct RecurrentBackwardInputs {
+  MaybeTensor grad_output, grad_h_n, grad_c_n;
+  Tensor output, saved;
+  bool need_input_grad, need_weight_grad;
+};
+
 template <typename T>
-RecurrentGradients recurrent_backward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s,
-                                      const RecurrentInputs& in, const MaybeTensor& grad_output,
-                                      const MaybeTensor& grad_h_n, const MaybeTensor& grad_c_n, const Tensor& output,
-                                      const Tensor& saved, bool need_input_grad, bool need_weight_grad) {
+RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
+                                      const RecurrentInputs& in, const RecurrentBackwardInputs& back) {
   using torch::stable::new_empty;
   using torch::stable::new_zeros;
+  const RecurrentKernels<T>& kernel = family.kernel(s, in);
   const CellLayout& layout = kernel.layout;
+  const bool need_input_grad = back.need_input_grad, need_weight_grad = back.need_weight_grad;
+  check_gradient(op, "output", back.output, "[B, T, H]", {s.batch, s.time, s.hidden_size}, in.x);
+  check_gradient(op, "saved", back.saved, "as forward gave it", {s.time, s.batch, layout.saved, s.hidden_size}, in.x);
+  check_gradient(op, "grad_output", back.grad_output, "[B, T, H]", {s.batch, s.time, s.hidden_size}, in.x);
+  check_gradient(op, "grad_h_n", back.grad_h_n, "[B, H]", {s.batch, s.hidden_size}, in.x);
+  check_gradient(op, "grad_c_n", back.grad_c_n, "[B, H]", {s.batch, s.hidden_size}, in.x);
+  MaybeTensor grad_output;
+  if (back.grad_output) grad_output = feature_contiguous(*back.grad_output);
+  const MaybeTensor grad_h_n = dense(back.grad_h_n), grad_c_n = dense(back.grad_c_n);
+  const Tensor output = dense(back.output), saved = dense(back.saved);
   const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, size = layout.gradients * H;
-  const Split split = split_work(s, layout, kernel.lanes);
+  const Split split = split_work(s, layout, kernel.group);
+  const bool in_rows = kernel.form == RecurrentForm::rows;
   const int64_t step_bytes = (size + 2 * H + 2 * I) * kernel.lanes * static_cast<int64_t>(sizeof(T));
-  const bool fused = !split.team && step_bytes <= kFusedStepBytes;
+  const bool fused = !in_rows && !split.team && step_bytes <= kFusedStepBytes;
   const bool fused_weights = fused && need_weight_grad;
   const bool fused_input = fused && need_input_grad;
-  const bool write_sums = !fused && (need_input_grad || need_weight_grad);
+  const bool write_sums = in_rows || (!fused && (need_input_grad || need_weight_grad));
   const int64_t padded = (rows * H + 3) / 4 * 4;
 
   Tensor none = new_empty(in.x, {0});
@@ -404,9 +589,14 @@ RecurrentGradients recurrent_backward(const RecurrentKernels<T>& kernel, const R
   a.forward = forward_arguments<T>(s, in);
   a.forward.output = const_cast<T*>(output.const_data_ptr<T>());
   a.forward.saved = const_cast<T*>(saved.const_data_ptr<T>());
-  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(rows * H * (H + (fused_input ? I : 0)));
-  pack_backward<T>(H, rows, layout.hidden_gradient, layout.hidden_first, H, kernel.columns_per_tile,
-                   in.weight_hh.const_data_ptr<T>(), weights);
+  const int64_t width = in_rows ? tile_count(H, kernel.lanes) * kernel.lanes : H;
+  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(rows * H * (width + (fused_input ? I : 0)));
+  if (in_rows)
+    pack_backward_blocks<T>(H, rows, layout.hidden_gradient, layout.hidden_first, kernel.lanes,
+                            in.weight_hh.const_data_ptr<T>(), weights);
+  else
+    pack_backward<T>(H, rows, layout.hidden_gradient, layout.hidden_first, H, kernel.columns_per_tile,
+                     in.weight_hh.const_data_ptr<T>(), weights);
   a.hidden_weights = weights;
   if (fused_input) {
     pack_backward<T>(H, rows, layout.input_gradient, layout.input_first, I, kernel.columns_per_tile,
@@ -429,7 +619,7 @@ RecurrentGradients recurrent_backward(const RecurrentKernels<T>& kernel, const R
   a.grad_bias = need_weight_grad ? bias_grad.mutable_data_ptr<T>() : nullptr;
   a.grad_extra = extra ? extra_grad.mutable_data_ptr<T>() : nullptr;
 
-  grad.threads = run<T>(split, tile_count(s.batch, kernel.lanes), kernel.backward_scratch(a),
+  grad.threads = run<T>(split, tile_count(s.batch, kernel.group), kernel.backward_scratch(a),
                         [&](const RecurrentSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
 
   const int64_t steps = s.batch * s.time;
@@ -475,10 +665,16 @@ RecurrentGradients recurrent_backward(const RecurrentKernels<T>& kernel, const R
     sum_workers(a.grad_bias + layout.input_gradient[r] * H, size, H, grad.bias_ih->mutable_data_ptr<T>() + r * H);
     sum_workers(a.grad_bias + layout.hidden_gradient[r] * H, size, H, grad.bias_hh->mutable_data_ptr<T>() + r * H);
   }
-  if (extra) {
-    grad.extra = new_empty(in.x, {layout.extras, H});
-    sum_workers(a.grad_extra, layout.extras * H, layout.extras * H, grad.extra->mutable_data_ptr<T>());
-  }
+  if (!extra) return grad;
+  // The cell's own parameters come first, then those of the norms.
+  const int64_t norms = in.norm ? in.norm->size(0) : 0, own = layout.extras - norms;
+  const auto gradient_of = [&](int64_t first, int64_t count) {
+    Tensor gradient = new_empty(in.x, {count, H});
+    sum_workers(a.grad_extra + first * H, layout.extras * H, count * H, gradient.mutable_data_ptr<T>());
+    return gradient;
+  };
+  if (in.extra) grad.extra = gradient_of(0, own);
+  if (in.norm) grad.norm = gradient_of(own, norms);
   return grad;
 }
 

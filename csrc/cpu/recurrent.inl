@@ -2,13 +2,15 @@
 // struct template over the number type (lstm.inl and its siblings) with
 //   kLayout                         its CellLayout
 //   kDirect                         whether h_(t-1) reaches h_t other than through weight_hh
-//   forward(a, unit, sums, h_before, state_before, saved)   -> h; the new state is the last one saved
-//   backward(a, unit, saved, state_before, grad_h, grad_c, gradients, extras)  -> direct gradient for h_before
-// where state is c for a cell with a state c, and else h.
+//   forward(extra, sums, h_before, state_before, saved)   -> h; the new state is the last one saved
+//   backward(extra, saved, state_before, grad_h, grad_c, gradients, extras)  -> direct gradient for h_before
+// where state is c for a cell with a state c, and else h. Staged cells are described in recurrent_staged.inl.
 //
 // One vector lane is one row of the batch. So no hidden size wastes lanes, a weight is a broadcast operand of a fused
 // multiply-add, and a group of rows runs through all its time steps without meeting another thread. x and h of a chunk
 // of steps sit transposed in cache as slots [x_t | h_(t-1)].
+
+#include "../cells/philox.h"
 
 namespace seqlight {
 namespace SEQLIGHT_ISA {
@@ -17,12 +19,11 @@ namespace SEQLIGHT_ISA {
 #include "vector.inl"
 #include "activations.inl"
 #include "rows.inl"
+#include "recurrent_step.inl"
+#include "recurrent_staged.inl"
 // clang-format on
 
-// Accumulators of one register tile: 24 of 32 registers, or 12 of 16; the rest holds operands. Where one vector operand
-// serves many columns, 16 or 12 are enough to hide the latency of an addition, and compile faster.
-constexpr int kAccumulators = SEQLIGHT_VECTOR_REGISTERS == 32 ? 24 : 12;
-constexpr int kColumnsPerTile = SEQLIGHT_VECTOR_REGISTERS == 32 ? 16 : 12;
+// Columns of the slots per register tile of the weight gradient.
 constexpr int kDepthPerTile = kAccumulators / 4;
 template <typename Cell>
 constexpr int kUnitsPerTile = Cell::kLayout.sums == 1 ? 12 : kAccumulators / static_cast<int>(Cell::kLayout.sums);
@@ -42,22 +43,12 @@ int64_t forward_chunk(const RecurrentForwardArguments<T>& a) {
   return chunk_steps(a.time, (a.input_size + 2 * a.hidden_size) * SEQLIGHT_VECTOR_BYTES, kForwardChunkBytes);
 }
 
-template <typename T>
+template <typename Cell, typename T>
 int64_t forward_scratch(const RecurrentForwardArguments<T>& a) {
   const int64_t chunk = forward_chunk(a), depth = a.input_size + a.hidden_size;
-  return ((chunk + 1) * depth + chunk * a.hidden_size + a.hidden_size) * kLanes<T>;
+  const int64_t staged = Cell::kStaged ? staged_forward_vectors(Cell::kLayout, a.hidden_size) : 0;
+  return ((chunk + 1) * depth + chunk * a.hidden_size + a.hidden_size + staged) * kLanes<T>;
 }
-
-template <typename T>
-struct ForwardStep {
-  const T* slot;  // [I + H][lanes]: x_t, then h_(t-1)
-  T* h;           // [H][lanes], of the next slot
-  T* output;      // [H][lanes], of the chunk
-  T* c;           // [H][lanes], updated, if the cell has a state c
-  T* saved;       // [H][saved][rows], or null
-  int64_t rows;
-  const Mask<T>* active;  // null: all
-};
 
 template <typename Cell, int kUnits, typename T>
 void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& step, const T* weights,
@@ -92,8 +83,10 @@ void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& s
     const V h_before = load<T>(step.slot + (a.input_size + unit) * lanes);
     V state_before = h_before;
     if constexpr (layout.cell_state) state_before = load<T>(step.c + unit * lanes);
-    V saved[saves];
-    V h = Cell::forward(a, unit, sums[u], h_before, state_before, saved);
+    V saved[saves], extra[layout.extras ? layout.extras : 1];
+#pragma GCC unroll 4
+    for (int e = 0; e < layout.extras; ++e) extra[e] = broadcast<T>(a.extra[e * a.hidden_size + unit]);
+    V h = Cell::forward(extra, sums[u], h_before, state_before, saved);
     if (step.active) {
       saved[saves - 1] = select<T>(*step.active, saved[saves - 1], state_before);
       h = select<T>(*step.active, h, h_before);
@@ -134,9 +127,11 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
   T* const slots = scratch;
   T* const output = slots + (chunk + 1) * depth * lanes;
   T* const c = output + chunk * H * lanes;
+  const StagedForward<T> staged(layout, H, c + H * lanes);
   const T* const x = a.x + first_row * a.x_batch_stride;
   if (leader) {
     gather_rows<T>(a.h0 + first_row * H, H, rows, H, [&](int64_t u) { return slots + (I + u) * lanes; });
+    if constexpr (Cell::kStaged) begin_staged(a, staged, first_row, rows, slots + I * lanes);
     if constexpr (layout.cell_state)
       gather_rows<T>(a.c0 + first_row * H, H, rows, H, [&](int64_t u) { return c + u * lanes; });
   }
@@ -166,10 +161,16 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
       step.saved = a.saved ? a.saved + (t * a.batch + first_row) * layout.saved * H : nullptr;
       step.rows = rows;
       step.active = t < lengths.shortest ? nullptr : &active;
-      for (int64_t tile = first_tile; tile < last_tile; ++tile) {
-        const int64_t unit = tile_begin(tile, tiles, H), units = tile_begin(tile + 1, tiles, H) - unit;
-        forward_tile_of<Cell>(units, a, step, a.weights + unit * layout.rows * depth, unit,
-                              typename MakeIndices<kUnitsPerTile<Cell>>::type());
+      if constexpr (Cell::kStaged) {
+        step.time = t;
+        step.first_row = first_row;
+        forward_staged<Cell>(a, step, staged, slice);
+      } else {
+        for (int64_t tile = first_tile; tile < last_tile; ++tile) {
+          const int64_t unit = tile_begin(tile, tiles, H), units = tile_begin(tile + 1, tiles, H) - unit;
+          forward_tile_of<Cell>(units, a, step, a.weights + unit * layout.rows * depth, unit,
+                                typename MakeIndices<kUnitsPerTile<Cell>>::type());
+        }
       }
       if (slice.team) slice.team->wait(arriving);
     }
@@ -180,7 +181,8 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
     }
   }
   if (!leader) return;
-  scatter_rows<T>([&](int64_t u) { return slots + (I + u) * lanes; }, a.h_n + first_row * H, H, rows, H);
+  const T* const h = Cell::kStaged ? staged.h : slots + I * lanes;
+  scatter_rows<T>([&](int64_t u) { return h + u * lanes; }, a.h_n + first_row * H, H, rows, H);
   if constexpr (layout.cell_state)
     scatter_rows<T>([&](int64_t u) { return c + u * lanes; }, a.c_n + first_row * H, H, rows, H);
   for (int64_t r = 0; r < rows; ++r) {
@@ -222,24 +224,9 @@ int64_t backward_scratch(const RecurrentBackwardArguments<T>& a) {
   const BackwardSizes<Cell, T> sizes(a);
   const int64_t I = a.forward.input_size, H = a.forward.hidden_size;
   const int64_t per_step = sizes.sums + sizes.slot + H + (a.grad_x ? I : 0);
-  return (sizes.chunk * per_step + (4 + Cell::kLayout.gradients + Cell::kLayout.extras) * H) * kLanes<T>;
+  const int64_t staged = Cell::kStaged ? staged_backward_vectors(Cell::kLayout, H) : 0;
+  return (sizes.chunk * per_step + (4 + Cell::kLayout.gradients + Cell::kLayout.extras) * H + staged) * kLanes<T>;
 }
-
-template <typename T>
-struct BackwardStep {
-  T* grad_sums;     // [gradients * H][lanes], written
-  const T* saved;   // [H][saved][rows]
-  const T* before;  // the state before the step, of unit u at u * before_stride
-  int64_t before_stride, before_rows;
-  const T* grad_output;  // [H][lanes]
-  const T* grad_h;       // [H][lanes], from the step after
-  T* grad_c;             // [H][lanes], updated, if the cell has a state c
-  T* held;               // [H][lanes]: what grad_h of the step before gets besides the product with weight_hh
-  T* grad_bias;          // [gradients * H][lanes], added to
-  T* grad_extra;         // [extras * H][lanes], added to
-  int64_t rows;
-  const Mask<T>* active;  // null: all
-};
 
 template <typename Cell, typename T>
 void backward_units(const RecurrentBackwardArguments<T>& a, const BackwardStep<T>& step, int64_t begin, int64_t end) {
@@ -257,8 +244,10 @@ void backward_units(const RecurrentBackwardArguments<T>& a, const BackwardStep<T
     const V grad_h = carried + load<T>(step.grad_output + u * lanes);
     V grad_c{}, grad_c_after{};
     if constexpr (layout.cell_state) grad_c = grad_c_after = load<T>(step.grad_c + u * lanes);
-    V gradients[layout.gradients], extras[layout.extras ? layout.extras : 1];
-    V direct = Cell::backward(a.forward, u, saved, before, grad_h, grad_c, gradients, extras);
+    V gradients[layout.gradients], extra[layout.extras ? layout.extras : 1], extras[layout.extras ? layout.extras : 1];
+#pragma GCC unroll 4
+    for (int e = 0; e < layout.extras; ++e) extra[e] = broadcast<T>(a.forward.extra[e * H + u]);
+    V direct = Cell::backward(extra, saved, before, grad_h, grad_c, gradients, extras);
     if (step.active) {
 #pragma GCC unroll 4
       for (int g = 0; g < layout.gradients; ++g) gradients[g] = select<T>(*step.active, gradients[g], V{});
@@ -280,54 +269,6 @@ void backward_units(const RecurrentBackwardArguments<T>& a, const BackwardStep<T
       T* extra = step.grad_extra + (e * H + u) * lanes;
       store<T>(extra, load<T>(extra) + extras[e]);
     }
-  }
-}
-
-// target[q] = sum over j of weights[j][q] sums[j], one row of the batch per lane. Few columns are summed in several
-// parts, since one chain of additions would wait for itself.
-template <int kColumns, typename T>
-void product_tile(const T* sums, const T* weights, int64_t count, T* target) {
-  constexpr int64_t lanes = kLanes<T>;
-  constexpr int parts = kColumns >= 8 ? 1 : kColumns >= 4 ? 2 : 4;
-  Vector<T> totals[parts][kColumns] = {};
-  int64_t j = 0;
-  for (; j + parts <= count; j += parts, sums += parts * lanes, weights += parts * kColumns) {
-#pragma GCC unroll 4
-    for (int p = 0; p < parts; ++p) {
-      const Vector<T> v = load<T>(sums + p * lanes);
-#pragma GCC unroll 24
-      for (int q = 0; q < kColumns; ++q) totals[p][q] += v * weights[p * kColumns + q];
-    }
-  }
-  for (; j < count; ++j, sums += lanes, weights += kColumns) {
-    const Vector<T> v = load<T>(sums);
-#pragma GCC unroll 24
-    for (int q = 0; q < kColumns; ++q) totals[0][q] += v * weights[q];
-  }
-#pragma GCC unroll 24
-  for (int q = 0; q < kColumns; ++q) {
-#pragma GCC unroll 4
-    for (int p = 1; p < parts; ++p) totals[0][q] += totals[p][q];
-    store<T>(target + q * lanes, totals[0][q]);
-  }
-}
-
-template <typename T, int... I>
-SEQLIGHT_INLINE void product_tile_of(int64_t columns, const T* sums, const T* weights, int64_t count, T* target,
-                                     Indices<I...>) {
-  typedef void (*Tile)(const T*, const T*, int64_t, T*);
-  static constexpr Tile tiles[] = {&product_tile<I + 1, T>...};
-  tiles[columns - 1](sums, weights, count, target);
-}
-
-// The product with the packed tiles [first, last) of a weight matrix of `columns` columns.
-template <typename T>
-void product(const T* sums, const T* weights, int64_t count, int64_t columns, int64_t first, int64_t last, T* target) {
-  const int64_t tiles = tile_count(columns, kColumnsPerTile);
-  for (int64_t tile = first; tile < last; ++tile) {
-    const int64_t column = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - column;
-    product_tile_of<T>(width, sums, weights + column * count, count, target + column * kLanes<T>,
-                       typename MakeIndices<kColumnsPerTile>::type());
   }
 }
 
@@ -449,8 +390,10 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
   T* const initial = held + H * lanes;
   T* const grad_bias = initial + H * lanes;
   T* const grad_extra = grad_bias + layout.gradients * H * lanes;
+  const StagedBackward<T> staged(H, grad_extra + layout.extras * H * lanes);
 
   if (leader) {
+    if constexpr (Cell::kStaged) begin_staged(f, staged, first_row, rows);
     gather_rows<T>((layout.cell_state ? f.c0 : f.h0) + first_row * H, H, rows, H,
                    [&](int64_t u) { return initial + u * lanes; });
     __builtin_memset(grad_h, 0, 2 * H * lanes * sizeof(T));
@@ -490,12 +433,22 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       step.grad_extra = grad_extra;
       step.rows = rows;
       step.active = t < lengths.shortest ? nullptr : &active;
-      backward_units<Cell>(a, step, first_unit, last_unit);
+      if constexpr (Cell::kStaged) {
+        step.time = t;
+        step.first_row = first_row;
+        backward_staged<Cell>(a, step, staged, slice);
+      } else {
+        backward_units<Cell>(a, step, first_unit, last_unit);
+      }
       if (slice.team) slice.team->wait(arriving);
       product<T>(step.grad_sums + layout.hidden_first * H * lanes, a.hidden_weights, rows_h, H, first_tile, last_tile,
                  grad_h);
+      const int64_t begin_column = tile_begin(first_tile, tiles, H), end_column = tile_begin(last_tile, tiles, H);
+      if (Cell::kStaged && f.hidden_mask) {
+        for (int64_t q = begin_column; q < end_column; ++q)
+          store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) * load<T>(staged.mask + q * lanes));
+      }
       if (Cell::kDirect || step.active) {
-        const int64_t begin_column = tile_begin(first_tile, tiles, H), end_column = tile_begin(last_tile, tiles, H);
         for (int64_t q = begin_column; q < end_column; ++q)
           store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) + load<T>(held + q * lanes));
       }
@@ -506,6 +459,13 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
     }
     if (a.grad_hidden_weights) {
       gather_slots<T>(f, lengths, first_row, rows, begin, steps, slots, slot_stride);
+      if (Cell::kStaged && f.hidden_mask) {
+        for (int64_t s = 0; s < steps; ++s)
+          for (int64_t u = 0; u < H; ++u) {
+            T* const h = slots + s * slot_stride + (I + u) * lanes;
+            store<T>(h, load<T>(h) * load<T>(staged.mask + u * lanes));
+          }
+      }
       const int64_t fours = (rows_h + 3) / 4 * 4;
       weight_gradient<T>(grad_sums + layout.input_first * H * lanes, sums_stride, slots, slot_stride, steps, rows_h, I,
                          a.grad_input_weights + slice.worker * fours * I);
@@ -551,9 +511,17 @@ void backward(const RecurrentBackwardArguments<T>& a, const RecurrentSlice& slic
 }
 
 template <typename Cell, typename T>
-constexpr RecurrentKernels<T> kernels_of() {
-  return {Cell::kLayout,    kLanes<T>,          kUnitsPerTile<Cell>,       kColumnsPerTile,
-          kDepthPerTile,    forward_scratch<T>, backward_scratch<Cell, T>, forward<Cell, T>,
+constexpr RecurrentKernels<T> lanes_kernels() {
+  return {Cell::kStaged ? RecurrentForm::staged : RecurrentForm::lanes,
+          Cell::kLayout,
+          kLanes<T>,
+          kLanes<T>,
+          Cell::kStaged ? kColumnsPerTile : kUnitsPerTile<Cell>,
+          kColumnsPerTile,
+          kDepthPerTile,
+          forward_scratch<Cell, T>,
+          backward_scratch<Cell, T>,
+          forward<Cell, T>,
           backward<Cell, T>};
 }
 

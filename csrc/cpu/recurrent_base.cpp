@@ -7,5 +7,4 @@
 
 #define SEQLIGHT_ISA base
 #define SEQLIGHT_VECTOR_BYTES 16
-#define SEQLIGHT_WIDEST_VECTOR_BYTES 16
 #include "recurrent_cells.inl"

@@ -1,9 +1,30 @@
-// Every recurrent cell for one instruction set and vector width; recurrent_<isa>_<bits>.cpp includes it.
+// Every recurrent cell for one instruction set; recurrent_<isa>.cpp includes it.
 
 // clang-format off: the order matters
 #include "recurrent.inl"
+#include "recurrent_rows.inl"
+// clang-format on
+
+// The kernels of a cell for many rows and for few.
+#define SEQLIGHT_DEFINE_RECURRENT(name, Cell, variant)                                                  \
+  extern const RecurrentKernels<float> name##_float = lanes_kernels<Cell<float, variant>, float>();     \
+  extern const RecurrentKernels<double> name##_double = lanes_kernels<Cell<double, variant>, double>(); \
+  extern const RecurrentKernels<float> name##_rows_float = rows_kernels<Cell<float, variant>, float>(); \
+  extern const RecurrentKernels<double> name##_rows_double = rows_kernels<Cell<double, variant>, double>();
+
+// The kernels of a cell with options, without and with layer normalisation.
+#define SEQLIGHT_DEFINE_STAGED(name, Cell)                                                                   \
+  extern const RecurrentKernels<float> name##_staged_float = lanes_kernels<Cell<float, false>, float>();     \
+  extern const RecurrentKernels<double> name##_staged_double = lanes_kernels<Cell<double, false>, double>(); \
+  extern const RecurrentKernels<float> name##_normalized_float = lanes_kernels<Cell<float, true>, float>();  \
+  extern const RecurrentKernels<double> name##_normalized_double = lanes_kernels<Cell<double, true>, double>();
+
+// clang-format off: the order matters
 #include "gru.inl"
 #include "lstm.inl"
 #include "rnn.inl"
+#include "gru_staged.inl"
+#include "lstm_staged.inl"
+#include "rnn_staged.inl"
 #include "end_of_isa.inl"
 // clang-format on

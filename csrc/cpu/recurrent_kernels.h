@@ -1,7 +1,13 @@
-// What the recurrent operators (recurrent.h, lstm.cpp, ...) hand to the kernels (recurrent.inl), which exist for each
-// cell once per instruction set and vector width.
+// What the recurrent operators (recurrent.h, lstm.cpp, ...) hand to the kernels, which exist for each cell and
+// instruction set in up to three forms:
 //
-// Layout. A *group* is as many batch rows as a vector has lanes, one row per lane; the last group may have fewer.
+//   lanes   (recurrent.inl)        one batch row per vector lane, the cell applied to the sums in registers
+//   rows    (recurrent_rows.inl)   one hidden unit per vector lane, for batches of few rows
+//   staged  (recurrent_staged.inl) as lanes, but with the sums of all units in memory before the cell: what layer
+//                                  normalisation needs; it also has recurrent dropout and zoneout
+//
+// Layout. A *group* is the rows that go through the time steps together: as many as a vector has lanes (lanes, staged)
+// or as a register tile holds (rows); the last group may have fewer.
 // Weights are packed per *tile*: `total` things in tiles of at most `most` make n = ceil(total / most) tiles that span
 // [i * total / n, (i + 1) * total / n), so that tiles differ by one at most.
 #pragma once
@@ -27,6 +33,16 @@ struct CellLayout {
   int input_first, hidden_first;
 };
 
+// Zoneout of the states h and c: where a random word is below the threshold the state keeps its value; without random
+// numbers, both values are mixed in proportion.
+template <typename T>
+struct Zoneout {
+  bool on, random;
+  T h, c;                      // probabilities
+  uint32_t h_below, c_below;   // the same times 2^32
+  uint32_t key_low, key_high;  // of the random generator
+};
+
 template <typename T>
 struct RecurrentForwardArguments {
   int64_t batch, time, input_size, hidden_size;
@@ -34,15 +50,22 @@ struct RecurrentForwardArguments {
   int64_t x_batch_stride, x_time_stride;
   const T* h0;             // [B, H]
   const T* c0;             // [B, H], or null if the cell has no state c
-  const T* weights;        // per tile of units: [I, units, rows] of weight_ih, then [H, units, rows] of weight_hh
-  const T* bias;           // [H, sums]
+  const T* weights;        // packed, see RecurrentForm
+  const T* bias;           // lanes, staged: [H, sums]; rows: per block of units [sums, lanes]
   const T* extra;          // [extras, H]: parameters of the cell's own (peepholes), or null
   const int64_t* lengths;  // [B] or null
   bool reverse;
+  // Of staged cells only:
+  const T* norm;         // [norms, H]: gains and biases of the layer normalisations, or null
+  const T* hidden_mask;  // [B, H], multiplies h where it enters the recurrent product; or null
+  bool relu;             // the simple cell's activation
+  Zoneout<T> zoneout;
   T* output;  // [B, T, H], written everywhere
   T* h_n;     // [B, H]
   T* c_n;     // [B, H], or null as c0
-  T* saved;   // [T, B, saved, H] or null: per step and group [H, saved, rows of the batch]; last the state c, else h
+  // [T, B, saved, H] or null; last of `saved` the state c, else h. lanes, staged: per step and group [H, saved, rows of
+  // the group]; rows: as the shape says.
+  T* saved;
 };
 
 template <typename T>
@@ -50,18 +73,19 @@ struct RecurrentBackwardArguments {
   RecurrentForwardArguments<T> forward;  // the inputs of the forward call; `weights` and `bias` are not used
   const T* grad_output;                  // [B, T, H], last dimension contiguous, or null
   int64_t grad_output_batch_stride, grad_output_time_stride;
-  const T* grad_h_n;        // [B, H] or null
-  const T* grad_c_n;        // [B, H] or null
-  const T* hidden_weights;  // per tile of columns of weight_hh: [rows (blocks as in the gradients) * H, columns]
-  const T* input_weights;   // so for weight_ih; needed for grad_x
-  T* grad_x;                // [B, T, I], contiguous, or null
-  T* grad_h0;               // [B, H]
-  T* grad_c0;               // [B, H], or null as c0
-  T* grad_sums;             // [B, T, gradients * H], contiguous, written everywhere; or null
-  T* grad_input_weights;    // [workers, size], zeroed, or null: per tile of columns [ceil(rows * H / 4), columns, 4]
-  T* grad_hidden_weights;   // so for weight_hh
-  T* grad_bias;             // [workers, gradients * H], zeroed; or null
-  T* grad_extra;            // [workers, extras, H], zeroed; or null
+  const T* grad_h_n;  // [B, H] or null
+  const T* grad_c_n;  // [B, H] or null
+  // Per tile of columns of weight_hh: [rows (blocks as in the gradients) * H, columns]. rows: a tile is a vector.
+  const T* hidden_weights;
+  const T* input_weights;  // so for weight_ih; needed for grad_x
+  T* grad_x;               // [B, T, I], contiguous, or null
+  T* grad_h0;              // [B, H]
+  T* grad_c0;              // [B, H], or null as c0
+  T* grad_sums;            // [B, T, gradients * H], contiguous, written everywhere; or null
+  T* grad_input_weights;   // [workers, size], zeroed, or null: per tile of columns [ceil(rows * H / 4), columns, 4]
+  T* grad_hidden_weights;  // so for weight_hh
+  T* grad_bias;            // [workers, gradients * H], zeroed; or null
+  T* grad_extra;           // [workers, extras, H], zeroed; or null
 };
 
 // The part of the work that one thread does: all steps of one group after the other, alone; or, in a team of several
@@ -73,9 +97,17 @@ struct RecurrentSlice {
   int64_t share_begin, share_end, shares;  // of the team's shares, those that are this thread's
 };
 
+// How the forward kernel wants its weights packed.
+//   lanes   per tile of units: [I, units, rows] of weight_ih, then [H, units, rows] of weight_hh
+//   rows    per block of units (a vector): [I + H, rows, lanes], zeros past the last unit
+//   staged  weight_ih transposed, per tile of its rows [I, rows in the tile]; then weight_hh so
+enum class RecurrentForm { lanes, rows, staged };
+
 template <typename T>
 struct RecurrentKernels {
+  RecurrentForm form;
   CellLayout layout;
+  int64_t group;  // rows of the batch
   int64_t lanes, units_per_tile, columns_per_tile, depth_per_tile;
   // Numbers of type T that the kernels need as scratch memory, 64-byte aligned; shared by a team.
   int64_t (*forward_scratch)(const RecurrentForwardArguments<T>&);
@@ -84,29 +116,32 @@ struct RecurrentKernels {
   void (*backward)(const RecurrentBackwardArguments<T>&, const RecurrentSlice&, T* scratch);
 };
 
-// Declares the kernels called `name`: one namespace for each instruction set and vector width. Vectors narrower than
-// the widest serve small batches of float only.
-#define SEQLIGHT_DECLARE_RECURRENT_FLOAT(isa, name)  \
-  namespace isa {                                    \
-  extern const RecurrentKernels<float> name##_float; \
-  }
-#define SEQLIGHT_DECLARE_RECURRENT_BOTH(isa, name)     \
+// Declares the kernels called `name`, one namespace for each instruction set.
+#define SEQLIGHT_DECLARE_RECURRENT_OF(isa, name)       \
   namespace isa {                                      \
   extern const RecurrentKernels<float> name##_float;   \
   extern const RecurrentKernels<double> name##_double; \
   }
-#define SEQLIGHT_DECLARE_RECURRENT(name)             \
-  SEQLIGHT_DECLARE_RECURRENT_BOTH(base, name)        \
-  SEQLIGHT_DECLARE_RECURRENT_FLOAT(avx2_128, name)   \
-  SEQLIGHT_DECLARE_RECURRENT_BOTH(avx2_256, name)    \
-  SEQLIGHT_DECLARE_RECURRENT_FLOAT(avx512_128, name) \
-  SEQLIGHT_DECLARE_RECURRENT_FLOAT(avx512_256, name) \
-  SEQLIGHT_DECLARE_RECURRENT_BOTH(avx512_512, name)
+#define SEQLIGHT_DECLARE_RECURRENT(name)        \
+  SEQLIGHT_DECLARE_RECURRENT_OF(base, name)     \
+  SEQLIGHT_DECLARE_RECURRENT_OF(avx2_256, name) \
+  SEQLIGHT_DECLARE_RECURRENT_OF(avx512_512, name)
 
 SEQLIGHT_DECLARE_RECURRENT(lstm)
+SEQLIGHT_DECLARE_RECURRENT(lstm_rows)
 SEQLIGHT_DECLARE_RECURRENT(lstm_peephole)
+SEQLIGHT_DECLARE_RECURRENT(lstm_peephole_rows)
+SEQLIGHT_DECLARE_RECURRENT(lstm_staged)
+SEQLIGHT_DECLARE_RECURRENT(lstm_normalized)
 SEQLIGHT_DECLARE_RECURRENT(gru)
+SEQLIGHT_DECLARE_RECURRENT(gru_rows)
+SEQLIGHT_DECLARE_RECURRENT(gru_staged)
+SEQLIGHT_DECLARE_RECURRENT(gru_normalized)
 SEQLIGHT_DECLARE_RECURRENT(rnn_tanh)
+SEQLIGHT_DECLARE_RECURRENT(rnn_tanh_rows)
 SEQLIGHT_DECLARE_RECURRENT(rnn_relu)
+SEQLIGHT_DECLARE_RECURRENT(rnn_relu_rows)
+SEQLIGHT_DECLARE_RECURRENT(rnn_staged)
+SEQLIGHT_DECLARE_RECURRENT(rnn_normalized)
 
 }  // namespace seqlight

@@ -1,0 +1,328 @@
+// Recurrent layers on the CPU for batches of few rows: one vector lane is one hidden unit, and a group is the rows
+// whose sums fit in registers together. The cells are those of recurrent.inl.
+//
+// Weights are packed in blocks of as many units as a vector has lanes, zeros past the last unit; so are states in
+// scratch memory. Weight and input gradients are left to the caller, from the gradients of the sums.
+
+namespace seqlight {
+namespace SEQLIGHT_ISA {
+
+constexpr int kGroupRows = SEQLIGHT_VECTOR_REGISTERS == 32 ? 4 : 2;
+
+inline int64_t padded(int64_t units, int64_t lanes) { return (units + lanes - 1) / lanes * lanes; }
+
+template <typename T>
+int64_t rows_forward_scratch(const RecurrentForwardArguments<T>& a) {
+  return 3 * kGroupRows * padded(a.hidden_size, kLanes<T>);
+}
+
+template <typename T>
+struct RowsForwardStep {
+  const T *x[kGroupRows], *h_before[kGroupRows];
+  T *h[kGroupRows], *c[kGroupRows];
+  T *output[kGroupRows], *saved[kGroupRows];  // of the row and step, or null: nothing is to be written
+};
+
+template <typename Cell, int kRows, typename T>
+void rows_forward_block(const RecurrentForwardArguments<T>& a, const RowsForwardStep<T>& step, int64_t block) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int lanes = kLanes<T>, rows = layout.rows, count = layout.sums, saves = layout.saved;
+  // One chain of additions for each row and sum would wait for itself where they are few.
+  constexpr int parts = kRows * rows >= 4 ? 1 : 4 / (kRows * rows);
+  const int64_t I = a.input_size, H = a.hidden_size, first = block * lanes;
+  const int64_t units = H - first < lanes ? H - first : lanes;
+  V sums[parts][kRows][count] = {};
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int s = 0; s < count; ++s) sums[0][r][s] = load<T>(a.bias + (block * count + s) * lanes);
+  const T* weights = a.weights + block * (I + H) * rows * lanes;
+  const auto add = [&](int p, const T* const(&operand)[kGroupRows], int64_t k, const int (&target)[4]) {
+    V weight[rows];
+#pragma GCC unroll 4
+    for (int g = 0; g < rows; ++g) weight[g] = load<T>(weights + g * lanes);
+    weights += rows * lanes;
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+      for (int g = 0; g < rows; ++g) sums[p][r][target[g]] += weight[g] * operand[r][k];
+  };
+  for (int64_t k = 0; k < I; ++k) add(0, step.x, k, layout.input_sum);
+  int64_t k = 0;
+  for (; k + parts <= H; k += parts)
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) add(p, step.h_before, k + p, layout.hidden_sum);
+  for (; k < H; ++k) add(0, step.h_before, k, layout.hidden_sum);
+  V extra[layout.extras ? layout.extras : 1];
+#pragma GCC unroll 4
+  for (int e = 0; e < layout.extras; ++e) extra[e] = load_first<T>(a.extra + e * H + first, units);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r) {
+    const V h_before = load<T>(step.h_before[r] + first);
+    if (!step.output[r]) {
+      store<T>(step.h[r] + first, h_before);
+      continue;
+    }
+#pragma GCC unroll 4
+    for (int p = 1; p < parts; ++p)
+#pragma GCC unroll 4
+      for (int s = 0; s < count; ++s) sums[0][r][s] += sums[p][r][s];
+    V state_before = h_before;
+    if constexpr (layout.cell_state) state_before = load<T>(step.c[r] + first);
+    V saved[saves];
+    const V h = Cell::forward(extra, sums[0][r], h_before, state_before, saved);
+    if constexpr (layout.cell_state) store<T>(step.c[r] + first, saved[saves - 1]);
+    store<T>(step.h[r] + first, h);
+    store_first<T>(step.output[r] + first, h, units);
+    if (step.saved[r])
+#pragma GCC unroll 8
+      for (int s = 0; s < saves; ++s) store_first<T>(step.saved[r] + s * H + first, saved[s], units);
+  }
+}
+
+// Copies one row of H numbers between a tensor and padded scratch memory, zeros past its end.
+template <typename T>
+void copy_padded(const T* source, int64_t count, T* target) {
+  const int64_t whole = padded(count, kLanes<T>);
+  __builtin_memcpy(target, source, count * sizeof(T));
+  __builtin_memset(target + count, 0, (whole - count) * sizeof(T));
+}
+
+template <typename Cell, int kRows, typename T>
+void rows_forward_group(const RecurrentForwardArguments<T>& a, int64_t first_row, const RecurrentSlice& slice,
+                        T* scratch) {
+  constexpr CellLayout layout = Cell::kLayout;
+  const int64_t H = a.hidden_size, width = padded(H, kLanes<T>), blocks = width / kLanes<T>;
+  const int64_t first_block = blocks * slice.share_begin / slice.shares;
+  const int64_t last_block = blocks * slice.share_end / slice.shares;
+  const int64_t arriving = slice.share_end - slice.share_begin;
+  const bool leader = slice.share_begin == 0;
+  T* const states[2] = {scratch, scratch + kGroupRows * width};
+  T* const c = scratch + 2 * kGroupRows * width;
+  int64_t length[kRows], longest = 0;
+  for (int r = 0; r < kRows; ++r) {
+    length[r] = a.lengths ? a.lengths[first_row + r] : a.time;
+    longest = length[r] > longest ? length[r] : longest;
+    if (!leader) continue;
+    copy_padded(a.h0 + (first_row + r) * H, H, states[0] + r * width);
+    if constexpr (layout.cell_state) copy_padded(a.c0 + (first_row + r) * H, H, c + r * width);
+  }
+  if (slice.team) slice.team->wait(arriving);
+  for (int64_t index = 0; index < longest; ++index) {
+    const int64_t t = a.reverse ? longest - 1 - index : index;
+    RowsForwardStep<T> step;
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t row = first_row + r;
+      step.x[r] = a.x + row * a.x_batch_stride + t * a.x_time_stride;
+      step.h_before[r] = states[index % 2] + r * width;
+      step.h[r] = states[(index + 1) % 2] + r * width;
+      step.c[r] = c + r * width;
+      step.output[r] = t < length[r] ? a.output + (row * a.time + t) * H : nullptr;
+      step.saved[r] = a.saved ? a.saved + (t * a.batch + row) * layout.saved * H : nullptr;
+    }
+    for (int64_t block = first_block; block < last_block; ++block) rows_forward_block<Cell, kRows>(a, step, block);
+    if (slice.team) slice.team->wait(arriving);
+  }
+  if (!leader) return;
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t row = first_row + r, rest = a.time - length[r];
+    __builtin_memcpy(a.h_n + row * H, states[longest % 2] + r * width, H * sizeof(T));
+    if constexpr (layout.cell_state) __builtin_memcpy(a.c_n + row * H, c + r * width, H * sizeof(T));
+    __builtin_memset(a.output + (row * a.time + length[r]) * H, 0, rest * H * sizeof(T));
+    if (a.saved && rest)
+      for (int64_t t = length[r]; t < a.time; ++t)
+        __builtin_memset(a.saved + (t * a.batch + row) * layout.saved * H, 0, layout.saved * H * sizeof(T));
+  }
+}
+
+// Calls group.template operator()<rows>(first_row) for the rows [first, last) of a batch, as many at once as fit.
+template <int kMost, typename Group>
+void for_row_groups(int64_t first, int64_t last, const Group& group) {
+  for (; first + kMost <= last; first += kMost) group(std::integral_constant<int, kMost>(), first);
+  if constexpr (kMost > 1) for_row_groups<kMost - 1>(first, last, group);
+}
+
+template <typename Cell, typename T>
+void rows_forward(const RecurrentForwardArguments<T>& a, const RecurrentSlice& slice, T* scratch) {
+  const int64_t end = slice.last_group * kGroupRows, last = end < a.batch ? end : a.batch;
+  for_row_groups<kGroupRows>(slice.first_group * kGroupRows, last, [&](auto rows, int64_t first_row) {
+    rows_forward_group<Cell, decltype(rows)::value>(a, first_row, slice, scratch);
+    if (slice.team) slice.team->wait(slice.share_end - slice.share_begin);
+  });
+}
+
+template <typename Cell, typename T>
+int64_t rows_backward_scratch(const RecurrentBackwardArguments<T>& a) {
+  const int64_t width = padded(a.forward.hidden_size, kLanes<T>);
+  return (3 * kGroupRows + Cell::kLayout.gradients + Cell::kLayout.extras) * width;
+}
+
+// target[r] = the sum over j of grad_sums[r][j] times row j of the packed weights, for kBlocks vectors of columns, plus
+// what is in `held`.
+template <int kRows, int kBlocks, typename T>
+void rows_product(const T* const (&grad_sums)[kGroupRows], int64_t count, const T* weights, int64_t block_size,
+                  const T* held, T* target, int64_t width) {
+  typedef Vector<T> V;
+  constexpr int lanes = kLanes<T>, parts = kRows * kBlocks >= 4 ? 1 : 4 / (kRows * kBlocks);
+  V totals[parts][kRows][kBlocks] = {};
+  int64_t j = 0;
+  const auto add = [&](int p, int64_t j) {
+    V weight[kBlocks];
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) weight[b] = load<T>(weights + b * block_size + j * lanes);
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+      for (int b = 0; b < kBlocks; ++b) totals[p][r][b] += weight[b] * grad_sums[r][j];
+  };
+  for (; j + parts <= count; j += parts)
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) add(p, j + p);
+  for (; j < count; ++j) add(0, j);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int b = 0; b < kBlocks; ++b) {
+      V total = totals[0][r][b];
+#pragma GCC unroll 4
+      for (int p = 1; p < parts; ++p) total += totals[p][r][b];
+      store<T>(target + r * width + b * lanes, total + load<T>(held + r * width + b * lanes));
+    }
+}
+
+template <typename Cell, int kRows, typename T>
+void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_row, const RecurrentSlice& slice,
+                         T* scratch) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int64_t lanes = kLanes<T>;
+  constexpr int kBlocks = kRows >= 3 ? 2 : 4;
+  const RecurrentForwardArguments<T>& f = a.forward;
+  const int64_t H = f.hidden_size, width = padded(H, lanes), blocks = width / lanes, size = layout.gradients * H;
+  const int64_t first_block = blocks * slice.share_begin / slice.shares;
+  const int64_t last_block = blocks * slice.share_end / slice.shares;
+  const int64_t arriving = slice.share_end - slice.share_begin;
+  const bool leader = slice.share_begin == 0;
+  T* const grad_h = scratch;
+  T* const grad_c = grad_h + kGroupRows * width;
+  T* const held = grad_c + kGroupRows * width;
+  T* const grad_bias = held + kGroupRows * width;
+  T* const grad_extra = grad_bias + layout.gradients * width;
+  int64_t length[kRows], longest = 0;
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t row = first_row + r;
+    length[r] = f.lengths ? f.lengths[row] : f.time;
+    longest = length[r] > longest ? length[r] : longest;
+    if (!leader) continue;
+    __builtin_memset(grad_h + r * width, 0, width * sizeof(T));
+    __builtin_memset(grad_c + r * width, 0, width * sizeof(T));
+    if (a.grad_h_n) __builtin_memcpy(grad_h + r * width, a.grad_h_n + row * H, H * sizeof(T));
+    if (a.grad_c_n) __builtin_memcpy(grad_c + r * width, a.grad_c_n + row * H, H * sizeof(T));
+    __builtin_memset(a.grad_sums + (row * f.time + length[r]) * size, 0, (f.time - length[r]) * size * sizeof(T));
+  }
+  if (leader) __builtin_memset(grad_bias, 0, (layout.gradients + layout.extras) * width * sizeof(T));
+  if (slice.team) slice.team->wait(arriving);
+
+  for (int64_t index = longest - 1; index >= 0; --index) {
+    const int64_t t = f.reverse ? longest - 1 - index : index;
+    const T* sums[kGroupRows] = {};
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t row = first_row + r;
+      T* const grad_sums = a.grad_sums + (row * f.time + t) * size;
+      sums[r] = grad_sums + layout.hidden_first * H;
+      const int64_t before_step = f.reverse ? t + 1 : t - 1;
+      const bool starts = f.reverse ? before_step >= length[r] : before_step < 0;
+      const T* const before = starts ? (layout.cell_state ? f.c0 : f.h0) + row * H
+                                     : f.saved + ((before_step * f.batch + row) * layout.saved + layout.saved - 1) * H;
+      const T* const saved_values = f.saved + (t * f.batch + row) * layout.saved * H;
+      for (int64_t first = first_block * lanes; first < last_block * lanes; first += lanes) {
+        const int64_t units = H - first < lanes ? H - first : lanes;
+        const V carried = load<T>(grad_h + r * width + first);
+        if (t >= length[r]) {
+          store<T>(held + r * width + first, carried);
+          continue;
+        }
+        V saved[layout.saved], extra[layout.extras ? layout.extras : 1], gradients[layout.gradients],
+            extras[layout.extras ? layout.extras : 1];
+#pragma GCC unroll 8
+        for (int s = 0; s < layout.saved; ++s) saved[s] = load_first<T>(saved_values + s * H + first, units);
+#pragma GCC unroll 4
+        for (int e = 0; e < layout.extras; ++e) extra[e] = load_first<T>(f.extra + e * H + first, units);
+        V grad = carried, grad_c_here{};
+        if (a.grad_output)
+          grad += load_first<T>(
+              a.grad_output + row * a.grad_output_batch_stride + t * a.grad_output_time_stride + first, units);
+        if constexpr (layout.cell_state) grad_c_here = load<T>(grad_c + r * width + first);
+        const V direct =
+            Cell::backward(extra, saved, load_first<T>(before + first, units), grad, grad_c_here, gradients, extras);
+        if constexpr (layout.cell_state) store<T>(grad_c + r * width + first, grad_c_here);
+        store<T>(held + r * width + first, direct);
+#pragma GCC unroll 4
+        for (int g = 0; g < layout.gradients; ++g) {
+          store_first<T>(grad_sums + g * H + first, gradients[g], units);
+          T* const bias = grad_bias + g * width + first;
+          store<T>(bias, load<T>(bias) + gradients[g]);
+        }
+#pragma GCC unroll 4
+        for (int e = 0; e < layout.extras; ++e) {
+          T* const of_extra = grad_extra + e * width + first;
+          store<T>(of_extra, load<T>(of_extra) + extras[e]);
+        }
+      }
+    }
+    if (slice.team) slice.team->wait(arriving);
+    // Rows that have ended take part with the zeros that stand in their gradients.
+    const int64_t count = layout.rows * H, block_size = count * lanes;
+    int64_t block = first_block;
+    const auto run = [&](auto at_once) {
+      constexpr int n = decltype(at_once)::value;
+      for (; block + n <= last_block; block += n)
+        rows_product<kRows, n>(sums, count, a.hidden_weights + block * block_size, block_size, held + block * lanes,
+                               grad_h + block * lanes, width);
+    };
+    run(std::integral_constant<int, kBlocks>());
+    run(std::integral_constant<int, 1>());
+    if (slice.team) slice.team->wait(arriving);
+  }
+
+  if (!leader) return;
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t row = first_row + r;
+    __builtin_memcpy(a.grad_h0 + row * H, grad_h + r * width, H * sizeof(T));
+    if constexpr (layout.cell_state) __builtin_memcpy(a.grad_c0 + row * H, grad_c + r * width, H * sizeof(T));
+  }
+  const auto add_to = [&](const T* source, int64_t count, T* target) {
+    for (int64_t g = 0; g < count; ++g)
+      for (int64_t u = 0; u < H; ++u) target[g * H + u] += source[g * width + u];
+  };
+  if (a.grad_bias) add_to(grad_bias, layout.gradients, a.grad_bias + slice.worker * size);
+  if (a.grad_extra) add_to(grad_extra, layout.extras, a.grad_extra + slice.worker * layout.extras * H);
+}
+
+template <typename Cell, typename T>
+void rows_backward(const RecurrentBackwardArguments<T>& a, const RecurrentSlice& slice, T* scratch) {
+  const int64_t end = slice.last_group * kGroupRows, batch = a.forward.batch, last = end < batch ? end : batch;
+  for_row_groups<kGroupRows>(slice.first_group * kGroupRows, last, [&](auto rows, int64_t first_row) {
+    rows_backward_group<Cell, decltype(rows)::value>(a, first_row, slice, scratch);
+    if (slice.team) slice.team->wait(slice.share_end - slice.share_begin);
+  });
+}
+
+template <typename Cell, typename T>
+constexpr RecurrentKernels<T> rows_kernels() {
+  return {RecurrentForm::rows,
+          Cell::kLayout,
+          kGroupRows,
+          kLanes<T>,
+          0,
+          0,
+          0,
+          rows_forward_scratch<T>,
+          rows_backward_scratch<Cell, T>,
+          rows_forward<Cell, T>,
+          rows_backward<Cell, T>};
+}
+
+}  // namespace SEQLIGHT_ISA
+}  // namespace seqlight
