@@ -9,11 +9,14 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <type_traits>
 
 #include "../recurrent_checks.h"
+#include "allocate.h"
+#include "buffer_pool.h"
 #include "floating_point_state.h"
 #include "instruction_set.h"
 #include "recurrent_kernels.h"
@@ -74,7 +77,7 @@ const T* data(const MaybeTensor& tensor) {
 // a b into a new tensor. Autocast, which may be on while gradients are computed, leaves products with a given result
 // alone; a plain product it would round to bfloat16.
 inline Tensor matrix_product(const Tensor& a, const Tensor& b) {
-  Tensor result = torch::stable::new_empty(a, {a.size(0), b.size(1)});
+  Tensor result = empty(a, {a.size(0), b.size(1)});
   std::array<StableIValue, 3> stack{torch::stable::detail::from(a), torch::stable::detail::from(b),
                                     torch::stable::detail::from(result)};
   TORCH_ERROR_CODE_CHECK(torch_call_dispatcher("aten::mm", "out", stack.data(), TORCH_ABI_VERSION));
@@ -347,6 +350,10 @@ RecurrentForwardArguments<T> forward_arguments(const RecurrentSizes& s, const Re
   a.h0 = in.h0.const_data_ptr<T>();
   a.c0 = data<T>(in.c0);
   a.extra = data<T>(in.extra);
+  a.weight_ih = in.weight_ih.const_data_ptr<T>();
+  a.weight_hh = in.weight_hh.const_data_ptr<T>();
+  a.bias_ih = data<T>(in.bias_ih);
+  a.bias_hh = data<T>(in.bias_hh);
   a.norm = data<T>(in.norm);
   a.hidden_mask = data<T>(in.options.hidden_mask);
   a.lengths = data<int64_t>(in.options.lengths);
@@ -371,7 +378,7 @@ struct RecurrentFamily {
 
   // The weights of one layer and direction packed for forward calls of every batch size.
   Tensor pack(const RecurrentSizes& s, const RecurrentInputs& in, bool general) const {
-    Tensor packed = torch::stable::new_empty(in.weight_ih, {size(s, general)});
+    Tensor packed = empty(in.weight_ih, {size(s, general)});
     T* target = packed.mutable_data_ptr<T>();
     const auto add = [&](const RecurrentKernels<T>& kernel) {
       pack_forward<T>(kernel, s, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(),
@@ -413,16 +420,16 @@ struct RecurrentFamily {
 template <typename T>
 RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
                                    const RecurrentInputs& in, const MaybeTensor& given, bool save_for_backward) {
-  using torch::stable::new_empty;
   const RecurrentKernels<T>& kernel = family.kernel(s, in);
   const T* packed = family.packed_for(op, kernel, s, in, given);
   const CellLayout& layout = kernel.layout;
   const int64_t H = s.hidden_size;
-  Tensor output = new_empty(in.x, {s.batch, s.time, H}), h_n = new_empty(in.x, {s.batch, H});
-  Tensor c_n = layout.cell_state ? new_empty(in.x, {s.batch, H}) : new_empty(in.x, {0});
-  Tensor saved = save_for_backward ? new_empty(in.x, {s.time, s.batch, layout.saved, H}) : new_empty(in.x, {0});
+  Tensor output = empty(in.x, {s.batch, s.time, H}), h_n = empty(in.x, {s.batch, H});
+  Tensor c_n = layout.cell_state ? empty(in.x, {s.batch, H}) : empty(in.x, {0});
+  Tensor saved = save_for_backward ? pooled_empty(in.x, {s.time, s.batch, layout.saved, H}) : empty(in.x, {0});
 
-  if (!packed) {
+  const bool unpacked = kernel.form == RecurrentForm::rows && s.time == 1;
+  if (!packed && !unpacked) {
     T* const weights = thread_scratch<ScratchUse::packed_weights, T>(packed_size(kernel, s));
     pack_forward<T>(kernel, s, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(), data<T>(in.bias_ih),
                     data<T>(in.bias_hh), weights);
@@ -431,15 +438,15 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
 
   RecurrentForwardArguments<T> a = forward_arguments<T>(s, in);
   a.weights = packed;
-  a.bias = packed + packed_weights(kernel, s);
+  a.bias = packed ? packed + packed_weights(kernel, s) : nullptr;
   a.output = output.mutable_data_ptr<T>();
   a.h_n = h_n.mutable_data_ptr<T>();
   a.c_n = layout.cell_state ? c_n.mutable_data_ptr<T>() : nullptr;
   a.saved = save_for_backward ? saved.mutable_data_ptr<T>() : nullptr;
 
-  const int64_t threads =
-      run<T>(split_work(s, layout, kernel.group), tile_count(s.batch, kernel.group), kernel.forward_scratch(a),
-             [&](const RecurrentSlice& slice, T* scratch) { kernel.forward(a, slice, scratch); });
+  const int64_t threads = run<T>(packed ? split_work(s, layout, kernel.group) : Split{1, false},
+                                 tile_count(s.batch, kernel.group), kernel.forward_scratch(a),
+                                 [&](const RecurrentSlice& slice, T* scratch) { kernel.forward(a, slice, scratch); });
   return {output, h_n, c_n, saved, threads};
 }
 
@@ -467,8 +474,8 @@ Tensor recurrent_pack(const char* op, int64_t gates, const Tensor& weight_ih, co
   STD_TORCH_CHECK(weight_ih.dim() == 2 && weight_hh.dim() == 2, op, ": weight_ih and weight_hh expected matrices, got ",
                   shape_text(weight_ih.sizes()), " and ", shape_text(weight_hh.sizes()));
   // One step of no rows stands for the input.
-  const Tensor x = torch::stable::new_empty(weight_ih, {0, 1, weight_ih.size(1)});
-  const Tensor h0 = torch::stable::new_empty(weight_ih, {0, weight_hh.size(1)});
+  const Tensor x = empty(weight_ih, {0, 1, weight_ih.size(1)});
+  const Tensor h0 = empty(weight_ih, {0, weight_hh.size(1)});
   const RecurrentSizes s = check_recurrent(op, gates, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, {});
   RecurrentInputs in = {x,       h0,           std::nullopt, weight_ih, weight_hh, bias_ih,
                         bias_hh, std::nullopt, std::nullopt, {},        false,     false};
@@ -484,20 +491,24 @@ struct RecurrentGradients {
 
   // What an operator returns: a tensor of its own, of shape [0] for an absent one.
   static Tensor or_empty(const MaybeTensor& gradient, const Tensor& like) {
-    return gradient ? *gradient : torch::stable::new_empty(like, {0});
+    return gradient ? *gradient : empty(like, {0});
   }
 };
 
 // Up to this many bytes for one time step of one group, the kernel sums the weight gradient itself, from cache. Beyond,
 // chunks get so short that the reduction at their end weighs more than writing the sums' gradients out for a library
-// product. An estimate: a chunk then has fewer than about seven steps.
-inline constexpr int64_t kFusedStepBytes = 56 * 1024;
+// product. On a Zen 4, backward of a layer-norm LSTM of 128 units (82 KiB) took 1.9 times as long written out.
+inline constexpr int64_t kFusedStepBytes = 100 * 1024;
+
+// Few rows: up to this many bytes of sums' gradients, and of weights, the kernel does the remaining products, from
+// cache.
+inline constexpr int64_t kRowsBytes = 256 * 1024;
 
 // [B, T, H]: the hidden state before each step, as it enters the recurrent product; zeros outside a row's length.
 template <typename T>
 Tensor hidden_before(const RecurrentForwardArguments<T>& a, const Tensor& output) {
   const int64_t H = a.hidden_size, time = a.time;
-  Tensor before = torch::stable::new_empty(output, {a.batch, time, H});
+  Tensor before = pooled_empty(output, {a.batch, time, H});
   T* const target = before.mutable_data_ptr<T>();
   const T* const source = output.const_data_ptr<T>();
   torch::stable::parallel_for(0, a.batch, 1, [&](int64_t begin, int64_t end) {
@@ -549,8 +560,6 @@ struct RecurrentBackwardInputs {
 template <typename T>
 RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
                                       const RecurrentInputs& in, const RecurrentBackwardInputs& back) {
-  using torch::stable::new_empty;
-  using torch::stable::new_zeros;
   const RecurrentKernels<T>& kernel = family.kernel(s, in);
   const CellLayout& layout = kernel.layout;
   const bool need_input_grad = back.need_input_grad, need_weight_grad = back.need_weight_grad;
@@ -567,23 +576,25 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   const Split split = split_work(s, layout, kernel.group);
   const bool in_rows = kernel.form == RecurrentForm::rows;
   const int64_t step_bytes = (size + 2 * H + 2 * I) * kernel.lanes * static_cast<int64_t>(sizeof(T));
-  const bool fused = !in_rows && !split.team && step_bytes <= kFusedStepBytes;
+  const int64_t most = std::max(s.batch * s.time * size, rows * H * (I + H));
+  const bool in_cache = most * static_cast<int64_t>(sizeof(T)) <= kRowsBytes;
+  const bool fused = !split.team && (in_rows ? in_cache : step_bytes <= kFusedStepBytes);
   const bool fused_weights = fused && need_weight_grad;
   const bool fused_input = fused && need_input_grad;
   const bool write_sums = in_rows || (!fused && (need_input_grad || need_weight_grad));
-  const int64_t padded = (rows * H + 3) / 4 * 4;
+  const int64_t padded = in_rows ? rows * H : (rows * H + 3) / 4 * 4;
 
-  Tensor none = new_empty(in.x, {0});
   RecurrentGradients grad;
-  grad.h0 = new_empty(in.x, {s.batch, H});
-  if (fused_input) grad.x = new_empty(in.x, {s.batch, s.time, I});
-  if (layout.cell_state) grad.c0 = new_empty(in.x, {s.batch, H});
-  Tensor grad_sums = write_sums ? new_empty(in.x, {s.batch, s.time, size}) : none;
-  Tensor input_grad = fused_weights ? new_zeros(in.x, {split.workers, padded * I}) : none;
-  Tensor hidden_grad = fused_weights ? new_zeros(in.x, {split.workers, padded * H}) : none;
-  Tensor bias_grad = need_weight_grad ? new_zeros(in.x, {split.workers, size}) : none;
+  grad.h0 = empty(in.x, {s.batch, H});
+  if (layout.cell_state) grad.c0 = empty(in.x, {s.batch, H});
+  MaybeTensor grad_sums;
+  if (write_sums) grad_sums = pooled_empty(in.x, {s.batch, s.time, size});
+  // Where the workers sum the gradients of the parameters.
+  const int64_t of_weights = fused_weights ? split.workers * padded : 0, of_extras = split.workers * layout.extras * H;
+  const int64_t summed = of_weights * (I + H) + (need_weight_grad ? split.workers * size + of_extras : 0);
+  T* const sums = thread_scratch<ScratchUse::gradients, T>(summed);
+  std::memset(sums, 0, summed * sizeof(T));
   const bool extra = layout.extras && need_weight_grad;
-  Tensor extra_grad = extra ? new_zeros(in.x, {split.workers, layout.extras * H}) : none;
 
   RecurrentBackwardArguments<T> a = {};
   a.forward = forward_arguments<T>(s, in);
@@ -599,10 +610,13 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
                      in.weight_hh.const_data_ptr<T>(), weights);
   a.hidden_weights = weights;
   if (fused_input) {
+    grad.x = empty(in.x, {s.batch, s.time, I});
+    a.grad_x = grad.x->mutable_data_ptr<T>();
+  }
+  if (fused_input && !in_rows) {
     pack_backward<T>(H, rows, layout.input_gradient, layout.input_first, I, kernel.columns_per_tile,
                      in.weight_ih.const_data_ptr<T>(), weights + rows * H * H);
     a.input_weights = weights + rows * H * H;
-    a.grad_x = grad.x->mutable_data_ptr<T>();
   }
   if (grad_output) {
     a.grad_output = data<T>(grad_output);
@@ -613,31 +627,41 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   a.grad_c_n = data<T>(grad_c_n);
   a.grad_h0 = grad.h0->mutable_data_ptr<T>();
   a.grad_c0 = layout.cell_state ? grad.c0->mutable_data_ptr<T>() : nullptr;
-  a.grad_sums = write_sums ? grad_sums.mutable_data_ptr<T>() : nullptr;
-  a.grad_input_weights = fused_weights ? input_grad.mutable_data_ptr<T>() : nullptr;
-  a.grad_hidden_weights = fused_weights ? hidden_grad.mutable_data_ptr<T>() : nullptr;
-  a.grad_bias = need_weight_grad ? bias_grad.mutable_data_ptr<T>() : nullptr;
-  a.grad_extra = extra ? extra_grad.mutable_data_ptr<T>() : nullptr;
+  a.grad_sums = write_sums ? grad_sums->mutable_data_ptr<T>() : nullptr;
+  a.grad_input_weights = fused_weights ? sums : nullptr;
+  a.grad_hidden_weights = fused_weights ? sums + of_weights * I : nullptr;
+  a.grad_bias = need_weight_grad ? sums + of_weights * (I + H) : nullptr;
+  a.grad_extra = extra ? a.grad_bias + split.workers * size : nullptr;
 
   grad.threads = run<T>(split, tile_count(s.batch, kernel.group), kernel.backward_scratch(a),
                         [&](const RecurrentSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
 
   const int64_t steps = s.batch * s.time;
   const auto block_of = [&](int first) {  // [B * T, rows * H] of the sums' gradients
-    Tensor all = torch::stable::view(grad_sums, {steps, size});
+    Tensor all = torch::stable::view(*grad_sums, {steps, size});
     return torch::stable::narrow(all, 1, first * H, rows * H);
   };
-  if (write_sums && need_input_grad) {
-    Tensor weight = new_empty(in.x, {rows * H, I});
+  if (!fused && need_input_grad) {
+    Tensor weight = empty(in.x, {rows * H, I});
     permute_blocks<T>(rows, layout.input_gradient, layout.input_first, H * I, true, in.weight_ih.const_data_ptr<T>(),
                       weight.mutable_data_ptr<T>());
     grad.x = torch::stable::view(matrix_product(block_of(layout.input_first), weight), {s.batch, s.time, I});
   }
   if (!need_weight_grad) return grad;
 
-  grad.weight_ih = new_empty(in.x, {rows * H, I});
-  grad.weight_hh = new_empty(in.x, {rows * H, H});
-  if (fused) {
+  grad.weight_ih = empty(in.x, {rows * H, I});
+  grad.weight_hh = empty(in.x, {rows * H, H});
+  const auto sum_workers = [&](const T* source, int64_t stride, int64_t count, T* target) {
+    for (int64_t j = 0; j < count; ++j) {
+      T sum = 0;
+      for (int64_t w = 0; w < split.workers; ++w) sum += source[w * stride + j];
+      target[j] = sum;
+    }
+  };
+  if (fused && in_rows) {
+    sum_workers(a.grad_input_weights, rows * H * I, rows * H * I, grad.weight_ih->mutable_data_ptr<T>());
+    sum_workers(a.grad_hidden_weights, rows * H * H, rows * H * H, grad.weight_hh->mutable_data_ptr<T>());
+  } else if (fused) {
     unpack_weight_gradient<T>(H, rows, layout.input_gradient, layout.input_first, I, kernel.depth_per_tile,
                               split.workers, a.grad_input_weights, grad.weight_ih->mutable_data_ptr<T>());
     unpack_weight_gradient<T>(H, rows, layout.hidden_gradient, layout.hidden_first, H, kernel.depth_per_tile,
@@ -652,15 +676,8 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
     permute_blocks<T>(rows, layout.hidden_gradient, layout.hidden_first, H * H, false, from_states.const_data_ptr<T>(),
                       grad.weight_hh->mutable_data_ptr<T>());
   }
-  const auto sum_workers = [&](const T* source, int64_t stride, int64_t count, T* target) {
-    for (int64_t j = 0; j < count; ++j) {
-      T sum = 0;
-      for (int64_t w = 0; w < split.workers; ++w) sum += source[w * stride + j];
-      target[j] = sum;
-    }
-  };
-  grad.bias_ih = new_empty(in.x, {rows * H});
-  grad.bias_hh = new_empty(in.x, {rows * H});
+  grad.bias_ih = empty(in.x, {rows * H});
+  grad.bias_hh = empty(in.x, {rows * H});
   for (int64_t r = 0; r < rows; ++r) {
     sum_workers(a.grad_bias + layout.input_gradient[r] * H, size, H, grad.bias_ih->mutable_data_ptr<T>() + r * H);
     sum_workers(a.grad_bias + layout.hidden_gradient[r] * H, size, H, grad.bias_hh->mutable_data_ptr<T>() + r * H);
@@ -669,7 +686,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   // The cell's own parameters come first, then those of the norms.
   const int64_t norms = in.norm ? in.norm->size(0) : 0, own = layout.extras - norms;
   const auto gradient_of = [&](int64_t first, int64_t count) {
-    Tensor gradient = new_empty(in.x, {count, H});
+    Tensor gradient = empty(in.x, {count, H});
     sum_workers(a.grad_extra + first * H, layout.extras * H, count * H, gradient.mutable_data_ptr<T>());
     return gradient;
   };

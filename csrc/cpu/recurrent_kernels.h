@@ -48,9 +48,10 @@ struct RecurrentForwardArguments {
   int64_t batch, time, input_size, hidden_size;
   const T* x;  // [B, T, I], last dimension contiguous
   int64_t x_batch_stride, x_time_stride;
-  const T* h0;             // [B, H]
-  const T* c0;             // [B, H], or null if the cell has no state c
-  const T* weights;        // packed, see RecurrentForm
+  const T* h0;       // [B, H]
+  const T* c0;       // [B, H], or null if the cell has no state c
+  const T* weights;  // packed, see RecurrentForm; null with one step of few rows, that takes these:
+  const T *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as given; the biases may be null
   const T* bias;           // lanes, staged: [H, sums]; rows: per block of units [sums, lanes]
   const T* extra;          // [extras, H]: parameters of the cell's own (peepholes), or null
   const int64_t* lengths;  // [B] or null

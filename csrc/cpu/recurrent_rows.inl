@@ -11,9 +11,9 @@ constexpr int kGroupRows = SEQLIGHT_VECTOR_REGISTERS == 32 ? 4 : 2;
 
 inline int64_t padded(int64_t units, int64_t lanes) { return (units + lanes - 1) / lanes * lanes; }
 
-template <typename T>
+template <typename Cell, typename T>
 int64_t rows_forward_scratch(const RecurrentForwardArguments<T>& a) {
-  return 3 * kGroupRows * padded(a.hidden_size, kLanes<T>);
+  return (3 + Cell::kLayout.sums) * kGroupRows * padded(a.hidden_size, kLanes<T>);
 }
 
 template <typename T>
@@ -23,15 +23,41 @@ struct RowsForwardStep {
   T *output[kGroupRows], *saved[kGroupRows];  // of the row and step, or null: nothing is to be written
 };
 
+// Applies the cell to the sums of row r and one block of units.
+template <typename Cell, typename T>
+SEQLIGHT_INLINE void rows_cell(const RecurrentForwardArguments<T>& a, const RowsForwardStep<T>& step, int r,
+                               int64_t block, const Vector<T>* sums) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int saves = layout.saved;
+  const int64_t H = a.hidden_size, first = block * kLanes<T>;
+  const int64_t units = H - first < kLanes<T> ? H - first : kLanes<T>;
+  const V h_before = load<T>(step.h_before[r] + first);
+  if (!step.output[r]) {
+    store<T>(step.h[r] + first, h_before);
+    return;
+  }
+  V saved[saves], extra[layout.extras ? layout.extras : 1], state_before = h_before;
+#pragma GCC unroll 4
+  for (int e = 0; e < layout.extras; ++e) extra[e] = load_first<T>(a.extra + e * H + first, units);
+  if constexpr (layout.cell_state) state_before = load<T>(step.c[r] + first);
+  const V h = Cell::forward(extra, sums, h_before, state_before, saved);
+  if constexpr (layout.cell_state) store<T>(step.c[r] + first, saved[saves - 1]);
+  store<T>(step.h[r] + first, h);
+  store_first<T>(step.output[r] + first, h, units);
+  if (!step.saved[r]) return;
+#pragma GCC unroll 8
+  for (int s = 0; s < saves; ++s) store_first<T>(step.saved[r] + s * H + first, saved[s], units);
+}
+
 template <typename Cell, int kRows, typename T>
 void rows_forward_block(const RecurrentForwardArguments<T>& a, const RowsForwardStep<T>& step, int64_t block) {
   typedef Vector<T> V;
   constexpr CellLayout layout = Cell::kLayout;
-  constexpr int lanes = kLanes<T>, rows = layout.rows, count = layout.sums, saves = layout.saved;
+  constexpr int lanes = kLanes<T>, rows = layout.rows, count = layout.sums;
   // One chain of additions for each row and sum would wait for itself where they are few.
   constexpr int parts = kRows * rows >= 4 ? 1 : 4 / (kRows * rows);
-  const int64_t I = a.input_size, H = a.hidden_size, first = block * lanes;
-  const int64_t units = H - first < lanes ? H - first : lanes;
+  const int64_t I = a.input_size, H = a.hidden_size;
   V sums[parts][kRows][count] = {};
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r)
@@ -54,31 +80,77 @@ void rows_forward_block(const RecurrentForwardArguments<T>& a, const RowsForward
 #pragma GCC unroll 4
     for (int p = 0; p < parts; ++p) add(p, step.h_before, k + p, layout.hidden_sum);
   for (; k < H; ++k) add(0, step.h_before, k, layout.hidden_sum);
-  V extra[layout.extras ? layout.extras : 1];
-#pragma GCC unroll 4
-  for (int e = 0; e < layout.extras; ++e) extra[e] = load_first<T>(a.extra + e * H + first, units);
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    const V h_before = load<T>(step.h_before[r] + first);
-    if (!step.output[r]) {
-      store<T>(step.h[r] + first, h_before);
-      continue;
-    }
 #pragma GCC unroll 4
     for (int p = 1; p < parts; ++p)
 #pragma GCC unroll 4
       for (int s = 0; s < count; ++s) sums[0][r][s] += sums[p][r][s];
-    V state_before = h_before;
-    if constexpr (layout.cell_state) state_before = load<T>(step.c[r] + first);
-    V saved[saves];
-    const V h = Cell::forward(extra, sums[0][r], h_before, state_before, saved);
-    if constexpr (layout.cell_state) store<T>(step.c[r] + first, saved[saves - 1]);
-    store<T>(step.h[r] + first, h);
-    store_first<T>(step.output[r] + first, h, units);
-    if (step.saved[r])
-#pragma GCC unroll 8
-      for (int s = 0; s < saves; ++s) store_first<T>(step.saved[r] + s * H + first, saved[s], units);
+    rows_cell<Cell>(a, step, r, block, sums[0][r]);
   }
+}
+
+// Adds the products of `count` rows of a matrix [count, depth] with each of the vectors v[r] to target[r].
+template <int kRows, typename T>
+void add_dots(const T* matrix, int64_t count, int64_t depth, const T* const (&v)[kGroupRows],
+              T* const (&target)[kGroupRows]) {
+  typedef Vector<T> V;
+  constexpr int64_t lanes = kLanes<T>;
+  constexpr int kDots = 4;
+  for (int64_t first = 0; first < count; first += kDots) {
+    const int64_t dots = count - first < kDots ? count - first : kDots;
+    V sums[kRows][kDots] = {};
+    for (int64_t k = 0; k < depth; k += lanes) {
+      const int64_t width = depth - k < lanes ? depth - k : lanes;
+      V operand[kRows];
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) operand[r] = load_first<T>(v[r] + k, width);
+#pragma GCC unroll 4
+      for (int d = 0; d < kDots; ++d) {
+        // Past the last row, the last one once more.
+        const V weight = load_first<T>(matrix + (first + (d < dots ? d : dots - 1)) * depth + k, width);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) sums[r][d] += weight * operand[r];
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kRows; ++r) {
+      if constexpr (lanes >= kDots) {
+        sum_lanes<kDots, T>(sums[r]);
+        for (int64_t d = 0; d < dots; ++d) target[r][first + d] += sums[r][0][d];
+      } else {
+        for (int64_t d = 0; d < dots; ++d) target[r][first + d] += sum_lanes_of<T>(sums[r][d]);
+      }
+    }
+  }
+}
+
+// One time step with the weights as they are: packing them would take longer than the product.
+template <typename Cell, int kRows, typename T>
+void rows_forward_unpacked(const RecurrentForwardArguments<T>& a, const RowsForwardStep<T>& step, T* sums) {
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int64_t lanes = kLanes<T>, count = layout.sums;
+  const int64_t I = a.input_size, H = a.hidden_size, width = padded(H, lanes);
+  __builtin_memset(sums, 0, kRows * count * width * sizeof(T));
+  for (int g = 0; g < layout.rows; ++g) {
+    T *of_input[kGroupRows], *of_hidden[kGroupRows];
+    for (int r = 0; r < kRows; ++r) {
+      of_input[r] = sums + (r * count + layout.input_sum[g]) * width;
+      of_hidden[r] = sums + (r * count + layout.hidden_sum[g]) * width;
+      for (int64_t u = 0; u < H; ++u) {
+        if (a.bias_ih) of_input[r][u] += a.bias_ih[g * H + u];
+        if (a.bias_hh) of_hidden[r][u] += a.bias_hh[g * H + u];
+      }
+    }
+    add_dots<kRows>(a.weight_ih + g * H * I, H, I, step.x, of_input);
+    add_dots<kRows>(a.weight_hh + g * H * H, H, H, step.h_before, of_hidden);
+  }
+  for (int64_t block = 0; block < width / lanes; ++block)
+    for (int r = 0; r < kRows; ++r) {
+      Vector<T> of_block[count];
+      for (int s = 0; s < count; ++s) of_block[s] = load<T>(sums + (r * count + s) * width + block * lanes);
+      rows_cell<Cell>(a, step, r, block, of_block);
+    }
 }
 
 // Copies one row of H numbers between a tensor and padded scratch memory, zeros past its end.
@@ -121,7 +193,10 @@ void rows_forward_group(const RecurrentForwardArguments<T>& a, int64_t first_row
       step.output[r] = t < length[r] ? a.output + (row * a.time + t) * H : nullptr;
       step.saved[r] = a.saved ? a.saved + (t * a.batch + row) * layout.saved * H : nullptr;
     }
-    for (int64_t block = first_block; block < last_block; ++block) rows_forward_block<Cell, kRows>(a, step, block);
+    if (a.weights)
+      for (int64_t block = first_block; block < last_block; ++block) rows_forward_block<Cell, kRows>(a, step, block);
+    else
+      rows_forward_unpacked<Cell, kRows>(a, step, c + kGroupRows * width);
     if (slice.team) slice.team->wait(arriving);
   }
   if (!leader) return;
@@ -189,6 +264,85 @@ void rows_product(const T* const (&grad_sums)[kGroupRows], int64_t count, const 
       for (int p = 1; p < parts; ++p) total += totals[p][r][b];
       store<T>(target + r * width + b * lanes, total + load<T>(held + r * width + b * lanes));
     }
+}
+
+// Adds to target [count, columns] the sum over steps s of gradients(s)[j] times values(s)[q].
+template <typename T, typename Gradients, typename Values>
+void add_outer_products(int64_t steps, int64_t count, int64_t columns, const Gradients& gradients, const Values& values,
+                        T* target) {
+  typedef Vector<T> V;
+  constexpr int64_t lanes = kLanes<T>;
+  constexpr int kAtOnce = 8;
+  for (int64_t q = 0; q < columns; q += lanes) {
+    const int64_t width = columns - q < lanes ? columns - q : lanes;
+    for (int64_t j = 0; j < count; j += kAtOnce) {
+      const int64_t rows = count - j < kAtOnce ? count - j : kAtOnce;
+      V sums[kAtOnce] = {};
+      for (int64_t s = 0; s < steps; ++s) {
+        const T* const gradient = gradients(s) + j;
+        const V value = load_first<T>(values(s) + q, width);
+        if (rows == kAtOnce) {
+#pragma GCC unroll 8
+          for (int i = 0; i < kAtOnce; ++i) sums[i] += value * gradient[i];
+        } else {
+          for (int64_t i = 0; i < rows; ++i) sums[i] += value * gradient[i];
+        }
+      }
+      for (int64_t i = 0; i < rows; ++i) {
+        T* const at = target + (j + i) * columns + q;
+        store_first<T>(at, load_first<T>(at, width) + sums[i], width);
+      }
+    }
+  }
+}
+
+// The gradients for the weights, and for x, of one row: few numbers, that are still in cache. A library product would
+// take longer to call.
+template <typename Cell, typename T>
+void rows_input_gradients(const RecurrentBackwardArguments<T>& a, int64_t row, int64_t worker) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int64_t lanes = kLanes<T>;
+  const RecurrentForwardArguments<T>& f = a.forward;
+  const int64_t I = f.input_size, H = f.hidden_size, size = layout.gradients * H;
+  const int64_t length = f.lengths ? f.lengths[row] : f.time;
+  const T* const sums = a.grad_sums + row * f.time * size;
+  const T* const x = f.x + row * f.x_batch_stride;
+  const auto state_before = [&](int64_t t) {
+    const int64_t before = f.reverse ? t + 1 : t - 1;
+    return before < 0 || before >= length ? f.h0 + row * H : f.output + (row * f.time + before) * H;
+  };
+  for (int g = 0; g < layout.rows; ++g) {
+    const T* const of_input = sums + layout.input_gradient[g] * H;
+    const T* const of_hidden = sums + layout.hidden_gradient[g] * H;
+    if (a.grad_hidden_weights) {
+      add_outer_products<T>(
+          length, H, I, [&](int64_t t) { return of_input + t * size; },
+          [&](int64_t t) { return x + t * f.x_time_stride; },
+          a.grad_input_weights + (worker * layout.rows + g) * H * I);
+      add_outer_products<T>(
+          length, H, H, [&](int64_t t) { return of_hidden + t * size; }, state_before,
+          a.grad_hidden_weights + (worker * layout.rows + g) * H * H);
+    }
+    if (!a.grad_x) continue;
+    for (int64_t t = 0; t < f.time; ++t) {
+      T* const target = a.grad_x + (row * f.time + t) * I;
+      for (int64_t q = 0; q < I; q += lanes) {
+        const int64_t width = I - q < lanes ? I - q : lanes;
+        V parts[4] = {};
+        const T* const weights = f.weight_ih + g * H * I + q;
+        int64_t u = 0;
+        for (; u + 4 <= H; u += 4)
+#pragma GCC unroll 4
+          for (int p = 0; p < 4; ++p)
+            parts[p] += load_first<T>(weights + (u + p) * I, width) * of_input[t * size + u + p];
+        for (; u < H; ++u) parts[0] += load_first<T>(weights + u * I, width) * of_input[t * size + u];
+        V total = (parts[0] + parts[1]) + (parts[2] + parts[3]);
+        if (g > 0) total += load_first<T>(target + q, width);
+        store_first<T>(target + q, total, width);
+      }
+    }
+  }
 }
 
 template <typename Cell, int kRows, typename T>
@@ -296,6 +450,8 @@ void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_r
     for (int64_t g = 0; g < count; ++g)
       for (int64_t u = 0; u < H; ++u) target[g * H + u] += source[g * width + u];
   };
+  if (a.grad_x || a.grad_hidden_weights)
+    for (int r = 0; r < kRows; ++r) rows_input_gradients<Cell>(a, first_row + r, slice.worker);
   if (a.grad_bias) add_to(grad_bias, layout.gradients, a.grad_bias + slice.worker * size);
   if (a.grad_extra) add_to(grad_extra, layout.extras, a.grad_extra + slice.worker * layout.extras * H);
 }
@@ -318,7 +474,7 @@ constexpr RecurrentKernels<T> rows_kernels() {
           0,
           0,
           0,
-          rows_forward_scratch<T>,
+          rows_forward_scratch<Cell, T>,
           rows_backward_scratch<Cell, T>,
           rows_forward<Cell, T>,
           rows_backward<Cell, T>};

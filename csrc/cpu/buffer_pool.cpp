@@ -1,0 +1,103 @@
+#include "buffer_pool.h"
+
+#include <torch/csrc/stable/ops.h>
+
+#include <array>
+#include <cstdlib>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "allocate.h"
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+namespace seqlight {
+namespace {
+
+constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20;
+constexpr std::size_t kSmallest = std::size_t{64} << 10;  // what is smaller, the C library reuses by itself
+
+struct Buffer {
+  void* memory;
+  std::size_t size;
+};
+
+class BufferPool {
+ public:
+  // Never destroyed: tensors may outlive every static object.
+  static BufferPool& instance() {
+    static BufferPool* const pool = new BufferPool;
+    return *pool;
+  }
+
+  // The kept buffer that fits best, if it wastes less than half of itself, else a new one. A lock that is taken is not
+  // waited for: a forked process may have inherited it, and would wait forever.
+  Buffer acquire(std::size_t bytes) {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    std::size_t best = kept_.size();
+    if (lock)
+      for (std::size_t i = 0; i < kept_.size(); ++i)
+        if (kept_[i].size >= bytes && kept_[i].size < 2 * bytes &&
+            (best == kept_.size() || kept_[i].size < kept_[best].size))
+          best = i;
+    if (!lock || best == kept_.size()) return allocate(bytes);
+    const Buffer buffer = kept_[best];
+    kept_.erase(kept_.begin() + static_cast<std::ptrdiff_t>(best));
+    kept_bytes_ -= buffer.size;
+    return buffer;
+  }
+
+  void release(const Buffer& buffer) {
+    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    if (!lock || buffer.size > limit_) {
+      std::free(buffer.memory);
+      return;
+    }
+    kept_.push_back(buffer);
+    kept_bytes_ += buffer.size;
+    while (kept_bytes_ > limit_) {  // the oldest first
+      kept_bytes_ -= kept_.front().size;
+      std::free(kept_.front().memory);
+      kept_.erase(kept_.begin());
+    }
+  }
+
+ private:
+  BufferPool() {
+    if (const char* text = std::getenv("SEQLIGHT_POOL_MIB")) limit_ = std::strtoull(text, nullptr, 10) << 20;
+  }
+
+  static Buffer allocate(std::size_t bytes) {
+    const std::size_t alignment = bytes >= kHugePage ? kHugePage : kPage;
+    const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
+    void* memory = nullptr;
+    if (posix_memalign(&memory, alignment, size) != 0) throw std::bad_alloc();
+#if defined(__linux__)
+    if (bytes >= kHugePage) madvise(memory, size, MADV_HUGEPAGE);  // a hint; fewer and cheaper faults
+#endif
+    return {memory, size};
+  }
+
+  std::mutex mutex_;
+  std::vector<Buffer> kept_;
+  std::size_t kept_bytes_ = 0, limit_ = std::size_t{256} << 20;
+};
+
+}  // namespace
+
+torch::stable::Tensor pooled_empty(const torch::stable::Tensor& like, std::initializer_list<int64_t> sizes) {
+  int64_t count = 1;
+  for (const int64_t size : sizes) count *= size;
+  const std::size_t bytes = static_cast<std::size_t>(count) * like.element_size();
+  if (bytes < kSmallest) return empty(like, sizes);
+  std::vector<int64_t> strides(sizes.size(), 1);
+  for (std::size_t i = sizes.size() - 1; i > 0; --i) strides[i - 1] = strides[i] * sizes.begin()[i];
+  const Buffer buffer = BufferPool::instance().acquire(bytes);
+  return torch::stable::from_blob(buffer.memory, sizes, strides, like.device(), like.scalar_type(),
+                                  [buffer](void*) { BufferPool::instance().release(buffer); });
+}
+
+}  // namespace seqlight
