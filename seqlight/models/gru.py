@@ -1,5 +1,7 @@
 """The GRU forecaster."""
 
+from typing import Any
+
 from torch import nn
 
 from seqlight.nn import GRU
@@ -11,11 +13,28 @@ class GRUForecaster(RecurrentForecaster):
     """A GRU in torch.nn.GRU's variant, see :class:`seqlight.nn.GRU`, and a linear output layer.
 
     Args:
+        layer_norm: whether the cells normalise over the features at every time step.
+        recurrent_dropout: probability of dropping a hidden unit from the recurrent product in training, by one
+            mask for all steps of a sequence (Gal and Ghahramani 2016).
+        zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017).
         kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
             and :class:`Forecaster`.
 
     """
 
+    def __init__(
+        self, *, layer_norm: bool = False, recurrent_dropout: float = 0.0, zoneout: float = 0.0, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the GRU."""
-        return GRU(self.input_size, self.hparams["hidden_size"], num_layers, dropout=dropout)
+        return GRU(
+            self.input_size,
+            self.hparams["hidden_size"],
+            num_layers,
+            dropout=dropout,
+            layer_norm=self.hparams["layer_norm"],
+            recurrent_dropout=self.hparams["recurrent_dropout"],
+            zoneout=self.hparams["zoneout"],
+        )

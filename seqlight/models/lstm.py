@@ -15,15 +15,36 @@ class LSTMForecaster(RecurrentForecaster):
     Args:
         peephole: whether the gates see the cell state (Gers and Schmidhuber 2000), see
             :class:`seqlight.nn.LSTM`.
+        layer_norm: whether the cells normalise over the features at every time step.
+        recurrent_dropout: probability of dropping a hidden unit from the recurrent product in training, by one
+            mask for all steps of a sequence (Gal and Ghahramani 2016).
+        zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017);
+            one number, or a pair for the hidden and the cell state.
         kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
             and :class:`Forecaster`.
 
     """
 
-    def __init__(self, *, peephole: bool = False, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        peephole: bool = False,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
 
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
-        hidden_size, peephole = self.hparams["hidden_size"], self.hparams["peephole"]
-        return LSTM(self.input_size, hidden_size, num_layers, dropout=dropout, peephole=peephole)
+        return LSTM(
+            self.input_size,
+            self.hparams["hidden_size"],
+            num_layers,
+            dropout=dropout,
+            peephole=self.hparams["peephole"],
+            layer_norm=self.hparams["layer_norm"],
+            recurrent_dropout=self.hparams["recurrent_dropout"],
+            zoneout=self.hparams["zoneout"],
+        )

@@ -5,8 +5,9 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from seqlight.nn.hidden_state import HiddenStateRecurrent
-from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
+from seqlight.nn.torch_conversion import check_convertible, check_plain, copy_parameters, shared_arguments
 from seqlight.ops import gru
+from seqlight.ops.gru import native_gru
 
 
 class GRU(HiddenStateRecurrent):
@@ -24,6 +25,17 @@ class GRU(HiddenStateRecurrent):
     al., "Learning phrase representations using RNN encoder-decoder" (2014), it multiplies the state before
     the product.
 
+    With ``layer_norm=True`` both products are normalised before their biases are added, as by Ba et al.,
+    "Layer normalization" (2016): LN subtracts the mean and divides by
+    :math:`\sqrt{\text{variance} + 10^{-5}}`, both taken over the features of one row and time step, those of
+    r and z together,
+
+    .. math::
+        (W_{ir} x_t, W_{iz} x_t) &\to (\gamma_0, \gamma_1) \odot LN(W_{ir} x_t, W_{iz} x_t) \\
+        W_{in} x_t &\to \gamma_2 \odot LN(W_{in} x_t)
+
+    and so the recurrent products with :math:`\gamma_3, \gamma_4, \gamma_5`.
+
     ``output, h = layer(x, state=None, lengths=None)``: output [B, T, directions * H]; the state h
     [num_layers * directions, B, H]. Input and output are always batch first, unlike torch.nn.GRU's default.
     Running in chunks with the state handed on equals running whole. See :meth:`forward` and :meth:`step`.
@@ -33,8 +45,9 @@ class GRU(HiddenStateRecurrent):
 
     - ``weight_ih_l{k}`` [3*H, C] (above the first layer [3*H, directions * H]), ``weight_hh_l{k}`` [3*H, H]
     - ``bias_ih_l{k}``, ``bias_hh_l{k}`` [3*H], unless ``bias=False``
+    - ``weight_layer_norm_l{k}`` [6, H], the gains :math:`\gamma`, 1 at first, if ``layer_norm=True``
 
-    State dicts are exchangeable with torch.nn.GRU.
+    Without layer norm, state dicts are exchangeable with torch.nn.GRU.
 
     Args:
         input_size: number of input features C.
@@ -44,12 +57,21 @@ class GRU(HiddenStateRecurrent):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        layer_norm: whether the cells normalise over the features at every time step, see above.
+        recurrent_dropout: probability p, 0 <= p < 1, of dropping a hidden unit where it enters the recurrent
+            product, in training (Gal and Ghahramani, "A theoretically grounded application of dropout in
+            recurrent neural networks", 2016). Each call draws one mask for all its time steps, for each layer
+            and direction; the rest is scaled by 1/(1-p).
+        zoneout: probability p, 0 <= p < 1, of a unit keeping its previous state at a time step (Krueger et
+            al., "Zoneout: Regularizing RNNs by randomly preserving hidden activations", 2017): drawn for each
+            unit and step in training, the expectation in evaluation.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
 
     Raises:
-        ValueError: a size below 1, or a dropout outside 0..1.
+        ValueError: a size below 1, or a probability out of range.
+        TypeError: a probability that is no number.
 
     Example:
         >>> layer = seqlight.nn.GRU(3, 20, num_layers=2)
@@ -59,17 +81,14 @@ class GRU(HiddenStateRecurrent):
     """
 
     gate_count = 3
+    layer_norm_rows = (6, 0)
+    native_cell = native_gru
 
     def run_layer(
-        self,
-        x: Tensor,
-        states: tuple[Tensor, ...],
-        parameters: dict[str, Any],
-        lengths: Tensor | None,
-        reverse: bool,
+        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer in one direction by :func:`seqlight.ops.gru`."""
-        output, h_n = gru(x, *states, **parameters, lengths=lengths, reverse=reverse)
+        output, h_n = gru(x, *states, **arguments, zoneout=self._zoneouts[0])
         return output, (h_n,)
 
     @classmethod
@@ -91,7 +110,11 @@ class GRU(HiddenStateRecurrent):
     def to_torch(self) -> nn.GRU:
         """Build a torch.nn.GRU (``batch_first=True``) that computes what this layer does, with copied
         parameters.
+
+        Raises:
+            ValueError: the layer has an option that torch.nn.GRU does not know.
         """
+        check_plain(self, nn.GRU, ("layer_norm", "recurrent_dropout", "zoneout"))
         module = nn.GRU(**shared_arguments(self, next(self.parameters())), batch_first=True)
         copy_parameters(self, module)
         return module

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.nn.recurrent import Recurrent
-from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
+from seqlight.nn.torch_conversion import check_convertible, check_plain, copy_parameters, shared_arguments
 from seqlight.ops import lstm
+from seqlight.ops.lstm import native_lstm
 
 
 class LSTM(Recurrent[tuple[Tensor, Tensor]]):
@@ -26,6 +27,18 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
     the equations of torch.nn.LSTM plus the peephole terms p of Gers and Schmidhuber, "Recurrent nets that
     time and count" (2000), absent with ``peephole=False``.
 
+    With ``layer_norm=True`` the two products and the cell state are normalised, as by Ba et al., "Layer
+    normalization" (2016): LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + 10^{-5}}`, both
+    taken over the features of one row and time step, those of a product over its four gates together:
+
+    .. math::
+        W_i x_t &\to (\gamma_0, \gamma_1, \gamma_2, \gamma_3) \odot LN(W_i x_t) \\
+        W_h h_{t-1} &\to (\gamma_4, \gamma_5, \gamma_6, \gamma_7) \odot LN(W_h h_{t-1}) \\
+        h_t &= o_t \odot \tanh(\gamma_8 \odot LN(c_t) + \beta_9)
+
+    Biases and peephole terms are added after the normalisation; the output gate's peephole sees :math:`c_t`
+    as it is. Under zoneout h is computed from the cell state before its zoneout, as in the paper.
+
     ``output, (h, c) = layer(x, state=None, lengths=None)``: output [B, T, directions * H]; h and c
     [num_layers * directions, B, H]. Input and output are always batch first, unlike torch.nn.LSTM's default.
     Running in chunks with the state handed on equals running whole. See :meth:`forward` and :meth:`step`.
@@ -36,8 +49,10 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
     - ``weight_ih_l{k}`` [4*H, C] (above the first layer [4*H, directions * H]), ``weight_hh_l{k}`` [4*H, H]
     - ``bias_ih_l{k}``, ``bias_hh_l{k}`` [4*H], unless ``bias=False``
     - ``weight_peephole_l{k}`` [3, H] for the gates i, f, o, if ``peephole=True``
+    - ``weight_layer_norm_l{k}`` [10, H], the gains :math:`\gamma` and the bias :math:`\beta_9`, 1 and 0 at
+      first, if ``layer_norm=True``
 
-    Without peepholes, state dicts are exchangeable with torch.nn.LSTM.
+    Without peepholes and layer norm, state dicts are exchangeable with torch.nn.LSTM.
 
     Args:
         input_size: number of input features C.
@@ -48,12 +63,22 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
         peephole: whether the gates see the cell state.
+        layer_norm: whether the cells normalise over the features at every time step, see above.
+        recurrent_dropout: probability p, 0 <= p < 1, of dropping a hidden unit where it enters the recurrent
+            product, in training (Gal and Ghahramani, "A theoretically grounded application of dropout in
+            recurrent neural networks", 2016). Each call draws one mask for all its time steps, for each layer
+            and direction; the rest is scaled by 1/(1-p).
+        zoneout: probability p, 0 <= p < 1, of a unit keeping its previous state at a time step (Krueger et
+            al., "Zoneout: Regularizing RNNs by randomly preserving hidden activations", 2017): drawn for each
+            unit and step in training, the expectation in evaluation. One number for the hidden and the cell
+            state, or a pair ``(p_h, p_c)``.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
 
     Raises:
-        ValueError: a size below 1, or a dropout outside 0..1.
+        ValueError: a size below 1, or a probability out of range.
+        TypeError: a probability that is no number.
 
     Example:
         >>> layer = seqlight.nn.LSTM(3, 20, num_layers=2, peephole=True)
@@ -64,6 +89,9 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
 
     gate_count = 4
     state_count = 2
+    layer_norm_rows = (9, 1)
+    native_cell = native_lstm
+    weight_names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole", "weight_layer_norm")
 
     def __init__(
         self,
@@ -75,6 +103,9 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         dropout: float = 0.0,
         bidirectional: bool = False,
         peephole: bool = False,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, float] = 0.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -86,6 +117,9 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             bias=bias,
             dropout=dropout,
             bidirectional=bidirectional,
+            layer_norm=layer_norm,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
             device=device,
             dtype=dtype,
         )
@@ -98,15 +132,11 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         return shapes
 
     def run_layer(
-        self,
-        x: Tensor,
-        states: tuple[Tensor, ...],
-        parameters: dict[str, Any],
-        lengths: Tensor | None,
-        reverse: bool,
+        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer in one direction by :func:`seqlight.ops.lstm`."""
-        output, h_n, c_n = lstm(x, *states, **parameters, lengths=lengths, reverse=reverse)
+        zoneout_h, zoneout_c = self._zoneouts
+        output, h_n, c_n = lstm(x, *states, **arguments, zoneout_h=zoneout_h, zoneout_c=zoneout_c)
         return output, (h_n, c_n)
 
     def split_state(self, state: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
@@ -145,12 +175,9 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         parameters.
 
         Raises:
-            ValueError: the layer has peepholes, which torch.nn.LSTM does not know.
+            ValueError: the layer has an option that torch.nn.LSTM does not know.
         """
-        if self.peephole:
-            raise ValueError(
-                "LSTM.to_torch: torch.nn.LSTM has no peephole connections; the layer expected with none"
-            )
+        check_plain(self, nn.LSTM, ("peephole", "layer_norm", "recurrent_dropout", "zoneout"))
         module = nn.LSTM(**shared_arguments(self, next(self.parameters())), batch_first=True)
         copy_parameters(self, module)
         return module

@@ -1,28 +1,45 @@
-"""What all recurrent layers share: parameters named as in torch.nn, stacking, directions, states, packing."""
+"""What all recurrent layers share: parameters named as in torch.nn, stacking, directions, states, noise in
+training, packed sequences and packed weights.
+"""
 
 import math
+import threading
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, Generic, TypeVar, overload
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
+from seqlight.nn.packed_weights import PackedWeights
+from seqlight.ops.backend import reference_is_chosen, use_native
+from seqlight.ops.checks import check_probability
+from seqlight.ops.recurrent_native import NativeCell
 
 State = TypeVar("State")
+
+# What unfit arguments of a packed step lead to, with the kernel's own checks only.
+_REFUSED = (RuntimeError, TypeError, ValueError, AttributeError)
+
+# Guards every layer's count of `packed()` blocks; one for all, so that layers can be copied and pickled.
+_counting = threading.Lock()
 
 
 class Recurrent(nn.Module, Generic[State], ABC):
     """Base of the recurrent layers: `num_layers` stacked cells, in one or both directions, over [B, T, C].
 
     A subclass says how many gates a cell has (`gate_count`) and which further parameters
-    (:meth:`parameter_shapes`), how one layer runs in one direction (:meth:`run_layer`), and how its state
-    looks to the caller (`state_count`, :meth:`split_state`, :meth:`join_state`). Parameters are named,
-    ordered and initialised as in torch.nn: ``weight_ih_l0``, then ``_reverse`` for the second direction, each
-    uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size).
+    (:meth:`parameter_shapes`, `layer_norm_rows`), how one layer runs in one direction (:meth:`run_layer`, and
+    with packed weights `native_cell`, `weight_names` and :meth:`op_flags`), and how its state looks to the
+    caller (`state_count`, :meth:`split_state`, :meth:`join_state`). Parameters are named, ordered and
+    initialised as in torch.nn: ``weight_ih_l0``, then ``_reverse`` for the second direction, each uniform
+    between -1/sqrt(hidden_size) and 1/sqrt(hidden_size); gains of layer normalisation are 1, its biases 0.
 
     Args:
         input_size: number of input features C.
@@ -32,12 +49,35 @@ class Recurrent(nn.Module, Generic[State], ABC):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        layer_norm: whether the cells normalise over the features at every time step.
+        recurrent_dropout: probability of dropping a hidden unit from the recurrent product, in training: one
+            mask for all steps of a sequence, drawn anew by each call for each layer and direction.
+        zoneout: probability of a unit keeping its previous state at a step, drawn for each unit and step in
+            training, the expectation in evaluation; one number, or one for each state.
         device: of the parameters.
         dtype: of the parameters.
 
     Raises:
-        ValueError: a size below 1, or a dropout outside 0..1.
+        ValueError: a size below 1, or a probability out of range.
+        TypeError: a probability is not a number.
     """
+
+    #: How many gates' weights are stacked.
+    gate_count: ClassVar[int]
+    #: How many tensors make up the state.
+    state_count: ClassVar[int]
+    #: Rows of ``weight_layer_norm`` that are gains, and the rows behind them that are biases.
+    layer_norm_rows: ClassVar[tuple[int, int]]
+    #: The cell's native ops.
+    native_cell: ClassVar[NativeCell]
+    #: The weights in the order in which the ops take them.
+    weight_names: ClassVar[tuple[str, ...]] = (
+        "weight_ih",
+        "weight_hh",
+        "bias_ih",
+        "bias_hh",
+        "weight_layer_norm",
+    )
 
     def __init__(
         self,
@@ -48,6 +88,9 @@ class Recurrent(nn.Module, Generic[State], ABC):
         bias: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | tuple[float, ...] = 0.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -64,12 +107,26 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 f"{name}: dropout acts between layers, so dropout={dropout} does nothing with num_layers=1",
                 stacklevel=2 if type(self).__init__ is Recurrent.__init__ else 3,  # the caller's line
             )
+        check_probability(name, "recurrent_dropout", recurrent_dropout)
+        zoneouts = tuple(zoneout) if isinstance(zoneout, tuple | list) else (zoneout,) * self.state_count
+        if len(zoneouts) != self.state_count:
+            expected = "a number" if self.state_count == 1 else f"a number or {self.state_count} of them"
+            raise ValueError(f"{name}: zoneout expected {expected}, got {zoneout!r}")
+        for probability in zoneouts:
+            check_probability(name, "zoneout", probability)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
         self.bias = bias
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
+        self.layer_norm = layer_norm
+        self.recurrent_dropout = float(recurrent_dropout)
+        self.zoneout = zoneout
+        self._zoneouts = tuple(float(probability) for probability in zoneouts)  # one for each state
+        self._zones_out = any(self._zoneouts)
+        self._packed: PackedWeights | None = None
+        self._packed_depth = 0  # of nested blocks
         # Per layer and direction: the op's name of an argument, and ours of the parameter.
         self._parameter_names: list[dict[str, str]] = []
         for layer in range(num_layers):
@@ -83,11 +140,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 self._parameter_names.append(names)
         self.reset_parameters()
 
-    #: How many gates' weights are stacked.
-    gate_count: int
-    #: How many tensors make up the state.
-    state_count: int
-
     def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
         """Name the parameters of one layer and direction, in torch.nn's order, with their shapes."""
         rows = self.gate_count * self.hidden_size
@@ -97,18 +149,28 @@ class Recurrent(nn.Module, Generic[State], ABC):
         }
         if self.bias:
             shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        if self.layer_norm:
+            shapes["weight_layer_norm"] = (sum(self.layer_norm_rows), self.hidden_size)
         return shapes
 
     @abstractmethod
     def run_layer(
-        self,
-        x: Tensor,
-        states: tuple[Tensor, ...],
-        parameters: dict[str, Any],
-        lengths: Tensor | None,
-        reverse: bool,
+        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run one layer in one direction: x [B, T, I], states [B, H] to output [B, T, H], states [B, H]."""
+        """Run one layer in one direction by the cell's op.
+
+        Args:
+            x: [B, T, I].
+            states: each [B, H].
+            arguments: the op's by name: the weights, hidden_mask, zoneout_seed, lengths, reverse and packed.
+
+        Returns:
+            Output [B, T, H], and the final states [B, H].
+        """
+
+    def op_flags(self, reverse: bool) -> tuple[float, ...]:
+        """Give the options in the order in which the native ops take them."""
+        return (*self._zoneouts, reverse)
 
     @abstractmethod
     def split_state(self, state: State) -> dict[str, Tensor]:
@@ -124,10 +186,19 @@ class Recurrent(nn.Module, Generic[State], ABC):
         return 2 if self.bidirectional else 1
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size)."""
+        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size).
+
+        Gains of layer normalisation become 1, its biases 0.
+        """
         bound = 1 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -bound, bound)
+        for name, parameter in self.named_parameters():
+            if "weight_layer_norm" not in name:
+                nn.init.uniform_(parameter, -bound, bound)
+                continue
+            with torch.no_grad():
+                gains, biases = parameter.split(self.layer_norm_rows)
+                gains.fill_(1)
+                biases.fill_(0)
 
     @overload
     def forward(
@@ -184,6 +255,14 @@ class Recurrent(nn.Module, Generic[State], ABC):
             ValueError: a wrong shape or device.
             TypeError: a wrong type or dtype.
         """
+        packed = self._packed
+        if packed is not None and state is not None and self._can_step_packed(packed):
+            parts: Any = (state,) if self.state_count == 1 else state
+            try:
+                output, states = packed.step(x_t, parts)
+                return output, self.join_state(states)
+            except _REFUSED:
+                pass  # what is wrong is said below, where the arguments are checked one by one
         name = type(self).__name__
         if self.bidirectional:
             raise RuntimeError(
@@ -197,6 +276,75 @@ class Recurrent(nn.Module, Generic[State], ABC):
         output, states = self._run(x, self._checked_states(x, state), None)
         return output.squeeze(1), self.join_state(states)
 
+    @contextmanager
+    def packed(self) -> Iterator[None]:
+        """Lay the weights out once, for all calls inside the block, as the kernels read them.
+
+        Without it each call does that anew, which takes most of the time of a single step. For inference and
+        streaming::
+
+            with torch.inference_mode(), layer.packed():
+                for x_t in stream:
+                    output, state = layer.step(x_t, state)
+
+        :meth:`forward` and :meth:`step` give what they give outside. Weights must not change inside: what was
+        packed does not follow them. Nothing is kept after the block. Blocks nest, and several threads may
+        enter them. Where the reference runs, the block does nothing. To be entered outside of
+        ``torch.compile``.
+
+        Raises:
+            RuntimeError: raised by calls inside, where gradients of the weights would be wanted.
+        """
+        with _counting:
+            if self._packed_depth == 0:
+                self._packed = self._pack()
+            self._packed_depth += 1
+        try:
+            yield
+        finally:
+            with _counting:
+                self._packed_depth -= 1
+                if self._packed_depth == 0:
+                    self._packed = None
+
+    def _pack(self) -> PackedWeights | None:
+        """Pack the weights of all layers and directions; None where no kernel would read them."""
+        weight = getattr(self, self._parameter_names[0]["weight_ih"])
+        dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
+        if not use_native(self.native_cell.name, "auto", weight.device, dtype):
+            return None
+        weights = []
+        for names in self._parameter_names:
+            own = {key: getattr(self, name).detach().to(dtype) for key, name in names.items()}
+            weights.append([own.get(key) for key in self.weight_names])
+        masked = self.training and self.recurrent_dropout > 0
+        with torch.no_grad():
+            return PackedWeights(
+                self.native_cell,
+                weights,
+                self.op_flags(reverse=False),
+                general=self.layer_norm or self._zones_out or masked,
+                streams=weight.dtype == dtype and not self.bidirectional,
+                training=self.training,
+            )
+
+    def _can_step_packed(self, packed: PackedWeights) -> bool:
+        """Say whether a step needs nothing but the op: no gradients, noise, conversions or tracing."""
+        return (
+            packed.streams
+            and self.training is packed.training
+            and not (self.training and (self._zones_out or self.recurrent_dropout > 0))
+            and not torch.compiler.is_compiling()
+            and not torch.is_grad_enabled()
+            and forward_ad._current_level < 0
+            and not torch._C._is_any_autocast_enabled()
+            and not reference_is_chosen()
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave packed weights out of copies and pickles, which are made outside of any block."""
+        return {**self.__dict__, "_packed": None, "_packed_depth": 0}
+
     def _checked_states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...]:
         """Check the shapes of input and state; give the state's tensors, zeros where it is None."""
         name = type(self).__name__
@@ -209,7 +357,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
             )
         sizes = (self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
         if state is None:
-            return (x.new_zeros(sizes),) * self.state_count
+            # One zero for all, so that keeping the states for backward takes no memory.
+            return (x.new_zeros((1, 1, 1)).expand(sizes),) * self.state_count
         tensors = self.split_state(state)
         for part, tensor in tensors.items():
             if tensor.shape != sizes:
@@ -223,15 +372,27 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self, x: Tensor, states: tuple[Tensor, ...], lengths: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all layers and directions on padded sequences."""
+        packed = self._packed
+        if packed is not None:
+            self._check_no_weight_gradients()
         final_states: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
             for direction in range(self.num_directions):
                 index = layer * self.num_directions + direction
-                parameters = {key: getattr(self, name) for key, name in self._parameter_names[index].items()}
-                output, final = self.run_layer(
-                    x, tuple(state[index] for state in states), parameters, lengths, reverse=direction == 1
-                )
+                arguments = {key: getattr(self, name) for key, name in self._parameter_names[index].items()}
+                general = self.layer_norm or self._zones_out
+                if self.training:
+                    if self.recurrent_dropout > 0:
+                        arguments["hidden_mask"] = self._draw_hidden_mask(x)
+                        general = True
+                    if self._zones_out:
+                        arguments["zoneout_seed"] = torch.randint(2**63 - 1, (1,), device=x.device)
+                if packed is not None and packed.general == general:
+                    arguments["packed"] = packed.tensors[index]
+                arguments["lengths"] = lengths
+                arguments["reverse"] = direction == 1
+                output, final = self.run_layer(x, tuple(state[index] for state in states), arguments)
                 outputs.append(output)
                 final_states.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
@@ -241,10 +402,34 @@ class Recurrent(nn.Module, Generic[State], ABC):
             return x, tuple(state.unsqueeze(0) for state in final_states[0])
         return x, tuple(torch.stack(parts) for parts in zip(*final_states, strict=True))
 
+    def _draw_hidden_mask(self, x: Tensor) -> Tensor:
+        """Draw which hidden units the recurrent product sees [B, H]: 0 hides one, 1/(1-p) shows it."""
+        dtype = torch.promote_types(x.dtype, torch.float32)  # half precision would round 1/(1-p)
+        ones = torch.ones(x.shape[0], self.hidden_size, dtype=dtype, device=x.device)
+        return dropout(ones, self.recurrent_dropout)
+
+    def _check_no_weight_gradients(self) -> None:
+        """Raise where a call inside `packed()` would have to give gradients of the weights."""
+        if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.parameters()):
+            raise RuntimeError(
+                f"{type(self).__name__}: inside packed() no gradients of the weights can be computed, and "
+                "parameters require them; call inside torch.no_grad() or torch.inference_mode(), or leave "
+                "packed() for training"
+            )
+
     def extra_repr(self) -> str:
         """List the sizes, and what differs from the defaults."""
-        defaults: dict[str, Any] = {"num_layers": 1, "bias": True, "dropout": 0.0, "bidirectional": False}
+        defaults: dict[str, Any] = {
+            "num_layers": 1,
+            "bias": True,
+            "dropout": 0.0,
+            "bidirectional": False,
+            "layer_norm": False,
+            "recurrent_dropout": 0.0,
+        }
         options = [
             f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value
         ]
+        if self._zones_out:
+            options.append(f"zoneout={self.zoneout}")
         return ", ".join([str(self.input_size), str(self.hidden_size), *options])

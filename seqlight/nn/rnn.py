@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.nn.hidden_state import HiddenStateRecurrent
-from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
+from seqlight.nn.torch_conversion import check_convertible, check_plain, copy_parameters, shared_arguments
 from seqlight.ops import rnn
-from seqlight.ops.rnn import check_nonlinearity
+from seqlight.ops.rnn import check_nonlinearity, native_rnn
 
 
 class RNN(HiddenStateRecurrent):
@@ -19,7 +19,13 @@ class RNN(HiddenStateRecurrent):
     .. math::
         h_t = \phi(W_i x_t + b_i + W_h h_{t-1} + b_h)
 
-    the equation of torch.nn.RNN.
+    the equation of torch.nn.RNN. With ``layer_norm=True`` the sum is normalised before the activation:
+
+    .. math::
+        h_t = \phi(\gamma \odot LN(W_i x_t + b_i + W_h h_{t-1} + b_h) + \beta)
+
+    where LN subtracts the mean and divides by :math:`\sqrt{\text{variance} + 10^{-5}}`, both taken over the
+    features of one row and time step; Ba et al., "Layer normalization" (2016).
 
     ``output, h = layer(x, state=None, lengths=None)``: output [B, T, directions * H]; the state h
     [num_layers * directions, B, H]. Input and output are always batch first, unlike torch.nn.RNN's default.
@@ -30,8 +36,10 @@ class RNN(HiddenStateRecurrent):
 
     - ``weight_ih_l{k}`` [H, C] (above the first layer [H, directions * H]), ``weight_hh_l{k}`` [H, H]
     - ``bias_ih_l{k}``, ``bias_hh_l{k}`` [H], unless ``bias=False``
+    - ``weight_layer_norm_l{k}`` [2, H], gain :math:`\gamma` and bias :math:`\beta`, 1 and 0 at first, if
+      ``layer_norm=True``
 
-    State dicts are exchangeable with torch.nn.RNN.
+    Without layer norm, state dicts are exchangeable with torch.nn.RNN.
 
     Args:
         input_size: number of input features C.
@@ -42,12 +50,21 @@ class RNN(HiddenStateRecurrent):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        layer_norm: whether the cells normalise over the features at every time step, see above.
+        recurrent_dropout: probability p, 0 <= p < 1, of dropping a hidden unit where it enters the recurrent
+            product, in training (Gal and Ghahramani, "A theoretically grounded application of dropout in
+            recurrent neural networks", 2016). Each call draws one mask for all its time steps, for each layer
+            and direction; the rest is scaled by 1/(1-p).
+        zoneout: probability p, 0 <= p < 1, of a unit keeping its previous state at a time step (Krueger et
+            al., "Zoneout: Regularizing RNNs by randomly preserving hidden activations", 2017): drawn for each
+            unit and step in training, the expectation in evaluation.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
 
     Raises:
-        ValueError: a size below 1, a dropout outside 0..1, or an unknown nonlinearity.
+        ValueError: a size below 1, a probability out of range, or an unknown nonlinearity.
+        TypeError: a probability that is no number.
 
     Example:
         >>> layer = seqlight.nn.RNN(3, 20, num_layers=2, nonlinearity="relu")
@@ -57,6 +74,8 @@ class RNN(HiddenStateRecurrent):
     """
 
     gate_count = 1
+    layer_norm_rows = (1, 1)
+    native_cell = native_rnn
 
     def __init__(
         self,
@@ -68,6 +87,9 @@ class RNN(HiddenStateRecurrent):
         bias: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        layer_norm: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -79,24 +101,24 @@ class RNN(HiddenStateRecurrent):
             bias=bias,
             dropout=dropout,
             bidirectional=bidirectional,
+            layer_norm=layer_norm,
+            recurrent_dropout=recurrent_dropout,
+            zoneout=zoneout,
             device=device,
             dtype=dtype,
         )
         self.nonlinearity = nonlinearity
 
     def run_layer(
-        self,
-        x: Tensor,
-        states: tuple[Tensor, ...],
-        parameters: dict[str, Any],
-        lengths: Tensor | None,
-        reverse: bool,
+        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer in one direction by :func:`seqlight.ops.rnn`."""
-        output, h_n = rnn(
-            x, *states, **parameters, nonlinearity=self.nonlinearity, lengths=lengths, reverse=reverse
-        )
+        output, h_n = rnn(x, *states, **arguments, nonlinearity=self.nonlinearity, zoneout=self._zoneouts[0])
         return output, (h_n,)
+
+    def op_flags(self, reverse: bool) -> tuple[float, ...]:
+        """Give the options in the order in which the native ops take them."""
+        return (*self._zoneouts, self.nonlinearity == "relu", reverse)
 
     @classmethod
     def from_torch(cls, module: nn.RNN) -> Self:
@@ -118,7 +140,11 @@ class RNN(HiddenStateRecurrent):
     def to_torch(self) -> nn.RNN:
         """Build a torch.nn.RNN (``batch_first=True``) that computes what this layer does, with copied
         parameters.
+
+        Raises:
+            ValueError: the layer has an option that torch.nn.RNN does not know.
         """
+        check_plain(self, nn.RNN, ("layer_norm", "recurrent_dropout", "zoneout"))
         arguments = shared_arguments(self, next(self.parameters()))
         module = nn.RNN(**arguments, nonlinearity=self.nonlinearity, batch_first=True)
         copy_parameters(self, module)

@@ -1,5 +1,6 @@
 """Between a layer and its twin in torch.nn, whose parameters have the same names and shapes."""
 
+from collections.abc import Iterable
 from typing import Any, Protocol
 
 import torch
@@ -46,6 +47,18 @@ def check_convertible(name: str, module: object, expected: type[nn.RNNBase]) -> 
         raise ValueError(
             f"{name}.from_torch: module expected with proj_size=0, got proj_size={module.proj_size}"
         )
+
+
+def check_plain(layer: nn.Module, peer: type[nn.RNNBase], options: Iterable[str]) -> None:
+    """Raise ValueError unless the `options` of `layer`, attributes that `peer` lacks, are all off."""
+    for option in options:
+        value = getattr(layer, option)
+        if value not in (False, 0, (0, 0), [0, 0]):
+            name = type(layer).__name__
+            raise ValueError(
+                f"{name}.to_torch: torch.nn.{peer.__name__} has no {option}; the layer expected without, got "
+                f"{option}={value}"
+            )
 
 
 def copy_parameters(source: nn.Module, target: nn.Module) -> None:

@@ -99,6 +99,11 @@ def why_not_native(op: str, device: torch.device, dtype: torch.dtype) -> str | N
     return f"the kernels compute in float32 or float64, not {dtype}"
 
 
+def reference_is_chosen() -> bool:
+    """Say whether :func:`use_backend` has chosen the reference; not for code under torch.compile."""
+    return _backend.get() == "reference"
+
+
 def use_native(op: str, backend: str, device: torch.device, dtype: torch.dtype) -> bool:
     """Decide whether `op` runs natively on tensors of this device and compute dtype.
 

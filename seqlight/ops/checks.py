@@ -1,6 +1,6 @@
 """Argument checks shared by the ops: errors name the op, the argument, what was expected and what came."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -91,6 +91,53 @@ def check_lengths(op: str, lengths: Tensor, batch_size: int, steps: int) -> None
         wrong = low if low < 0 else high
         row = int((lengths == wrong).nonzero()[0])
         raise ValueError(f"{op}: lengths expected values in 0..T = 0..{steps}, got {wrong} in row {row}")
+
+
+def check_recurrent_noise(
+    op: str,
+    x: Tensor,
+    hidden_size: int,
+    hidden_mask: Tensor | None,
+    zoneouts: Mapping[str, float],
+    zoneout_seed: Tensor | None,
+) -> None:
+    """Check the mask of recurrent dropout [B, H], the probabilities of zoneout by name, and its seed [1].
+
+    Raises:
+        TypeError: a wrong type or dtype.
+        ValueError: a wrong shape or device, a probability outside 0..1, or a mask that wants a gradient.
+    """
+    if hidden_mask is not None:
+        check_shape(op, "hidden_mask", hidden_mask, "[B, H]", (x.shape[0], hidden_size))
+        check_floating(op, "hidden_mask", hidden_mask)
+        if hidden_mask.device != x.device:
+            raise ValueError(
+                f"{op}: hidden_mask expected on the device of x, {x.device}, got {hidden_mask.device}"
+            )
+        if hidden_mask.requires_grad:
+            raise ValueError(
+                f"{op}: hidden_mask expected without requires_grad, as no gradient is computed for it; "
+                "use hidden_mask.detach()"
+            )
+    for name, probability in zoneouts.items():
+        check_probability(op, name, probability)
+    if zoneout_seed is not None:
+        check_shape(op, "zoneout_seed", zoneout_seed, "[1]", (1,))
+        if zoneout_seed.dtype != torch.int64:
+            raise TypeError(f"{op}: zoneout_seed expected dtype torch.int64, got {zoneout_seed.dtype}")
+
+
+def check_probability(op: str, name: str, value: object) -> None:
+    """Raise unless `value` is a number in 0 <= value < 1.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: outside.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{op}: {name} expected a number, got {type(value).__name__}")
+    if not 0 <= value < 1:
+        raise ValueError(f"{op}: {name} expected a probability p with 0 <= p < 1, got {value}")
 
 
 def check_recurrent_shapes(

@@ -9,7 +9,7 @@ from torch import Tensor
 from seqlight.ops.backend import Backend, use_native
 from seqlight.ops.checks import check_alike, check_lengths
 from seqlight.ops.precision import precision_of
-from seqlight.ops.recurrent_native import NativeCell
+from seqlight.ops.recurrent_native import Constants, NativeCell
 
 
 def run_recurrent(
@@ -17,8 +17,9 @@ def run_recurrent(
     cell: NativeCell,
     names: tuple[str, ...],
     tensors: Sequence[Any],
-    lengths: Tensor | None,
-    *flags: bool,
+    constants: Constants,
+    *flags: float,
+    packed: Tensor | None,
     backend: Backend,
 ) -> tuple[Tensor, ...]:
     """Check dtypes, devices and lengths, and run the kernel or the reference.
@@ -28,8 +29,9 @@ def run_recurrent(
         cell: its native ops.
         names: the arguments' names behind x.
         tensors: x and those arguments, None where an optional one is absent; of the right shapes.
-        lengths: int64 [B], or None.
+        constants: hidden_mask, zoneout_seed and lengths, None where one is absent; the first two checked.
         flags: the cell's options, as its ops take them.
+        packed: packed weights for the kernel, or None.
         backend: see :mod:`seqlight.ops.backend`.
 
     Returns:
@@ -38,18 +40,31 @@ def run_recurrent(
     x = tensors[0]
     precision = precision_of(op, x)
     check_alike(op, x, zip(names, tensors[1:], strict=True), mixed=precision.autocast)
-    if lengths is not None:
-        check_lengths(op, lengths, x.shape[0], x.shape[1])
-        lengths = lengths.to(x.device)
-    run = cell if use_native(op, backend, x.device, precision.compute) else cell.reference
-
+    hidden_mask, zoneout_seed, lengths = constants
+    if hidden_mask is not None or zoneout_seed is not None or lengths is not None:
+        constants = _checked_constants(op, x, constants, precision.compute)
     if precision.autocast or precision.compute != precision.result:
         tensors = [None if tensor is None else tensor.to(precision.compute) for tensor in tensors]
-    if precision.autocast and run is not cell:
+    if use_native(op, backend, x.device, precision.compute):
+        results = cell(tensors, constants, *flags, packed=packed)
+    elif precision.autocast:
         with torch.autocast(x.device.type, enabled=False):
-            results = run(tensors, lengths, *flags)
+            results = cell.reference(tensors, constants, *flags)
     else:
-        results = run(tensors, lengths, *flags)
+        results = cell.reference(tensors, constants, *flags)
     if precision.compute != precision.result:
         return tuple(result.to(precision.result) for result in results)
     return results
+
+
+def _checked_constants(op: str, x: Tensor, constants: Constants, compute: torch.dtype) -> Constants:
+    """Check the lengths; bring all constants to the device of `x`, and the mask to the dtype `compute`."""
+    hidden_mask, zoneout_seed, lengths = constants
+    if hidden_mask is not None:
+        hidden_mask = hidden_mask.to(compute)
+    if zoneout_seed is not None:
+        zoneout_seed = zoneout_seed.to(x.device)
+    if lengths is not None:
+        check_lengths(op, lengths, x.shape[0], x.shape[1])
+        lengths = lengths.to(x.device)
+    return hidden_mask, zoneout_seed, lengths

@@ -6,11 +6,15 @@ call, also those that want no gradient, several microseconds. Second derivatives
 
 The ops of all cells follow one pattern, in which only the counts differ::
 
-    <cell>_forward(x, *states, weight_ih, weight_hh, bias_ih, bias_hh, *extras, lengths, *flags,
+    <cell>_forward(x, *states, weight_ih, weight_hh, bias_ih, bias_hh, *extras, *constants, *flags, packed,
                    save_for_backward) -> (output, *final_states, saved)
-    <cell>_backward(grad_output, *grad_final_states, x, *states, weight_ih, weight_hh, *extras, lengths,
+    <cell>_backward(grad_output, *grad_final_states, x, *states, weight_ih, weight_hh, *extras, *constants,
                     *flags, output, saved, need_input_grad, need_weight_grad)
                     -> (grad_x, *grad_states, grad_weight_ih, grad_weight_hh, *grad_biases, *grad_extras)
+    <cell>_pack(weight_ih, weight_hh, bias_ih, bias_hh, *extras but the last, general) -> packed
+
+The last of the extras is the layer norm's. The constants, which have no gradients, are hidden_mask,
+zoneout_seed and lengths. The flags begin with the probabilities of zoneout, one for each state.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,6 +26,10 @@ from torch.autograd import Function, forward_ad
 
 from seqlight import _extension
 from seqlight.ops.vmap import register_vmap_loop
+
+#: hidden_mask, zoneout_seed and lengths, the tensors without gradients; None where one is absent.
+Constants = tuple[Tensor | None, Tensor | None, Tensor | None]
+_CONSTANT_COUNT = 3
 
 # By name, for torch.compile cannot trace a Function whose methods hold the cell itself.
 _cells: dict[str, "NativeCell"] = {}
@@ -36,9 +44,10 @@ class NativeCell:
         name: the cell's name in the ops, ``"lstm"``.
         state_count: how many tensors make up the state.
         extra_count: how many optional weights stand behind the biases.
-        saved_count: how many values per hidden unit and step are kept for backward: saved [T, B, count, H].
+        saved_counts: how many values per hidden unit and step are kept for backward, saved [T, B, count, H]:
+            by the plain cell, with a hidden mask or zoneout, and with layer norm.
         separate_bias_gradients: whether the two biases have different gradients (and backward returns both).
-        reference: ``reference(tensors, lengths, *flags)``, the equations in plain PyTorch, on the tensors
+        reference: ``reference(tensors, constants, *flags)``, the equations in plain PyTorch, on the tensors
             from x to the extras.
     """
 
@@ -48,12 +57,13 @@ class NativeCell:
         *,
         state_count: int,
         extra_count: int,
-        saved_count: int,
+        saved_counts: tuple[int, int, int],
         separate_bias_gradients: bool,
         reference: Callable[..., tuple[Tensor, ...]],
     ) -> None:
+        self.name = name
         self.state_count = state_count
-        self.saved_count = saved_count
+        self.saved_counts = saved_counts
         self.bias_gradient_count = 2 if separate_bias_gradients else 1
         self.reference = reference
         #: Where the biases stand among the tensors from x to the extras, and how many tensors those are.
@@ -70,12 +80,19 @@ class NativeCell:
             register_vmap_loop(f"seqlight::{name}_backward", self.backward_op)
 
     def __call__(
-        self, tensors: Sequence[Tensor | None], lengths: Tensor | None, *flags: bool
+        self,
+        tensors: Sequence[Tensor | None],
+        constants: Constants,
+        *flags: float,
+        packed: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Run checked arguments of one dtype, float32 or float64; give output and final states."""
+        """Run checked arguments of one dtype, float32 or float64; give output and final states.
+
+        `packed` is what :meth:`pack` made of these weights; with None every call packs them anew.
+        """
         if forward_ad._current_level >= 0:
             # Only reverse mode is native. The ops would drop tangents in silence.
-            return self.reference(tensors, lengths, *flags)
+            return self.reference(tensors, constants, *flags)
         wants_gradient = False
         if torch.is_grad_enabled():
             for tensor in tensors:
@@ -84,18 +101,38 @@ class NativeCell:
                     break
         # An exported program has no backward pass, so it need not keep anything for one.
         if not wants_gradient or torch.compiler.is_exporting():
-            results = self.forward_op(*tensors, lengths, *flags, False)
+            results = self.forward_op(*tensors, *constants, *flags, packed, False)
         elif torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-            results = self.function.apply(*tensors, lengths, *flags)
+            results = self.function.apply(*tensors, *constants, *flags, packed)
         else:
-            results = self.direct_function.apply(*tensors, lengths, *flags)
+            results = self.direct_function.apply(*tensors, *constants, *flags, packed)
         return results[:-1]
+
+    def pack(self, weights: Sequence[Tensor | None], *, general: bool) -> Tensor:
+        """Pack the weights once for many calls.
+
+        Args:
+            weights: weight_ih, weight_hh, bias_ih, bias_hh and the extras, float32 or float64.
+            general: whether those calls use layer norm, a hidden mask or zoneout.
+
+        Returns:
+            [N], for the eyes of the forward op alone, which takes it only in calls of the same `general`.
+        """
+        pack_op = getattr(torch.ops.seqlight, f"{self.name}_pack").default
+        packed: Tensor = pack_op(*weights[:-1], general)
+        return packed
 
     def _forward_shapes(self, x: Tensor, h0: Tensor, *others: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the forward op returns, for tracing."""
+        weight_layer_norm, hidden_mask = others[self.tensor_count - 3 : self.tensor_count - 1]
+        flags = others[self.tensor_count - 2 + _CONSTANT_COUNT : -2]
         save_for_backward = others[-1]
+        if weight_layer_norm is not None:
+            saved_count = self.saved_counts[2]
+        else:
+            saved_count = self.saved_counts[hidden_mask is not None or any(flags[: self.state_count])]
         batch_size, steps, hidden_size = x.shape[0], x.shape[1], h0.shape[1]
-        saved_shape = (steps, batch_size, self.saved_count, hidden_size) if save_for_backward else (0,)
+        saved_shape = (steps, batch_size, saved_count, hidden_size) if save_for_backward else (0,)
         return (
             x.new_empty(batch_size, steps, hidden_size),
             *(x.new_empty(batch_size, hidden_size) for _ in range(self.state_count)),
@@ -127,9 +164,9 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
     class DifferentiableBackward(Function):
         """The backward op, differentiated by the reference.
 
-        Arguments: the gradients of output and final states; the tensors from x to the extras; lengths, the
-        flags, output, saved, need_input_grad, need_weight_grad. Output and saved follow from the tensors, so
-        that their share in a derivative is counted there.
+        Arguments: the gradients of output and final states; the tensors from x to the extras; the constants,
+        the flags, output, saved, need_input_grad, need_weight_grad. Output and saved follow from the tensors,
+        so that their share in a derivative is counted there.
         """
 
         generate_vmap_rule = True
@@ -143,9 +180,9 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
             cell = _cells[name]
-            lengths = 1 + cell.state_count + cell.tensor_count
-            ctx.flags = inputs[lengths + 1 : -4]
-            ctx.save_for_backward(*inputs[: lengths + 1])
+            flags = 1 + cell.state_count + cell.tensor_count + _CONSTANT_COUNT
+            ctx.flags = inputs[flags:-4]
+            ctx.save_for_backward(*inputs[:flags])
 
         @staticmethod
         def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
@@ -162,18 +199,18 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-            lengths = _cells[name].tensor_count
-            ctx.flags = inputs[lengths + 1 :]
+            flags = _cells[name].tensor_count + _CONSTANT_COUNT
+            ctx.flags = inputs[flags:-1]
             ctx.set_materialize_grads(False)
             ctx.mark_non_differentiable(output[-1])
-            ctx.save_for_backward(*inputs[: lengths + 1], output[0], output[-1])
+            ctx.save_for_backward(*inputs[:flags], output[0], output[-1])
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             cell = _cells[name]
             tensor_count, biases = cell.tensor_count, cell.bias_place
             # Loops, here and below, where generators would cost small calls several microseconds.
-            result: list[Tensor | None] = [None] * (tensor_count + 1 + len(ctx.flags))
+            result: list[Tensor | None] = [None] * (tensor_count + _CONSTANT_COUNT + len(ctx.flags) + 1)
             final_count = 1 + cell.state_count
             for grad in grads[:final_count]:
                 if grad is not None:
@@ -182,10 +219,10 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
                 return tuple(result)
             kept = ctx.saved_tensors
             tensors = kept[:tensor_count]
-            lengths, output, saved = kept[tensor_count:]
+            *constants, output, saved = kept[tensor_count:]
             need = ctx.needs_input_grad
             need_weight_grad = True in need[final_count:tensor_count]
-            rest = (lengths, *ctx.flags, output, saved, need[0], need_weight_grad)
+            rest = (*constants, *ctx.flags, output, saved, need[0], need_weight_grad)
             if torch.is_grad_enabled() and not torch.compiler.is_compiling():
                 # The gradients may be differentiated again: create_graph=True, torch.func.
                 of_results_shape = (output, *tensors[1:final_count])
@@ -229,14 +266,14 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
 def _second_derivatives(
     cell: NativeCell,
     given: Sequence[Tensor | None],
-    flags: tuple[bool, ...],
+    flags: tuple[float, ...],
     cotangents: Sequence[Tensor | None],
 ) -> tuple[Tensor | None, ...]:
     """Pull the cotangents of the backward op's results back to the arguments of ``DifferentiableBackward``.
 
-    `given` are those arguments up to lengths.
+    `given` are those arguments up to the constants.
     """
-    *arguments, lengths = given
+    arguments, constants = given[:-_CONSTANT_COUNT], given[-_CONSTANT_COUNT:]
     grad_count = 1 + cell.state_count
     present = [place for place, argument in enumerate(arguments) if argument is not None]
 
@@ -247,7 +284,7 @@ def _second_derivatives(
             every: list[Tensor | None] = [None] * cell.tensor_count
             for place, tensor in zip(present[grad_count:], tensors, strict=True):
                 every[place - grad_count] = tensor
-            return cell.reference(every, lengths, *flags)
+            return cell.reference(every, constants, *flags)
 
         return torch.func.vjp(forward, *values[grad_count:])[1](values[:grad_count])
 
@@ -266,8 +303,8 @@ def _second_derivatives(
         if cotangent is None or cotangent.shape != gradient.shape:  # [0]: the op was not asked for it
             cotangent = torch.zeros_like(gradient)
         wanted.append(cotangent)
-    # Behind the tensors: lengths, the flags, output, saved and the two needs.
-    result: list[Tensor | None] = [None] * (len(arguments) + 1 + len(flags) + 4)
+    # Behind the tensors: the constants, the flags, output, saved and the two needs.
+    result: list[Tensor | None] = [None] * (len(given) + len(flags) + 4)
     for place, value in zip(present, pull_back(tuple(wanted)), strict=True):
         result[place] = value
     return tuple(result)
