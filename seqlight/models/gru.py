@@ -14,8 +14,8 @@ class GRUForecaster(RecurrentForecaster):
 
     Args:
         layer_norm: whether the cells normalise over the features at every time step.
-        recurrent_dropout: probability of dropping a hidden unit from the recurrent product in training, by one
-            mask for all steps of a sequence (Gal and Ghahramani 2016).
+        recurrent_dropout: probability of dropping a hidden unit from the recurrent product in training, by
+            one mask for all steps of a sequence (Gal and Ghahramani 2016).
         zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017).
         kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
             and :class:`Forecaster`.

@@ -1,17 +1,31 @@
-"""The native extension, without which these tests fail, and random arguments for the recurrent ops."""
+"""The native extension, without which these tests fail, and the recurrent cells with random arguments."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from seqlight import _extension, ops
-from seqlight.ops import reference
+from seqlight import _extension
+
+
+def load(name: str) -> ModuleType:
+    """Import a file of this folder, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+recurrent_cells = load("recurrent_cells")
 
 
 @pytest.fixture(scope="session")
@@ -61,76 +75,33 @@ def lstm_arguments() -> Callable[..., list[Tensor]]:
     return draw
 
 
-@dataclass(frozen=True)
-class Cell:
-    """An op whose state is the hidden state alone, its reference and its twin in torch.nn."""
-
-    op: str  # its name
-    gate_count: int
-    peer: type[nn.RNNBase]
-    options: dict[str, str] = field(default_factory=dict)
-
-    names = ("x", "h0", "weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-    def __str__(self) -> str:
-        return " ".join((self.op, *self.options.values()))
-
-    def __call__(self, *tensors: Tensor | None, **options: Any) -> tuple[Tensor, Tensor]:
-        return getattr(ops, self.op)(*tensors, **self.options, **options)
-
-    def reference(self, *tensors: Tensor | None, **options: Any) -> tuple[Tensor, Tensor]:
-        return getattr(reference, self.op)(*tensors, **self.options, **options)
-
-    def private_op(self, direction: str) -> Any:
-        """``torch.ops.seqlight.<op>_forward`` or ``_backward``."""
-        return getattr(torch.ops.seqlight, f"{self.op}_{direction}").default
-
-    @property
-    def flags(self) -> tuple[bool, ...]:
-        """The options as the private ops take them, before ``reverse``."""
-        return (self.options["nonlinearity"] == "relu",) if self.options else ()
-
-    def arguments(
-        self,
-        batch_size: int,
-        steps: int,
-        input_size: int,
-        hidden_size: int,
-        *,
-        dtype: torch.dtype = torch.float32,
-        requires_grad: bool = False,
-        seed: int = 0,
-    ) -> list[Tensor]:
-        """The op's six tensors, from x to bias_hh."""
-        generator = torch.Generator().manual_seed(seed)
-        rows, scale = self.gate_count * hidden_size, hidden_size**-0.5
-        shapes_and_scales = (
-            ((batch_size, steps, input_size), 1.0),
-            ((batch_size, hidden_size), 1.0),
-            ((rows, input_size), scale),
-            ((rows, hidden_size), scale),
-            ((rows,), scale),
-            ((rows,), scale),
-        )
-        return [
-            (scale * torch.randn(shape, generator=generator, dtype=torch.float64))
-            .to(dtype)
-            .requires_grad_(requires_grad)
-            for shape, scale in shapes_and_scales
-        ]
+@pytest.fixture(scope="session", params=recurrent_cells.CELLS, ids=str)
+def cell(request: pytest.FixtureRequest) -> Any:
+    """Each recurrent cell with all its weights, without and with layer norm."""
+    return request.param
 
 
-@pytest.fixture(
-    scope="session",
-    params=[
-        Cell("gru", 3, nn.GRU),
-        Cell("rnn", 1, nn.RNN, {"nonlinearity": "tanh"}),
-        Cell("rnn", 1, nn.RNN, {"nonlinearity": "relu"}),
-    ],
-    ids=str,
-)
-def cell(request: pytest.FixtureRequest) -> Cell:
-    """Each cell whose state is the hidden state alone."""
+@pytest.fixture(scope="session")
+def lstm_cell() -> Any:
+    """The LSTM with peepholes and without layer norm."""
+    return recurrent_cells.CELLS[0]
+
+
+@pytest.fixture(scope="session", params=recurrent_cells.EVERY_CELL, ids=str)
+def every_cell(request: pytest.FixtureRequest) -> Any:
+    """Each recurrent cell with any of its weights."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=recurrent_cells.NORM_CELLS, ids=str)
+def norm_cell(request: pytest.FixtureRequest) -> Any:
+    """Each recurrent cell with layer norm and all its other weights."""
+    return request.param
+
+
+@pytest.fixture(scope="session", params=recurrent_cells.TORCH_CELLS, ids=str)
+def torch_cell(request: pytest.FixtureRequest) -> Any:
+    """Each recurrent cell that torch.nn has too."""
     return request.param
 
 
