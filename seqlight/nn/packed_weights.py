@@ -53,12 +53,32 @@ class PackedWeights:
         Returns:
             Output [B, H], and the states [num_layers, B, H].
         """
+        if len(self.step_arguments) == 1:
+            return self._step_of_one_layer(x_t, states)
         x = x_t.unsqueeze(1)
-        of_layers = zip(*[state.unbind() for state in states], self.step_arguments, strict=True)
         finals = []
-        for arguments in of_layers:
-            x, *final, _ = self.forward_op(x, *arguments[:-1], *arguments[-1])
+        of_layers = zip(*[state.unbind() for state in states], self.step_arguments, strict=True)
+        for *states_of_layer, arguments in of_layers:
+            x, *final, _ = self.forward_op(x, *states_of_layer, *arguments)
             finals.append(final)
-        if len(finals) == 1:
-            return x.squeeze(1), tuple([state.unsqueeze(0) for state in finals[0]])
         return x.squeeze(1), tuple([torch.stack(parts) for parts in zip(*finals, strict=True)])
+
+    def _step_of_one_layer(self, x_t: Tensor, states: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Do the same with as few views as can be: at batch size 1 they take longer than the work itself.
+
+        The op returns the new hidden state twice, as output [B, 1, H] and as state [B, H], in memory of their
+        own. Here the second serves as output and the first as state.
+        """
+        if len(states) == 1:
+            (h,) = states
+            if h.dim() != 3:
+                raise ValueError("states expected [1, B, H]")
+            output, h_n, _ = self.forward_op(x_t.unsqueeze(1), h.squeeze(0), *self.step_arguments[0])
+            return h_n, (output.transpose(0, 1),)
+        h, c = states
+        if h.dim() != 3 or c.dim() != 3:
+            raise ValueError("states expected [1, B, H]")
+        output, h_n, c_n, _ = self.forward_op(
+            x_t.unsqueeze(1), h.squeeze(0), c.squeeze(0), *self.step_arguments[0]
+        )
+        return h_n, (output.transpose(0, 1), c_n.unsqueeze(0))
