@@ -1,11 +1,17 @@
-"""Forecasters of the GRU and the simple recurrent layer learn, come back from checkpoints, and refuse."""
+"""Forecasters of recurrent layers learn, come back from checkpoints, and refuse."""
 
 import pytest
 import torch
 
 import seqlight
 from seqlight import nn
-from seqlight.models import GRUForecaster, NaiveForecaster, RecurrentForecaster, RNNForecaster
+from seqlight.models import (
+    GRUForecaster,
+    LSTMForecaster,
+    NaiveForecaster,
+    RecurrentForecaster,
+    RNNForecaster,
+)
 
 CELLS = [
     (GRUForecaster, nn.GRU, {}),
@@ -70,3 +76,41 @@ def test_a_subclass_without_layers_is_told(sizes):
 
     with pytest.raises(NotImplementedError, match="Mine has no layers: override build_core"):
         Mine(**sizes)
+
+
+REGULARISED = [
+    (LSTMForecaster, {"peephole": True, "zoneout": (0.1, 0.05)}),
+    (LSTMForecaster, {"zoneout": 0.1}),
+    (GRUForecaster, {"zoneout": 0.1}),
+    (RNNForecaster, {"zoneout": 0.1, "nonlinearity": "relu"}),
+]
+
+
+@pytest.mark.parametrize(("forecaster_class", "options"), REGULARISED)
+def test_layer_norm_and_noise_train_and_come_back(
+    sizes, loader, trainer, tmp_path, forecaster_class, options
+):
+    options = {"layer_norm": True, "recurrent_dropout": 0.2, **options}
+    torch.manual_seed(0)
+    forecaster = forecaster_class(hidden_size=6, num_layers=2, **options, **sizes)
+    running = trainer(max_epochs=1, limit_val_batches=0)
+    before = {name: value.clone() for name, value in forecaster.network.core.state_dict().items()}
+    running.fit(forecaster, loader(64, shuffle=True))
+    running.save_checkpoint(tmp_path / "a.ckpt")
+    after = forecaster.network.core.state_dict()
+    assert all(not torch.equal(after[name], value) for name, value in before.items())
+
+    loaded = seqlight.load(tmp_path / "a.ckpt")
+    core = loaded.network.core
+    assert {name: getattr(core, name) for name in options} == options
+    assert dict(loaded.hparams) == dict(forecaster.hparams)
+    past = torch.randn(3, 24, 1)
+    assert torch.equal(loaded(past), loaded(past))  # nothing is drawn in evaluation
+    assert torch.equal(loaded(past), forecaster.eval()(past))
+
+
+@pytest.mark.parametrize("forecaster_class", [LSTMForecaster, GRUForecaster, RNNForecaster])
+@pytest.mark.parametrize("option", ["recurrent_dropout", "zoneout"])
+def test_wrong_probability(sizes, forecaster_class, option):
+    with pytest.raises(ValueError, match=f"{option} expected a probability p with 0 <= p < 1, got 1.0"):
+        forecaster_class(**{option: 1.0}, **sizes)

@@ -131,7 +131,7 @@ def cuda_source_on_cpu(native, tmp_path_factory) -> Iterator[Lstm]:
     def run(*tensors: Tensor | None, lengths: Tensor | None, reverse: bool) -> tuple[Tensor, Tensor, Tensor]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(cell, "forward_op", torch.ops.seqlight_cuda_on_cpu.lstm_forward.default)
-            output, h_n, c_n = cell(tensors, lengths, reverse)
+            output, h_n, c_n = cell((*tensors, None), (None, None, lengths), 0.0, 0.0, reverse)
         return output, h_n, c_n
 
     # backward runs when the caller takes gradients, so this one stays for the module's tests

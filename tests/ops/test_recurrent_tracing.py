@@ -91,14 +91,15 @@ def test_compiles_once_for_all_later_sizes(native_calls: Any, cell: Any, noisy: 
     assert graphs[1:] == [2] * (len(sizes) - 1), "recompiled after the second (B, T)"
 
 
-def test_inductor_compiles(native_calls: Any, cell: Any) -> None:
+def test_inductor_compiles(native_calls: Any, lstm_cell: Any) -> None:
     torch._dynamo.reset()
-    compiled = torch.compile(compilable(cell), fullgraph=True)
-    tensors = cell.arguments(4, 5, 3, 5, dtype=torch.float64, requires_grad=True)
-    eager = run_and_differentiate(cell, tensors, **cell.noise(4, 5))
+    compiled = torch.compile(compilable(lstm_cell), fullgraph=True)
+    tensors = lstm_cell.arguments(4, 5, 3, 5, dtype=torch.float64, requires_grad=True)
+    options = {**lstm_cell.noise(4, 5), "lengths": torch.tensor([5, 0, 2, 4])}
+    eager = run_and_differentiate(lstm_cell, tensors, **options)
     with native_calls as calls:
-        traced = run_and_differentiate(compiled, tensors, **cell.noise(4, 5))
-    assert (calls[f"{cell.op}_forward.float64"], calls[f"{cell.op}_backward.float64"]) == (1, 1)
+        traced = run_and_differentiate(compiled, tensors, **options)
+    assert (calls["lstm_forward.float64"], calls["lstm_backward.float64"]) == (1, 1)
     for ours, expected in zip(traced, eager, strict=True):
         torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-13)
 
