@@ -236,7 +236,9 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 f"{type(self).__name__}: lengths expected None with a PackedSequence, which has its own"
             )
         padded, packed_lengths = pad(x)
-        states = to_packed_order(self._checked_states(padded, state), x)
+        states = self._checked_states(padded, state)
+        if states is not None:
+            states = to_packed_order(states, x)
         output, final_states = self._run(padded, states, packed_lengths)
         return pack_like(output, packed_lengths, x), self.join_state(to_original_order(final_states, x))
 
@@ -314,8 +316,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         if not use_native(self.native_cell.name, "auto", weight.device, dtype):
             return None
         weights = []
-        for names in self._parameter_names:
-            own = {key: getattr(self, name).detach().to(dtype) for key, name in names.items()}
+        for index in range(len(self._parameter_names)):
+            own = {key: weight.detach().to(dtype) for key, weight in self._parameters_of(index).items()}
             weights.append([own.get(key) for key in self.weight_names])
         masked = self.training and self.recurrent_dropout > 0
         with torch.no_grad():
@@ -345,8 +347,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         """Leave packed weights out of copies and pickles, which are made outside of any block."""
         return {**self.__dict__, "_packed": None, "_packed_depth": 0}
 
-    def _checked_states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...]:
-        """Check the shapes of input and state; give the state's tensors, zeros where it is None."""
+    def _checked_states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...] | None:
+        """Check the shapes of input and state; give the state's tensors."""
         name = type(self).__name__
         if not isinstance(x, Tensor):
             raise TypeError(f"{name}: x expected a torch.Tensor or PackedSequence, got {type(x).__name__}")
@@ -355,10 +357,9 @@ class Recurrent(nn.Module, Generic[State], ABC):
             raise ValueError(
                 f"{name}: x expected [B, T, C] with C = {self.input_size}, got {list(x.shape)}{hint}"
             )
-        sizes = (self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
         if state is None:
-            # One zero for all, so that keeping the states for backward takes no memory.
-            return (x.new_zeros((1, 1, 1)).expand(sizes),) * self.state_count
+            return None
+        sizes = (self.num_layers * self.num_directions, x.shape[0], self.hidden_size)
         tensors = self.split_state(state)
         for part, tensor in tensors.items():
             if tensor.shape != sizes:
@@ -369,18 +370,25 @@ class Recurrent(nn.Module, Generic[State], ABC):
         return tuple(tensors.values())
 
     def _run(
-        self, x: Tensor, states: tuple[Tensor, ...], lengths: Tensor | None
+        self, x: Tensor, states: tuple[Tensor, ...] | None, lengths: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run all layers and directions on padded sequences."""
+        """Run all layers and directions on padded sequences; `states` None for zeros."""
         packed = self._packed
         if packed is not None:
             self._check_no_weight_gradients()
+        num_directions = 2 if self.bidirectional else 1
+        if states is None:
+            # One zero for all, so that keeping the states for backward takes no memory.
+            zeros = (x.new_zeros((1, 1)).expand(x.shape[0], self.hidden_size),) * self.state_count
+            initial_states = [zeros] * (self.num_layers * num_directions)
+        else:
+            initial_states = list(zip(*[state.unbind() for state in states], strict=True))
         final_states: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
-            for direction in range(self.num_directions):
-                index = layer * self.num_directions + direction
-                arguments = {key: getattr(self, name) for key, name in self._parameter_names[index].items()}
+            for direction in range(num_directions):
+                index = layer * num_directions + direction
+                arguments = self._parameters_of(index)
                 general = self.layer_norm or self._zones_out
                 if self.training:
                     if self.recurrent_dropout > 0:
@@ -392,7 +400,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
                     arguments["packed"] = packed.tensors[index]
                 arguments["lengths"] = lengths
                 arguments["reverse"] = direction == 1
-                output, final = self.run_layer(x, tuple(state[index] for state in states), arguments)
+                output, final = self.run_layer(x, initial_states[index], arguments)
                 outputs.append(output)
                 final_states.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
@@ -401,6 +409,15 @@ class Recurrent(nn.Module, Generic[State], ABC):
         if len(final_states) == 1:
             return x, tuple(state.unsqueeze(0) for state in final_states[0])
         return x, tuple(torch.stack(parts) for parts in zip(*final_states, strict=True))
+
+    def _parameters_of(self, index: int) -> dict[str, Any]:
+        """Give the parameters of one layer and direction by the names of the op's arguments."""
+        own = self._parameters
+        # By attribute where a parametrisation computes it; that way takes ten times as long.
+        return {
+            key: own[name] if name in own else getattr(self, name)
+            for key, name in self._parameter_names[index].items()
+        }
 
     def _draw_hidden_mask(self, x: Tensor) -> Tensor:
         """Draw which hidden units the recurrent product sees [B, H]: 0 hides one, 1/(1-p) shows it."""
