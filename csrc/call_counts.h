@@ -16,6 +16,7 @@ enum class Op {
   rnn_backward,
   causal_conv1d_forward,
   causal_conv1d_backward,
+  wavenet_generate,
 };
 
 // `threads` is how many threads took part in the call.

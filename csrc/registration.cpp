@@ -38,4 +38,10 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
       "-> (Tensor grad_x, Tensor grad_state, Tensor grad_weight, Tensor grad_bias)");
   m.def("sigmoid(Tensor x) -> Tensor");
   m.def("tanh(Tensor x) -> Tensor");
+  m.def(
+      "wavenet_generate(Tensor first, Tensor input_state, Tensor states, Tensor input_weight, Tensor input_bias, "
+      "Tensor[] conv_weights, Tensor[] conv_biases, Tensor[] project_weights, Tensor[] project_biases, "
+      "Tensor[] condition_weights, Tensor? condition, Tensor? static_terms, Tensor[] head_weights, "
+      "Tensor[] head_biases, int[] dilations, int steps, Tensor? seed, float temperature) "
+      "-> (Tensor output, Tensor new_states)");
 }

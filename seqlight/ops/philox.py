@@ -1,0 +1,53 @@
+r"""Philox4x32-10 in plain PyTorch: random words that depend on a seed and a counter alone.
+
+Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011. The kernels draw from
+the same generator (``csrc/cells/philox.h``), so that they and their references see equal numbers, on any
+device and in any order of computation.
+"""
+
+import torch
+from torch import Tensor
+
+Words = tuple[Tensor, Tensor, Tensor, Tensor]
+
+_MASK = 0xFFFFFFFF
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)  # the golden ratio and sqrt(3) - 1
+_ROUNDS = 10
+
+
+def philox4x32(seed: Tensor, counter: tuple[int | Tensor, ...]) -> Words:
+    """Draw four random 32-bit words for every counter.
+
+    Args:
+        seed: int64 [1]; its low 32 bits are the first word of the key, its high ones the second.
+        counter: four words of 32 bits, each a number or an int64 tensor; they are broadcast together.
+
+    Returns:
+        Four int64 tensors of the counters' common shape, with values in 0 ... 2^32 - 1.
+    """
+    words = torch.broadcast_tensors(
+        *(torch.as_tensor(word, dtype=torch.int64, device=seed.device) & _MASK for word in counter)
+    )
+    key = [seed[0] & _MASK, (seed[0] >> 32) & _MASK]
+    for _ in range(_ROUNDS):
+        # int64 products wrap around as unsigned ones do, and the mask removes the copies of the sign.
+        product_0, product_1 = words[0] * _MULTIPLIERS[0], words[2] * _MULTIPLIERS[1]
+        words = (
+            ((product_1 >> 32) & _MASK) ^ words[1] ^ key[0],
+            product_1 & _MASK,
+            ((product_0 >> 32) & _MASK) ^ words[3] ^ key[1],
+            product_0 & _MASK,
+        )
+        key = [(word + step) & _MASK for word, step in zip(key, _KEY_STEPS, strict=True)]
+    return words[0], words[1], words[2], words[3]
+
+
+def uniform(word: Tensor) -> Tensor:
+    """Turn 32-bit words into float64 numbers in [0, 1)."""
+    return word.to(torch.float64) * 2.0**-32
+
+
+def draw_seed(device: torch.device | str = "cpu") -> Tensor:
+    """Draw a seed, int64 [1], from torch's generator, which ``torch.manual_seed`` sets."""
+    return torch.randint(-(2**63), 2**63 - 1, (1,)).to(device)
