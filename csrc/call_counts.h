@@ -17,6 +17,8 @@ enum class Op {
   causal_conv1d_forward,
   causal_conv1d_backward,
   wavenet_generate,
+  wavenet_layer_forward,
+  wavenet_layer_backward,
 };
 
 // `threads` is how many threads took part in the call.

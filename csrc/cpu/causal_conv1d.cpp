@@ -106,22 +106,6 @@ void for_chunks(int64_t first_row, int64_t last_row, int64_t time, int64_t most,
   }
 }
 
-// Adds the gradient of the new state to those of the rows that were copied there.
-template <typename T>
-void add_state_gradient(const CausalConv1dSizes& s, const Tensor& grad_new_state, T* grad_x, T* grad_state) {
-  const int64_t length = s.state_length(), C = s.in_channels;
-  const T* const source = grad_new_state.const_data_ptr<T>();
-  for (int64_t b = 0; b < s.batch; ++b)
-    for (int64_t i = 0; i < length; ++i) {
-      const int64_t time = s.time - length + i;
-      T* const sequence = time < 0 ? grad_state : grad_x;
-      if (!sequence) continue;
-      T* const target = sequence + (time < 0 ? b * length + time + length : b * s.time + time) * C;
-      const T* const row = source + b * grad_new_state.stride(0) + i * grad_new_state.stride(1);
-      for (int64_t c = 0; c < C; ++c) target[c] += row[c];
-    }
-}
-
 struct Needs {
   bool input, state, weight, bias;
 };

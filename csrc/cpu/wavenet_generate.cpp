@@ -1,15 +1,14 @@
 // The operator wavenet_generate on the CPU: the loop over time steps, the layers' ring buffers, drawing of classes. The
 // arithmetic is in wavenet_generate.inl.
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <tuple>
 
 #include "../call_counts.h"
 #include "../cells/categorical.h"
 #include "../cells/philox.h"
 #include "../wavenet_generate_checks.h"
+#include "aligned_buffer.h"
 #include "causal_conv1d.h"
 #include "wavenet_generate_kernels.h"
 
@@ -35,31 +34,12 @@ struct HostMath {
   static double exp(double x) { return std::exp(x); }
 };
 
-// Zeros, aligned to cache lines.
-template <typename T>
-class Buffer {
- public:
-  explicit Buffer(int64_t count) {
-    const std::size_t bytes = (count * sizeof(T) + 127) / 64 * 64;
-    memory_.reset(static_cast<T*>(std::aligned_alloc(64, bytes)));
-    if (!memory_) throw std::bad_alloc();
-    std::memset(memory_.get(), 0, bytes);
-  }
-  T* data() const { return memory_.get(); }
-
- private:
-  struct Free {
-    void operator()(T* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<T, Free> memory_;
-};
-
 // A matrix product's packed weights and bias.
 template <typename T>
 struct PackedProduct {
   int64_t depth, vectors;
   bool gate;
-  Buffer<T> weights, bias;
+  AlignedBuffer<T> weights, bias;
 
   // Of `columns` outputs; with `gate`, as many of a and of b.
   PackedProduct(int64_t depth_, int64_t columns, bool gate_)
@@ -229,7 +209,7 @@ class Generator {
     // What the inputs before the first one add to steps 0 ... K - 2; what they added to steps before is dropped.
     const int64_t before = s_.taps - 1, inputs = padded(s_.inputs);
     const T* const state = a_.input_state.template const_data_ptr<T>();
-    Buffer<T> row(rows_ * inputs);
+    AlignedBuffer<T> row(rows_ * inputs);
     for (int64_t step = -before; step < 0; ++step) {
       for (int64_t r = 0; r < rows_; ++r)
         std::memcpy(row.data() + r * inputs, state + ((first_row_ + r) * before + step + before) * s_.inputs,
@@ -360,8 +340,8 @@ class Generator {
   const StepKernels<T>& kernel_;
   const double temperature_;
   const int64_t first_row_, rows_, hidden_, width_, head_width_;
-  Buffer<T> x_, coming_, ring_memory_, residual_and_skip_, unit_, head_, row_biases_;
-  Buffer<double> exponentials_;
+  AlignedBuffer<T> x_, coming_, ring_memory_, residual_and_skip_, unit_, head_, row_biases_;
+  AlignedBuffer<double> exponentials_;
   // By layer, [slots][rows][hidden_]: what was its input at time t lies in slot t % slots.
   std::vector<T*> rings_;
   std::vector<const T*> pointers_;

@@ -7,10 +7,13 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, one_hot
 
 from seqlight.nn.convolution import CausalConv1d, as_one_step
-from seqlight.ops import GenerationHead, WaveNetWeights, wavenet_generate
+from seqlight.ops import GenerationHead, WaveNetWeights, wavenet_generate, wavenet_layer
 from seqlight.ops.philox import draw_seed
 
 State = tuple[Tensor, ...]
+
+# Up to this many rows (batch times steps) packing the weights for the fused layer costs more than it gives.
+_FEW_ROWS = 8
 
 
 class WaveNet(nn.Module):
@@ -182,8 +185,7 @@ class WaveNet(nn.Module):
         after.append(new)
         total = None
         for layer, old in zip(self.layers, before[1:], strict=True):
-            h, skip, new = layer(h, old, condition, static)
-            total = skip if total is None else total + skip
+            h, total, new = layer(h, old, total, condition, static)
             after.append(new)
         return self.head(total), tuple(after)
 
@@ -414,24 +416,45 @@ class GatedLayer(nn.Module):
         self.static = _optional_linear(static_size, 2 * channels, **options)
 
     def forward(
-        self, h: Tensor, state: Tensor | None, condition: Tensor | None, static: Tensor | None
+        self,
+        h: Tensor,
+        state: Tensor | None,
+        skip: Tensor | None = None,
+        condition: Tensor | None = None,
+        static: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the next layer's input [B, T, C], the skip output [B, T, S] and the new state."""
+        """Give the next layer's input [B, T, C], the sum of skip connections [B, T, S] and the new state."""
+        term = None if self.static is None else self.static(static)
+        if torch.compiler.is_compiling() or h.shape[0] * h.shape[1] > _FEW_ROWS:
+            return wavenet_layer(
+                h,
+                self.conv.weight,
+                self.conv.bias,
+                self.project.weight,
+                self.project.bias,
+                dilation=self.conv.dilation,
+                state=state,
+                skip=skip,
+                condition=condition,
+                condition_weight=None if self.condition is None else self.condition.weight,
+                static_term=term,
+                residual=self.residual,
+            )
         if self.condition is None and self.static is None:
             z, new_state = self.conv(h, state, activation="gate")
         else:
             before, new_state = self.conv(h, state)
             if self.condition is not None:
                 before = before + self.condition(condition)
-            if self.static is not None:
-                before = before + self.static(static).unsqueeze(1)
+            if term is not None:
+                before = before + term.unsqueeze(1)
             filtered, gate = before.chunk(2, dim=2)
             z = filtered.tanh() * gate.sigmoid()
         projected = self.project(z)
-        if not self.residual:
-            return h, projected, new_state
-        residual, skip = projected.split([h.shape[2], self.skip_size], dim=2)
-        return h + residual, skip, new_state
+        if self.residual:
+            residual, projected = projected.split([h.shape[2], self.skip_size], dim=2)
+            h = h + residual
+        return h, projected if skip is None else skip + projected, new_state
 
 
 def _optional_linear(

@@ -13,6 +13,7 @@ from seqlight.ops.gru import gru
 from seqlight.ops.lstm import lstm
 from seqlight.ops.rnn import rnn
 from seqlight.ops.wavenet_generate import GenerationHead, WaveNetWeights, wavenet_generate
+from seqlight.ops.wavenet_layer import wavenet_layer
 
 __all__ = [
     "Backend",
@@ -25,4 +26,5 @@ __all__ = [
     "rnn",
     "use_backend",
     "wavenet_generate",
+    "wavenet_layer",
 ]
