@@ -254,8 +254,7 @@ Gradients backward(const WaveNetLayerSizes& sizes, const LayerGradient& a) {
 
   // First, block by block: the gradients before the gate, and the weights' sums. The former go to memory, since the
   // convolution's gradient reads them `dilation` steps ahead, where another thread may have computed them.
-  Tensor grad_before = new_empty(a.h, {s.batch, s.time, 2 * C});
-  T* const before = grad_before.mutable_data_ptr<T>();
+  T* const before = thread_scratch<ScratchUse::sequences, T>(rows * 2 * C);  // [B, T, 2 * C]
   const Sequences<const T> all_before = window<const T>(before, 0, s.time, 2 * C);
   const T* const activated = a.activated.const_data_ptr<T>();
   LayerProduct<T> residual, skip;

@@ -425,7 +425,8 @@ class GatedLayer(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Give the next layer's input [B, T, C], the sum of skip connections [B, T, S] and the new state."""
         term = None if self.static is None else self.static(static)
-        if torch.compiler.is_compiling() or h.shape[0] * h.shape[1] > _FEW_ROWS:
+        fused = torch.compiler.is_compiling() or h.shape[0] * h.shape[1] > _FEW_ROWS
+        if fused and self.conv.bias is not None:
             return wavenet_layer(
                 h,
                 self.conv.weight,

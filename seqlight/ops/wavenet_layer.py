@@ -31,19 +31,19 @@ def wavenet_layer(
     r"""Run one layer of the gated WaveNet (van den Oord et al. 2016, figure 4).
 
     .. math::
-        \begin{pmatrix} a \\ b \end{pmatrix} &= W * h + \beta + V c + s, \qquad z = \tanh(a) \odot \sigma(b) \\
-        h' &= h + W_r z + \beta_r, \qquad q' = q + W_s z + \beta_s
+        \begin{pmatrix} a \\ b \end{pmatrix} &= W * h + \beta + V c + s, \qquad z = \tanh(a) \odot \sigma(b)
+        \\ h' &= h + W_r z + \beta_r, \qquad q' = q + W_s z + \beta_s
 
-    with the dilated causal convolution :math:`*` of :func:`seqlight.ops.causal_conv1d`, the sum q of the skip
-    connections so far, a local condition c and the term s of a global one. The kernels run block by block, so that
-    nothing between h and its results goes through memory.
+    with the dilated causal convolution :math:`*` of :func:`seqlight.ops.causal_conv1d`, the sum q of the
+    skip connections so far, a local condition c and the term s of a global one. The kernels run block by
+    block, so that nothing between h and its results goes through memory.
 
     Args:
         h: input [B, T, C]; B and T may be 0. Any strides.
         conv_weight: [2*C, C, K], the filter's half (tanh) first.
         conv_bias: [2*C].
-        project_weight: the residual's and the skip's 1x1 convolutions, [C + S, C], the residual's first; [S, C]
-            without `residual`.
+        project_weight: the residual's and the skip's 1x1 convolutions, [C + S, C], the residual's
+            first; [S, C] without `residual`.
         project_bias: [C + S], or [S] without `residual`.
         dilation: distance between the taps in time steps.
         state: [B, (K-1)*dilation, C], the inputs before h, the oldest first; None for zeros.
@@ -55,8 +55,8 @@ def wavenet_layer(
         backend: ``"auto"``, ``"native"`` or ``"reference"``; see :mod:`seqlight.ops.backend`.
 
     Returns:
-        ``(h', q', new_state)``: [B, T, C] (h itself without `residual`), [B, T, S] and the last (K-1)*dilation rows
-        of state and h [B, (K-1)*dilation, C].
+        ``(h', q', new_state)``: [B, T, C] (h itself without `residual`), [B, T, S] and the last
+        (K-1)*dilation rows of state and h [B, (K-1)*dilation, C].
 
     dtypes and gradients: as :func:`seqlight.ops.causal_conv1d`.
 
@@ -78,20 +78,22 @@ def wavenet_layer(
         condition_weight,
         static_term,
     )
-    _check_arguments(op, *tensors, dilation, residual)
+    arguments: tuple[Any, ...] = (*tensors, dilation, residual)
+    _check_arguments(op, *arguments)
     precision = precision_of(op, h)
     check_alike(op, h, zip(_NAMES, tensors[1:], strict=True), mixed=precision.autocast)
     run_natively = use_native(op, backend, h.device, precision.compute)
 
     if precision.autocast or precision.compute != precision.result:
-        tensors = tuple(None if tensor is None else tensor.to(precision.compute) for tensor in tensors)
+        converted = (None if tensor is None else tensor.to(precision.compute) for tensor in tensors)
+        arguments = (*converted, dilation, residual)
     if run_natively:
-        results = wavenet_layer_native(*tensors, dilation, residual)
+        results = wavenet_layer_native(*arguments)
     elif precision.autocast:
         with torch.autocast(h.device.type, enabled=False):
-            results = reference.wavenet_layer(*tensors, dilation, residual)
+            results = reference.wavenet_layer(*arguments)
     else:
-        results = reference.wavenet_layer(*tensors, dilation, residual)
+        results = reference.wavenet_layer(*arguments)
     if precision.compute != precision.result:
         h_next, skip_sum, new_state = results
         return h_next.to(precision.result), skip_sum.to(precision.result), new_state.to(precision.result)
@@ -133,9 +135,7 @@ def _check_arguments(
     check_tensor(op, "conv_weight", conv_weight)
     shape = conv_weight.shape
     if conv_weight.dim() != 3 or 0 in shape or shape[0] != 2 * shape[1]:
-        raise ValueError(
-            f"{op}: conv_weight expected [2*C, C, K] with C and K at least 1, got {list(shape)}"
-        )
+        raise ValueError(f"{op}: conv_weight expected [2*C, C, K] with C and K at least 1, got {list(shape)}")
     channels, kernel_size = shape[1:]
     if h.dim() != 3 or h.shape[2] != channels:
         raise ValueError(

@@ -1,5 +1,6 @@
-"""The native WaveNet layer ops joined for autograd, torch.func and tracing; :func:`seqlight.ops.wavenet_layer`
-calls them. Why it is done so: :mod:`seqlight.ops.recurrent_native`.
+"""The native WaveNet layer ops joined for autograd, torch.func and tracing.
+
+:func:`seqlight.ops.wavenet_layer` calls them. Why it is done so: :mod:`seqlight.ops.recurrent_native`.
 """
 
 from typing import Any
@@ -76,8 +77,12 @@ class _TransformableLayer(torch.autograd.Function):
             return nothing
         *tensors, activated = ctx.saved_tensors
         need = ctx.needs_input_grad[:_TENSORS]
-        needs = (need[_H], need[_STATE], any(need[_WEIGHTS]))
-        needs += (need[_CONDITION], need[_CONDITION_WEIGHT], need[_STATIC])
+        needs = (
+            need[_H],
+            need[_STATE],
+            any(need[_WEIGHTS]),
+            *(need[place] for place in (_CONDITION, _CONDITION_WEIGHT, _STATIC)),
+        )
         rest = (ctx.dilation, ctx.residual, activated, *needs)
         if torch.is_grad_enabled() and not torch.compiler.is_compiling():
             # The gradients may be differentiated again: create_graph=True, torch.func.
@@ -99,9 +104,7 @@ class _TransformableLayer(torch.autograd.Function):
         grads[_SKIP] = grad_skip
         for place, grad in zip(_COMPUTED, computed, strict=True):
             grads[place] = grad
-        return tuple(
-            grad if place < _TENSORS and need[place] else None for place, grad in enumerate(grads)
-        )
+        return tuple(grad if place < _TENSORS and need[place] else None for place, grad in enumerate(grads))
 
 
 # Whose gradients the backward op returns: all but skip, which gets that of its sum.
@@ -154,7 +157,8 @@ class _LayerBackward(torch.autograd.Function):
                 every: list[Any] = [None] * _TENSORS
                 for place, tensor in zip(present[count:], tensors, strict=True):
                     every[place - 3] = tensor
-                results = reference.wavenet_layer(*every, ctx.dilation, ctx.residual)
+                every += [ctx.dilation, ctx.residual]
+                results = reference.wavenet_layer(*every)
                 return results if ctx.residual else results[1:]
 
             return torch.func.vjp(forward, *values[count:])[1](values[:count])

@@ -1,4 +1,4 @@
-"""The WaveNet layer in plain PyTorch: the fallback where no kernel runs, and the oracle of the kernel's tests."""
+"""The WaveNet layer in plain PyTorch: the fallback where no kernel runs, and the oracle of its tests."""
 
 from torch import Tensor
 from torch.nn.functional import linear
@@ -22,8 +22,8 @@ def wavenet_layer(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Run one layer; shapes, equations and semantics of :func:`seqlight.ops.wavenet_layer`.
 
-    Tensors of one floating-point dtype, on any device, without argument checks; differentiable any number of times
-    in reverse and forward mode. Without `residual` the first result is `h` itself.
+    Tensors of one floating-point dtype, on any device, without argument checks; differentiable any number
+    of times in reverse and forward mode. Without `residual` the first result is `h` itself.
     """
     before, new_state = causal_conv1d(h, conv_weight, conv_bias, dilation=dilation, state=state)
     if condition is not None and condition_weight is not None:
