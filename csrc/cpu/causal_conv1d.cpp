@@ -303,22 +303,8 @@ Gradients causal_conv1d_backward(MaybeTensor grad_output, MaybeTensor grad_new_s
                                  bool need_bias_grad) {
   const char* op = "causal_conv1d_backward";
   const CausalConv1dSizes s = check_causal_conv1d(x, state, weight, std::nullopt, dilation, groups, activation);
-  if (grad_output) {
-    check_shape(op, "grad_output", *grad_output, "[B, T, channels of the output]", {s.batch, s.time, s.out_channels()});
-    check_kind(op, "grad_output", *grad_output, "x", x);
-  } else {
-    grad_output = torch::stable::new_zeros(x, {s.batch, s.time, s.out_channels()});
-  }
-  if (grad_new_state) {
-    check_shape(op, "grad_new_state", *grad_new_state, "[B, (K - 1) * dilation, C_in]",
-                {s.batch, s.state_length(), s.in_channels});
-    check_kind(op, "grad_new_state", *grad_new_state, "x", x);
-  }
-  if (s.activation != ConvActivation::none) {
-    const int64_t kept = s.activation == ConvActivation::gate ? s.pre_channels : s.out_channels();
-    check_shape(op, "activated", activated, "[B, T, channels kept by the forward pass]", {s.batch, s.time, kept});
-    check_kind(op, "activated", activated, "x", x);
-  }
+  check_causal_conv1d_backward(s, x, grad_output, grad_new_state, activated);
+  if (!grad_output) grad_output = torch::stable::new_zeros(x, {s.batch, s.time, s.out_channels()});
   const Needs need = {need_input_grad, need_state_grad, need_weight_grad, need_bias_grad};
   const auto call = [&](auto number) {
     return backward<decltype(number)>(s, channel_contiguous(*grad_output), channel_contiguous(grad_new_state),

@@ -12,6 +12,9 @@ from seqlight.ops.backend import Backend, use_native
 from seqlight.ops.checks import check_alike, check_shape, check_tensor
 from seqlight.ops.precision import precision_of
 
+if _extension.available:
+    _op = torch.ops.seqlight.wavenet_generate.default
+
 GenerationHead = Literal["regression", "categorical"]
 
 
@@ -132,7 +135,7 @@ def _native(
     """Run checked arguments of one dtype, float32 or float64, natively."""
     batch_size, hidden_size = first.shape[0], weights.input_weight.shape[0]
     layers = state[1:] or (first.new_empty(batch_size, 0, hidden_size),)
-    output, states = torch.ops.seqlight.wavenet_generate.default(
+    output, states = _op(
         first,
         state[0],
         torch.cat(layers, 1),
