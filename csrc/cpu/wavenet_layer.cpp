@@ -10,8 +10,8 @@
 namespace seqlight {
 namespace {
 
-// What a block of rows keeps between its products stays in the L2 cache. A multiple of the kernels' own blocks.
-constexpr int64_t kLayerRows = 192;
+// Rows that go through all of a layer at once: one block of the kernels, whose rows stay in the L1 and L2 caches.
+constexpr int64_t kLayerRows = 96;
 
 // A product of rows with one packed weight.
 template <typename T>
