@@ -49,7 +49,7 @@ for count, (steps, channels, skip_size, residual) in enumerate(cases):
             error = (found - right).abs().max() / right.abs().max().clamp(min=0.1)
             assert error < tolerance, (steps, channels, skip_size, residual, dtype, number, error.item())
 
-for hidden_size, kernel_size, gated in itertools.product((1, 5, 16, 33, 70), (1, 2, 3), (True, False)):
+for hidden_size, kernel_size, gated in itertools.product((5, 33, 70), (1, 3), (True, False)):
     torch.manual_seed(hidden_size)
     net = WaveNet(9, 9, hidden_size=hidden_size, kernel_size=kernel_size, gated=gated).double()
     prompt, seed = torch.randint(0, 9, (4, 3)), torch.tensor([hidden_size])
