@@ -5,8 +5,10 @@
 namespace seqlight {
 namespace {
 
-constexpr const char* kNames[] = {"lstm_forward", "lstm_backward", "gru_forward",           "gru_backward",
-                                  "rnn_forward",  "rnn_backward",  "causal_conv1d_forward", "causal_conv1d_backward"};
+constexpr const char* kNames[] = {
+    "lstm_forward",     "lstm_backward",         "gru_forward",           "gru_backward",
+    "rnn_forward",      "rnn_backward",          "causal_conv1d_forward", "causal_conv1d_backward",
+    "wavenet_generate", "wavenet_layer_forward", "wavenet_layer_backward"};
 constexpr int kOps = sizeof kNames / sizeof kNames[0];
 
 std::atomic<int64_t> counts[kOps][2];

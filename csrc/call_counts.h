@@ -16,6 +16,9 @@ enum class Op {
   rnn_backward,
   causal_conv1d_forward,
   causal_conv1d_backward,
+  wavenet_generate,
+  wavenet_layer_forward,
+  wavenet_layer_backward,
 };
 
 // `threads` is how many threads took part in the call.

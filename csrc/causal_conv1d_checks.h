@@ -55,4 +55,26 @@ inline CausalConv1dSizes check_causal_conv1d(const torch::stable::Tensor& x,
   return s;
 }
 
+// What the backward operator has beside the forward one's arguments.
+inline void check_causal_conv1d_backward(const CausalConv1dSizes& s, const torch::stable::Tensor& x,
+                                         const std::optional<torch::stable::Tensor>& grad_output,
+                                         const std::optional<torch::stable::Tensor>& grad_new_state,
+                                         const torch::stable::Tensor& activated) {
+  const char* op = "causal_conv1d_backward";
+  if (grad_output) {
+    check_shape(op, "grad_output", *grad_output, "[B, T, channels of the output]", {s.batch, s.time, s.out_channels()});
+    check_kind(op, "grad_output", *grad_output, "x", x);
+  }
+  if (grad_new_state) {
+    check_shape(op, "grad_new_state", *grad_new_state, "[B, (K - 1) * dilation, C_in]",
+                {s.batch, s.state_length(), s.in_channels});
+    check_kind(op, "grad_new_state", *grad_new_state, "x", x);
+  }
+  if (s.activation != ConvActivation::none) {
+    const int64_t kept = s.activation == ConvActivation::gate ? s.pre_channels : s.out_channels();
+    check_shape(op, "activated", activated, "[B, T, channels kept by the forward pass]", {s.batch, s.time, kept});
+    check_kind(op, "activated", activated, "x", x);
+  }
+}
+
 }  // namespace seqlight

@@ -49,4 +49,23 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
       "-> (Tensor grad_x, Tensor grad_state, Tensor grad_weight, Tensor grad_bias)");
   m.def("sigmoid(Tensor x) -> Tensor");
   m.def("tanh(Tensor x) -> Tensor");
+  m.def(
+      "wavenet_generate(Tensor first, Tensor input_state, Tensor states, Tensor input_weight, Tensor input_bias, "
+      "Tensor[] conv_weights, Tensor[] conv_biases, Tensor[] project_weights, Tensor[] project_biases, "
+      "Tensor[] condition_weights, Tensor? condition, Tensor? static_terms, Tensor[] head_weights, "
+      "Tensor[] head_biases, int[] dilations, int steps, Tensor? seed, float temperature) "
+      "-> (Tensor output, Tensor new_states)");
+  m.def(
+      "wavenet_layer_forward(Tensor h, Tensor? state, Tensor? skip, Tensor conv_weight, Tensor conv_bias, "
+      "Tensor project_weight, Tensor project_bias, Tensor? condition, Tensor? condition_weight, Tensor? static_term, "
+      "int dilation, bool residual, bool save_for_backward) "
+      "-> (Tensor h_next, Tensor skip_sum, Tensor new_state, Tensor activated)");
+  m.def(
+      "wavenet_layer_backward(Tensor? grad_h_next, Tensor? grad_skip, Tensor? grad_new_state, Tensor h, Tensor? state, "
+      "Tensor conv_weight, Tensor project_weight, Tensor? condition, Tensor? condition_weight, int dilation, "
+      "bool residual, Tensor activated, bool need_h, bool need_state, bool need_weights, bool need_condition, "
+      "bool need_condition_weight, bool need_static) "
+      "-> (Tensor grad_h, Tensor grad_state, Tensor grad_conv_weight, Tensor grad_conv_bias, "
+      "Tensor grad_project_weight, Tensor grad_project_bias, Tensor grad_condition, Tensor grad_condition_weight, "
+      "Tensor grad_static)");
 }

@@ -23,4 +23,19 @@ SEQLIGHT_CELL void philox4x32(Integer (&words)[4], uint32_t key_low, uint32_t ke
   }
 }
 
+struct PhiloxWords {
+  uint32_t word[4];
+};
+
+// The same for one counter; the key is the seed's low 32 bits, then its high 32 bits.
+SEQLIGHT_CELL PhiloxWords philox4x32(uint64_t seed, const PhiloxWords& counter) {
+  uint64_t words[4] = {counter.word[0], counter.word[1], counter.word[2], counter.word[3]};
+  philox4x32(words, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+  return {{static_cast<uint32_t>(words[0]), static_cast<uint32_t>(words[1]), static_cast<uint32_t>(words[2]),
+           static_cast<uint32_t>(words[3])}};
+}
+
+// A word as a number in [0, 1).
+SEQLIGHT_CELL double philox_uniform(uint32_t word) { return word * 0x1p-32; }
+
 }  // namespace seqlight

@@ -186,23 +186,24 @@ void row_pointers(const Sequences<T>& s, const int64_t first_time, int64_t times
 
 inline int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// The pointers of a block of rows: for each tap, and to the outputs; rows that only fill a tile read zeros and write to
-// nowhere.
+// The pointers of a block of rows: for each tap, to what is added, and to the outputs; rows that only fill a tile read
+// zeros and write to nowhere.
 template <typename T>
 class RowBlock {
  public:
   static int64_t scratch_bytes(const ConvProduct<T>& a) {
-    return round_up(((a.taps + 1) * kBlockRows) * sizeof(T*), 64) + round_up(in_channels(a) * sizeof(T), 64) +
+    return round_up(((a.taps + 2) * kBlockRows) * sizeof(T*), 64) + round_up(zero_count(a) * sizeof(T), 64) +
            round_up(a.groups * a.columns * sizeof(T), 64);
   }
 
   RowBlock(const ConvProduct<T>& a, void* scratch) : a_(a) {
     taps_ = static_cast<const T**>(scratch);
-    outputs_ = static_cast<T**>(scratch) + a.taps * kBlockRows;
-    char* const rows = static_cast<char*>(scratch) + round_up(((a.taps + 1) * kBlockRows) * sizeof(T*), 64);
+    adds_ = taps_ + a.taps * kBlockRows;
+    outputs_ = static_cast<T**>(scratch) + (a.taps + 1) * kBlockRows;
+    char* const rows = static_cast<char*>(scratch) + round_up(((a.taps + 2) * kBlockRows) * sizeof(T*), 64);
     zeros_ = reinterpret_cast<T*>(rows);
-    nowhere_ = reinterpret_cast<T*>(rows + round_up(in_channels(a) * sizeof(T), 64));
-    __builtin_memset(zeros_, 0, in_channels(a) * sizeof(T));
+    nowhere_ = reinterpret_cast<T*>(rows + round_up(zero_count(a) * sizeof(T), 64));
+    __builtin_memset(zeros_, 0, zero_count(a) * sizeof(T));
   }
 
   void point_to(int64_t first, int64_t last) {
@@ -212,11 +213,16 @@ class RowBlock {
                             target);
       for (int64_t i = last - first; i < kBlockRows; ++i) target[i] = zeros_;
     }
+    if (a_.add.data) {
+      row_pointers<const T>(a_.add, a_.first_time, a_.times, 0, first, last, zeros_, adds_);
+      for (int64_t i = last - first; i < kBlockRows; ++i) adds_[i] = zeros_;
+    }
     row_pointers<T>(a_.out, a_.first_time, a_.times, 0, first, last, nowhere_, outputs_);
     for (int64_t i = last - first; i < kBlockRows; ++i) outputs_[i] = nowhere_;
   }
 
   const T* const* tap(int64_t k) const { return taps_ + k * kBlockRows; }
+  const T* const* adds() const { return a_.add.data ? adds_ : nullptr; }
   T* const* outputs() const { return outputs_; }
 
   template <int kRows>
@@ -227,10 +233,14 @@ class RowBlock {
   }
 
  private:
-  static int64_t in_channels(const ConvProduct<T>& a) { return a.groups * a.depth; }
+  static int64_t zero_count(const ConvProduct<T>& a) {
+    const int64_t in = a.groups * a.depth, added = a.groups * a.columns * (a.epilogue == ConvEpilogue::gate ? 2 : 1);
+    return !a.add.data || in > added ? in : added;
+  }
 
   const ConvProduct<T>& a_;
   const T** taps_;
+  const T** adds_;
   T** outputs_;
   T *zeros_, *nowhere_;
 };
@@ -285,6 +295,16 @@ void product_tile(const ConvTile<T>& tile, bool relu) {
   Vector<T> sums[kRows][kVectors];
   sum_taps<T, kVectors, kRows>(tile, sums);
   T* const* const outputs = tile.block.outputs() + tile.row;
+  if (tile.block.adds()) {
+    const T* const* const adds = tile.block.adds() + tile.row;
+#pragma GCC unroll 12
+    for (int r = 0; r < kRows; ++r) {
+      const T* const add = adds[r] + tile.out_channel;
+#pragma GCC unroll 3
+      for (int v = 0; v < kVectors - 1; ++v) sums[r][v] += load<T>(add + v * kLanes<T>);
+      sums[r][kVectors - 1] += load_partial<T>(add + (kVectors - 1) * kLanes<T>, tile.last);
+    }
+  }
   if (relu) {
 #pragma GCC unroll 12
     for (int r = 0; r < kRows; ++r)
@@ -307,9 +327,15 @@ void gate_tile(const ConvTile<T>& tile, T* saved, int64_t saved_rows, int64_t co
   Vector<T> sums[kRows][2];
   sum_taps<T, 2, kRows>(tile, sums);
   T* const* const outputs = tile.block.outputs() + tile.row;
+  const T* const* const adds = tile.block.adds();
   // Not unrolled: unrolled, the polynomials would take the accumulators' registers.
   for (int r = 0; r < kRows; ++r) {
     GatePair<Vector<T>> pair = {sums[r][0], sums[r][1]};
+    if (adds) {
+      const T* const add = adds[tile.row + r] + tile.out_channel;
+      pair.filter += load_partial<T>(add, tile.last);
+      pair.gate += load_partial<T>(add + columns, tile.last);
+    }
     store_partial<T>(outputs[r] + tile.out_channel, gate_unit<VectorMath<T>>(pair), tile.last);
     if (saved && r < saved_rows) {
       store_partial<T>(saved + r * 2 * columns, pair.filter, tile.last);
@@ -366,6 +392,21 @@ void product(const ConvProduct<T>& a, int64_t first_row, int64_t last_row, void*
 }
 
 // ------------------------------------------------------------------------------------- epilogues of single rows
+
+template <typename T>
+void gate_output(const T* activated, int64_t rows, int64_t columns, T* out) {
+  constexpr int64_t lanes = kLanes<T>;
+  const int64_t whole = columns / lanes * lanes;
+  const Partial<T> rest(columns - whole);
+  for (int64_t r = 0; r < rows; ++r, activated += 2 * columns, out += columns) {
+    for (int64_t c = 0; c < whole; c += lanes)
+      store<T>(out + c, load<T>(activated + c) * load<T>(activated + columns + c));
+    if (whole < columns)
+      store_partial<T>(out + whole,
+                       load_partial<T>(activated + whole, rest) * load_partial<T>(activated + columns + whole, rest),
+                       rest);
+  }
+}
 
 template <typename T>
 void gate_rows(T* pre, int64_t rows, int64_t columns, T* out) {
@@ -686,6 +727,7 @@ constexpr ConvKernels<T> conv_kernels() {
           weight_gradient<T>,
           depthwise_product<T>,
           depthwise_weight_gradient<T>,
+          gate_output<T>,
           gate_rows<T>,
           epilogue_backward<T>,
           add_rows<T>};

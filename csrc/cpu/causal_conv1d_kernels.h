@@ -22,8 +22,8 @@ struct Sequences {
 
 enum class ConvEpilogue { none, relu, gate };
 
-// out[b, t] = epilogue(bias + sum over taps k of in[b, t + first_offset + k * offset_step] weights[k]), for `batch`
-// rows b and `times` times t from `first_time` on. Rows (b, t) are counted in this order.
+// out[b, t] = epilogue(bias + add[b, t] + sum over taps k of in[b, t + first_offset + k * offset_step] weights[k]), for
+// `batch` rows b and `times` times t from `first_time` on. Rows (b, t) are counted in this order.
 template <typename T>
 struct ConvProduct {
   int64_t batch, first_time, times;
@@ -34,7 +34,8 @@ struct ConvProduct {
   const T* weights;  // packed
   const T* bias;     // packed like one row of weights
   ConvEpilogue epilogue;
-  T* saved;  // [B, T, 2 * columns], tanh(a) and sigmoid(b), or null; first_time is 0 then
+  Sequences<const T> add;  // with the gate, rows of 2 * columns; null `data`: nothing is added. May be `out` itself
+  T* saved;                // [B, T, 2 * columns], tanh(a) and sigmoid(b), or null; first_time is 0 then
 };
 
 // Adds to `target`, packed like the weights, sum over rows of grad[row, column] in[row + offset of tap, channel].
@@ -75,6 +76,8 @@ struct ConvKernels {
   void (*depthwise_product)(const ConvProduct<T>&, int64_t first_row, int64_t last_row, void* scratch);
   void (*depthwise_weight_gradient)(const ConvWeightGradient<T>&, int64_t batch, int64_t first_time, int64_t last_time);
 
+  // tanh(a) sigmoid(b) of `activated` [rows, 2 * columns].
+  void (*gate_output)(const T* activated, int64_t rows, int64_t columns, T* out);
   // In place on `pre` [rows, 2 * columns]: a and b become tanh(a) and sigmoid(b); writes their product to out.
   void (*gate_rows)(T* pre, int64_t rows, int64_t columns, T* out);
   // Gradients for the pre-activations of `rows` rows; `activated` is saved (gate) or output (relu).

@@ -6,7 +6,7 @@
 
 namespace seqlight {
 
-enum class ScratchUse { packed_weights, kernel, gradients };
+enum class ScratchUse { packed_weights, kernel, gradients, sequences };
 
 // At least `count` numbers in 64-byte aligned memory, valid until this thread asks for the same use again. Up to 8 MiB
 // for each use stay with the thread; more than that is given back by the next call that needs less.

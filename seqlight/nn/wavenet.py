@@ -4,10 +4,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear, one_hot
 
 from seqlight.nn.convolution import CausalConv1d, as_one_step
+from seqlight.ops import GenerationHead, WaveNetWeights, wavenet_generate, wavenet_layer
+from seqlight.ops.philox import draw_seed
 
 State = tuple[Tensor, ...]
+
+# Up to this many rows (batch times steps) packing the weights for the fused layer costs more than it gives.
+_FEW_ROWS = 8
 
 
 class WaveNet(nn.Module):
@@ -31,6 +37,10 @@ class WaveNet(nn.Module):
 
     ``output, state = net(x, state=None)``: output [B, T, output_size]; the state is a tuple of one tensor per
     convolution, the last inputs of each. Running in chunks with the state handed on equals running whole.
+
+    Where x is a sequence of classes, such as a mu-law coded waveform, it may also be given as int64 [B, T],
+    which stands for their one-hot vectors of `input_size` channels. :meth:`generate` lets the net run on
+    its own outputs.
 
     Args:
         input_size: number of input channels.
@@ -149,7 +159,7 @@ class WaveNet(nn.Module):
         """Run over a batch of sequences.
 
         Args:
-            x: [B, T, input_size].
+            x: [B, T, input_size], or int64 classes [B, T] in 0 ... input_size - 1.
             state: as returned by an earlier call; None for zeros.
             condition: the local condition [B, T, condition_size]; wanted if that is not 0.
             static: the global condition [B, static_size]; wanted if that is not 0.
@@ -161,6 +171,7 @@ class WaveNet(nn.Module):
             ValueError: a wrong shape, a condition that is missing or was not asked for.
             TypeError: not a tensor, a wrong dtype, or a state that is no tuple of tensors.
         """
+        x = self._one_hot(x)
         self._check(x, state, condition, static)
         before: tuple[Tensor | None, ...] = (None,) * self.state_count if state is None else state
         after = []
@@ -174,8 +185,7 @@ class WaveNet(nn.Module):
         after.append(new)
         total = None
         for layer, old in zip(self.layers, before[1:], strict=True):
-            h, skip, new = layer(h, old, condition, static)
-            total = skip if total is None else total + skip
+            h, total, new = layer(h, old, total, condition, static)
             after.append(new)
         return self.head(total), tuple(after)
 
@@ -190,7 +200,7 @@ class WaveNet(nn.Module):
         """Run one time step, for streaming and generation.
 
         Args:
-            x_t: [B, input_size].
+            x_t: [B, input_size], or int64 classes [B].
             state: as returned by :meth:`forward` or an earlier step; None for zeros.
             condition: the local condition of this step [B, condition_size].
             static: the global condition [B, static_size].
@@ -204,9 +214,131 @@ class WaveNet(nn.Module):
         """
         if isinstance(condition, Tensor):
             condition = condition.unsqueeze(1)
+        if isinstance(x_t, Tensor) and x_t.dtype == torch.int64 and x_t.dim() == 1:
+            x_t = self._one_hot(x_t.unsqueeze(1)).squeeze(1)
         x = as_one_step(self, x_t, self.input_size)
         output, state = self.forward(x, state, condition=condition, static=static)
         return output.squeeze(1), state
+
+    @torch.no_grad()
+    def generate(
+        self,
+        prompt: Tensor,
+        steps: int,
+        state: State | None = None,
+        *,
+        head: GenerationHead = "regression",
+        temperature: float = 1.0,
+        seed: Tensor | None = None,
+        condition: Tensor | None = None,
+        static: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Continue `prompt` by `steps` time steps, each computed from the ones before it.
+
+        The net must have as many outputs as inputs. With ``head="regression"`` an output is the next input.
+        With ``head="categorical"`` the outputs are logits of classes; a class is drawn from
+        softmax(logits / temperature), and its one-hot vector is the next input.
+
+        The prompt runs like any sequence; all steps after it run in one native call, whose cost for a step
+        is one product with every weight, whatever the receptive field.
+        :func:`seqlight.ops.wavenet_generate` states the equations, the random numbers included. Nothing is
+        differentiated.
+
+        Args:
+            prompt: [B, T, input_size], or int64 classes [B, T]; T at least 1.
+            steps: how many time steps to generate.
+            state: what came before the prompt, as returned by an earlier call; None for zeros.
+            head: ``"regression"`` or ``"categorical"``.
+            temperature: what the logits are divided by; below 1, likely classes become likelier.
+            seed: int64 [1]; the same seed draws the same classes. None draws one from torch's generator.
+            condition: the local condition [B, T + steps - 1, condition_size] of the prompt and of the steps
+                to come but the last, which is no input any more; wanted if `condition_size` is not 0.
+            static: the global condition [B, static_size]; wanted if that is not 0.
+
+        Returns:
+            ``(generated, state)``: [B, steps, input_size], or int64 classes [B, steps]; and the state
+            before the last generated step has gone in, which is the prompt of a call that continues.
+
+        Raises:
+            ValueError: a wrong shape, number or name; a condition that is missing or was not asked for.
+            TypeError: not a tensor, a wrong dtype, or a state that is no tuple of tensors.
+
+        Example:
+            >>> net = seqlight.nn.WaveNet(256, 256, hidden_size=64, num_blocks=3, layers_per_block=10)
+            >>> silence = torch.full((1, 1), 128)
+            >>> samples, state = net.generate(silence, 16000, head="categorical", temperature=0.9)
+            >>> samples.shape, samples.dtype
+            (torch.Size([1, 16000]), torch.int64)
+        """
+        prompt = self._one_hot(prompt)
+        if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
+            raise ValueError(f"WaveNet: steps expected an integer of at least 0, got {steps!r}")
+        if not isinstance(prompt, Tensor):
+            raise TypeError(f"WaveNet: prompt expected a torch.Tensor, got {type(prompt).__name__}")
+        if prompt.dim() != 3 or prompt.shape[1] == 0:
+            raise ValueError(
+                "WaveNet: prompt expected [B, T, C], or int64 classes [B, T], with at least one time step, "
+                f"got {list(prompt.shape)}"
+            )
+        before = None if condition is None else condition[:, : prompt.shape[1] - 1]
+        self._check(prompt[:, :-1], state, before, static)
+        if condition is not None:
+            local = (prompt.shape[0], prompt.shape[1] + steps - 1, self.condition_size)
+            _check_condition("condition", "[B, T + steps - 1, condition_size]", condition, local)
+            condition = condition[:, prompt.shape[1] - 1 :]
+        if prompt.shape[1] > 1 or state is None:
+            _, state = self.forward(prompt[:, :-1], state, condition=before, static=static)
+        terms = None
+        if static is not None:
+            layers: list[Any] = list(self.layers)
+            terms = torch.stack([linear(static, layer.static.weight) for layer in layers], 1)
+        if head == "categorical" and seed is None:
+            seed = draw_seed(prompt.device)
+        return wavenet_generate(
+            prompt[:, -1],
+            steps,
+            self._weights(),
+            tuple(state),
+            head=head,
+            temperature=temperature,
+            seed=seed,
+            condition=condition,
+            static_terms=terms,
+        )
+
+    def _weights(self) -> WaveNetWeights:
+        """Give the parameters in the form of :func:`seqlight.ops.wavenet_generate`."""
+        layers: list[Any] = list(self.layers)
+        first: Any = self.input_layer if self.gated else layers.pop(0)
+        convs = [layer.conv for layer in layers] if self.gated else layers
+        projects = [layer.project for layer in layers] if self.gated else []
+        conditions = [layer.condition for layer in layers] if self.condition_size else []
+        head = [module for module in self.head if isinstance(module, nn.Linear)]
+        return WaveNetWeights(
+            input_weight=first.weight,
+            input_bias=first.bias,
+            conv_weights=tuple(conv.weight for conv in convs),
+            conv_biases=tuple(conv.bias for conv in convs),
+            dilations=tuple(conv.dilation for conv in convs),
+            project_weights=tuple(project.weight for project in projects),
+            project_biases=tuple(project.bias for project in projects),
+            head_weights=tuple(module.weight for module in head),
+            head_biases=tuple(module.bias for module in head),
+            condition_weights=tuple(condition.weight for condition in conditions),
+        )
+
+    def _one_hot(self, x: Tensor) -> Tensor:
+        """Turn classes [B, T] into one-hot vectors [B, T, input_size]; leave everything else as it is."""
+        if not isinstance(x, Tensor) or x.dtype != torch.int64 or x.dim() != 2:
+            return x
+        if x.numel() and not torch.compiler.is_compiling():
+            low, high = (int(bound) for bound in torch.aminmax(x))
+            if low < 0 or high >= self.input_size:
+                raise ValueError(
+                    f"WaveNet: x expected classes in 0 ... {self.input_size - 1}, "
+                    f"got {low if low < 0 else high}"
+                )
+        return one_hot(x, self.input_size).to(next(self.parameters()).dtype)
 
     @property
     def state_count(self) -> int:
@@ -284,24 +416,46 @@ class GatedLayer(nn.Module):
         self.static = _optional_linear(static_size, 2 * channels, **options)
 
     def forward(
-        self, h: Tensor, state: Tensor | None, condition: Tensor | None, static: Tensor | None
+        self,
+        h: Tensor,
+        state: Tensor | None,
+        skip: Tensor | None = None,
+        condition: Tensor | None = None,
+        static: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Give the next layer's input [B, T, C], the skip output [B, T, S] and the new state."""
+        """Give the next layer's input [B, T, C], the sum of skip connections [B, T, S] and the new state."""
+        term = None if self.static is None else self.static(static)
+        fused = torch.compiler.is_compiling() or h.shape[0] * h.shape[1] > _FEW_ROWS
+        if fused and self.conv.bias is not None:
+            return wavenet_layer(
+                h,
+                self.conv.weight,
+                self.conv.bias,
+                self.project.weight,
+                self.project.bias,
+                dilation=self.conv.dilation,
+                state=state,
+                skip=skip,
+                condition=condition,
+                condition_weight=None if self.condition is None else self.condition.weight,
+                static_term=term,
+                residual=self.residual,
+            )
         if self.condition is None and self.static is None:
             z, new_state = self.conv(h, state, activation="gate")
         else:
             before, new_state = self.conv(h, state)
             if self.condition is not None:
                 before = before + self.condition(condition)
-            if self.static is not None:
-                before = before + self.static(static).unsqueeze(1)
+            if term is not None:
+                before = before + term.unsqueeze(1)
             filtered, gate = before.chunk(2, dim=2)
             z = filtered.tanh() * gate.sigmoid()
         projected = self.project(z)
-        if not self.residual:
-            return h, projected, new_state
-        residual, skip = projected.split([h.shape[2], self.skip_size], dim=2)
-        return h + residual, skip, new_state
+        if self.residual:
+            residual, projected = projected.split([h.shape[2], self.skip_size], dim=2)
+            h = h + residual
+        return h, projected if skip is None else skip + projected, new_state
 
 
 def _optional_linear(

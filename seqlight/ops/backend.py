@@ -24,10 +24,10 @@ _NATIVE_DTYPES = (torch.float32, torch.float64)
 
 
 def _ops_with_kernels(dispatch_key: str) -> frozenset[str]:
-    """Name the ops whose forward pass the extension has registered for ``"CPU"`` or ``"CUDA"``."""
+    """Name the ops that the extension has registered for ``"CPU"`` or ``"CUDA"``, by their forward pass."""
     registered = torch._C._dispatch_get_registrations_for_dispatch_key(dispatch_key)
     names = (name.removeprefix("seqlight::") for name in registered if name.startswith("seqlight::"))
-    return frozenset(name.removesuffix("_forward") for name in names if name.endswith("_forward"))
+    return frozenset(name.removesuffix("_forward") for name in names if not name.endswith("_backward"))
 
 
 # Device type -> ops. Not every op has a CUDA kernel.

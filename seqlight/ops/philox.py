@@ -1,55 +1,61 @@
-"""Philox4x32-10 in plain PyTorch: random numbers computed from counters.
+r"""Philox4x32-10 in plain PyTorch: random words that depend on a seed and a counter alone.
 
-Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011). Each counter of four 32-bit words gives
-four random ones under a key of two, independently of all others. So a kernel and the reference draw the same
-numbers, in whatever order they visit the elements. Words are int64 tensors with values in 0..2^32 - 1, since
-torch computes little with unsigned ones.
+Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011. The kernels draw from
+the same generator (``csrc/cells/philox.h``), so that they and their references see equal numbers, on any
+device and in any order of computation.
 """
 
-from collections.abc import Sequence
-
+import torch
 from torch import Tensor
 
-_ROUNDS = 10
+Words = tuple[Tensor, Tensor, Tensor, Tensor]
+
+_MASK = 0xFFFFFFFF
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_KEY_INCREMENTS = (0x9E3779B9, 0xBB67AE85)
-_LOW_32 = 0xFFFFFFFF
+_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)  # the golden ratio and sqrt(3) - 1
+_ROUNDS = 10
 
 
-def philox4x32(counter: Sequence[Tensor], key: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw four random words for each counter.
+def philox4x32(seed: Tensor, counter: tuple[int | Tensor, ...]) -> Words:
+    """Draw four random 32-bit words for every counter.
 
     Args:
-        counter: four tensors of words, of shapes that broadcast with each other.
-        key: two tensors of words, likewise.
+        seed: int64 [1]; its low 32 bits are the first word of the key, its high ones the second.
+        counter: four words of 32 bits, each a number or an int64 tensor; they are broadcast together.
 
     Returns:
-        Four tensors of words, of the shape that all of these broadcast to.
+        Four int64 tensors of the counters' common shape, with values in 0 ... 2^32 - 1.
     """
-    first, second, third, fourth = counter
-    key_first, key_second = key
+    words = torch.broadcast_tensors(
+        *(torch.as_tensor(word, dtype=torch.int64, device=seed.device) & _MASK for word in counter)
+    )
+    key = [seed[0] & _MASK, (seed[0] >> 32) & _MASK]
     for _ in range(_ROUNDS):
-        high_of_first, low_of_first = _multiply(_MULTIPLIERS[0], first)
-        high_of_third, low_of_third = _multiply(_MULTIPLIERS[1], third)
-        first, second, third, fourth = (
-            high_of_third ^ second ^ key_first,
+        high_of_first, low_of_first = _multiply(_MULTIPLIERS[0], words[0])
+        high_of_third, low_of_third = _multiply(_MULTIPLIERS[1], words[2])
+        words = (
+            high_of_third ^ words[1] ^ key[0],
             low_of_third,
-            high_of_first ^ fourth ^ key_second,
+            high_of_first ^ words[3] ^ key[1],
             low_of_first,
         )
-        key_first = (key_first + _KEY_INCREMENTS[0]) & _LOW_32
-        key_second = (key_second + _KEY_INCREMENTS[1]) & _LOW_32
-    return first, second, third, fourth
-
-
-def key_of_seed(seed: Tensor) -> tuple[Tensor, Tensor]:
-    """Split int64 seeds, of any shape, into the two words of a key: the low 32 bits and the high ones."""
-    return seed & _LOW_32, (seed >> 32) & _LOW_32
+        key = [(word + step) & _MASK for word, step in zip(key, _KEY_STEPS, strict=True)]
+    return words[0], words[1], words[2], words[3]
 
 
 def threshold(probability: float) -> int:
     """Give the word below which a random word lies with `probability`."""
     return int(min(probability * 2**32, 2**32 - 1))
+
+
+def uniform(word: Tensor) -> Tensor:
+    """Turn 32-bit words into float64 numbers in [0, 1)."""
+    return word.to(torch.float64) * 2.0**-32
+
+
+def draw_seed(device: torch.device | str = "cpu") -> Tensor:
+    """Draw a seed, int64 [1], from torch's generator, which ``torch.manual_seed`` sets."""
+    return torch.randint(-(2**63), 2**63 - 1, (1,)).to(device)
 
 
 def _multiply(multiplier: int, word: Tensor) -> tuple[Tensor, Tensor]:

@@ -235,7 +235,7 @@ def _draw_kept(
     units = torch.arange(hidden_size, device=seed.device)
     times = torch.arange(steps, device=seed.device)[:, None]
     rows = torch.arange(batch_size, device=seed.device)[:, None, None]
-    words = philox.philox4x32((units, times, rows, torch.zeros_like(units)), philox.key_of_seed(seed))
+    words = philox.philox4x32(seed, (units, times, rows, 0))
     return tuple(
         (word < philox.threshold(probability)).unbind(dim=1) if probability > 0 else None
         for probability, word in zip(zoneouts, words, strict=False)

@@ -76,12 +76,10 @@ def run_by_hand(cell: Any, tensors: list[Tensor], noise: dict[str, Any]) -> tupl
 
 def kept_units(seed: Tensor, t: int, probability: float) -> list[Tensor]:
     """Which units keep the hidden and the cell state at step t: [B, H] of 0 and 1, word by word."""
-    key = philox.key_of_seed(seed)
     kept = torch.zeros(2, BATCH, HIDDEN, dtype=torch.float64)
     for row in range(BATCH):
         for unit in range(HIDDEN):
-            counter = [torch.tensor([number]) for number in (unit, t, row, 0)]
-            for state, word in enumerate(philox.philox4x32(counter, key)[:2]):
+            for state, word in enumerate(philox.philox4x32(seed, (unit, t, row, 0))[:2]):
                 kept[state, row, unit] = int(word) < int(probability * 2**32)
     return list(kept)
 

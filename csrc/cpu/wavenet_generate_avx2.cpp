@@ -1,0 +1,13 @@
+#include "target.h"
+#include "wavenet_generate_kernels.h"
+#if defined(__x86_64__)
+#include <immintrin.h>
+SEQLIGHT_TARGET_BEGIN("avx2,fma")
+#define SEQLIGHT_TARGET_FMA
+#define SEQLIGHT_VECTOR_REGISTERS 16
+
+#define SEQLIGHT_ISA avx2_256
+#define SEQLIGHT_VECTOR_BYTES 32
+#include "wavenet_generate.inl"
+SEQLIGHT_TARGET_END
+#endif
