@@ -71,7 +71,8 @@ inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch
 inline void check_layer_norm(const char* op, int64_t rows, const std::optional<torch::stable::Tensor>& weight,
                              int64_t hidden_size, const torch::stable::Tensor& x) {
   if (!weight) return;
-  const std::string expected = "[" + std::to_string(rows) + ", H]";
+  std::string expected = std::to_string(rows);
+  expected.insert(0, 1, '[').append(", H]");
   check_shape(op, "weight_layer_norm", *weight, expected.c_str(), {rows, hidden_size});
   check_kind(op, "weight_layer_norm", *weight, "x", x);
 }

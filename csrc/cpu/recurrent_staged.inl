@@ -153,6 +153,18 @@ SEQLIGHT_INLINE Vector<T> sum_of(int64_t count, const Value& value) {
   return (parts[0] + parts[1]) + (parts[2] + parts[3]);
 }
 
+// x as it is rounded: the compiler may not fuse its last multiplication with an addition to come. What is subtracted
+// from a mean of such numbers then cancels exactly where it should, before a small deviation magnifies it.
+template <typename T>
+SEQLIGHT_INLINE Vector<T> rounded(Vector<T> x) {
+#if defined(__x86_64__)
+  asm("" : "+x"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#endif
+  return x;
+}
+
 template <typename T>
 struct Moments {
   Vector<T> mean, inverse_deviation;
@@ -236,9 +248,8 @@ void normalize_backward(const RecurrentForwardArguments<T>& f, const BackwardSte
         const Vector<T> raw = load_first<T>(step.saved + (u * saves + spans[s].saved + block) * step.rows, step.rows);
         const Vector<T> normalized = moments[s].normalize(raw), gradient = load<T>(at);
         Vector<T> of_gain = gradient * normalized;
-        Vector<T> result =
-            (gradient * norm_parameter(f, spans[s].gain + block, u) - means[s] - normalized * products[s]) *
-            moments[s].inverse_deviation;
+        const Vector<T> scaled = rounded<T>(gradient * norm_parameter(f, spans[s].gain + block, u));
+        Vector<T> result = (scaled - means[s] - normalized * products[s]) * moments[s].inverse_deviation;
         if (step.active) {
           of_gain = select<T>(*step.active, of_gain, Vector<T>{});
           result = select<T>(*step.active, result, Vector<T>{});

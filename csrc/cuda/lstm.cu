@@ -381,11 +381,24 @@ MaybeTensor prepared(const MaybeTensor& tensor) {
   return dense(detached(*tensor));
 }
 
+// The options that have no kernel here yet; seqlight.ops runs them by the reference.
+void check_plain(const char* op, const MaybeTensor& weight_layer_norm, const RecurrentOptions& options,
+                 const MaybeTensor& packed) {
+  STD_TORCH_CHECK(
+      !weight_layer_norm && !options.hidden_mask && options.zoneout_h == 0 && options.zoneout_c == 0 && !packed, op,
+      ": layer normalisation, recurrent dropout, zoneout and packed weights have no CUDA kernel");
+}
+
 std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Tensor c0, Tensor weight_ih,
                                                         Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh,
-                                                        MaybeTensor weight_peephole, MaybeTensor lengths, bool reverse,
-                                                        bool save_for_backward) {
-  const RecurrentSizes s = check_lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, lengths);
+                                                        MaybeTensor weight_peephole, MaybeTensor weight_layer_norm,
+                                                        MaybeTensor hidden_mask, MaybeTensor zoneout_seed,
+                                                        MaybeTensor lengths, double zoneout_h, double zoneout_c,
+                                                        bool reverse, MaybeTensor packed, bool save_for_backward) {
+  const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout_h, zoneout_c};
+  const RecurrentSizes s =
+      check_lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, weight_layer_norm, options);
+  check_plain("lstm", weight_layer_norm, options, packed);
   check_lengths_device(lengths, x);
   [[maybe_unused]] const DeviceGuard guard(x.get_device_index());
   const auto call = [&](auto number) {
@@ -402,7 +415,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
 
 // ----------------------------------------------------------------------------------------------------------- backward
 
-using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
+using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor>;
 
 template <typename T>
 void add_to(const Tensor& sum, const Tensor& addend, cudaStream_t stream) {
@@ -434,7 +447,7 @@ Gradients backward(const RecurrentSizes& s, const MaybeTensor& grad_output, cons
   Tensor grad_peephole = weight_grad(need_peephole_grad, {3, H});
   Tensor carried = copy_or_zeros(grad_h_n, h0), grad_c = copy_or_zeros(grad_c_n, c0);
   count_call(Op::lstm_backward, std::is_same_v<T, double>, 1);
-  if (B == 0) return {grad_x, carried, grad_c, grad_weight_ih, grad_weight_hh, grad_bias, grad_peephole};
+  if (B == 0) return {grad_x, carried, grad_c, grad_weight_ih, grad_weight_hh, grad_bias, grad_peephole, none};
 
   const Chunks chunks(s, reverse);  // the other way round than forward
   const Tensor grad_gates = new_empty(x, {chunks.most(), B, 4 * H});
@@ -486,15 +499,19 @@ Gradients backward(const RecurrentSizes& s, const MaybeTensor& grad_output, cons
   }
   Tensor grad_h0 = new_empty(x, {B, H});
   launch(B * H, stream, InitialHiddenGradient<T>{grad_h, H, grad_h0.mutable_data_ptr<T>()});
-  return {grad_x, grad_h0, grad_c, grad_weight_ih, grad_weight_hh, grad_bias, grad_peephole};
+  return {grad_x, grad_h0, grad_c, grad_weight_ih, grad_weight_hh, grad_bias, grad_peephole, none};
 }
 
 Gradients lstm_backward(MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTensor grad_c_n, Tensor x, Tensor h0,
-                        Tensor c0, Tensor weight_ih, Tensor weight_hh, MaybeTensor weight_peephole, MaybeTensor lengths,
-                        bool reverse, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad) {
+                        Tensor c0, Tensor weight_ih, Tensor weight_hh, MaybeTensor weight_peephole,
+                        MaybeTensor weight_layer_norm, MaybeTensor hidden_mask, MaybeTensor zoneout_seed,
+                        MaybeTensor lengths, double zoneout_h, double zoneout_c, bool reverse, Tensor output,
+                        Tensor saved, bool need_input_grad, bool need_weight_grad) {
   const char* op = "lstm_backward";
-  const RecurrentSizes s =
-      check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole, lengths);
+  const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout_h, zoneout_c};
+  const RecurrentSizes s = check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole,
+                                      weight_layer_norm, options);
+  check_plain(op, weight_layer_norm, options, std::nullopt);
   check_lengths_device(lengths, x);
   const int64_t H = s.hidden_size;
   check_shape(op, "output", output, "[B, T, H]", {s.batch, s.time, H});

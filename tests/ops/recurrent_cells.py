@@ -122,7 +122,7 @@ class Cell:
         if zoneout > 0:
             drawn |= {name: zoneout / (1 + place) for place, name in enumerate(self.zoneout_names)}
             if seeded:
-                drawn["zoneout_seed"] = torch.tensor([seed * 0x123456789AB + 1])
+                drawn["zoneout_seed"] = torch.tensor([(seed * 0x123456789AB + 1) % 2**63])
         return drawn
 
     def private_op(self, direction: str) -> Any:

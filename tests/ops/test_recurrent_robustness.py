@@ -144,7 +144,8 @@ def test_hundred_thousand_steps(native: ModuleType, cell: Any) -> None:
     torch.testing.assert_close(found, (output, *final), rtol=0, atol=1e-12)
     for ours, expected in zip(halves, whole, strict=True):
         torch.testing.assert_close(ours, expected, rtol=0, atol=1e-11 * expected.abs().max().item())
-    assert (whole[0].abs().amax(dim=(0, 2)) > 0).all()
+    # At a single step every ReLU may be cut off.
+    assert (whole[0].abs().amax(dim=(0, 2)).unflatten(0, (-1, 100)).amax(dim=1) > 0).all()
     with torch.no_grad():
         _, *before = cell(x[:, : steps - 20], *states, *weights, backend="native")
         ending = cell.reference(x[:, steps - 20 :], *before, *weights)
