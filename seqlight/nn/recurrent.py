@@ -378,8 +378,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
             self._check_no_weight_gradients()
         num_directions = 2 if self.bidirectional else 1
         if states is None:
-            # One zero for all, so that keeping the states for backward takes no memory. A view for each state, as
-            # torch.compile wants different tensors.
+            # One zero for all, so that keeping the states for backward takes no memory. A view for each,
+            # as torch.compile wants different tensors.
             zero, sizes = x.new_zeros((1, 1)), (x.shape[0], self.hidden_size)
             zeros = tuple([zero.expand(sizes) for _ in range(self.state_count)])
             initial_states = [zeros] * (self.num_layers * num_directions)
