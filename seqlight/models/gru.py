@@ -18,4 +18,4 @@ class GRUForecaster(RecurrentForecaster):
 
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the GRU."""
-        return GRU(self.input_size, self.hparams["hidden_size"], num_layers, dropout=dropout)
+        return GRU(self.core_input_size, self.hparams["hidden_size"], num_layers, dropout=dropout)

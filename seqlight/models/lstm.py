@@ -26,4 +26,4 @@ class LSTMForecaster(RecurrentForecaster):
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
         hidden_size, peephole = self.hparams["hidden_size"], self.hparams["peephole"]
-        return LSTM(self.input_size, hidden_size, num_layers, dropout=dropout, peephole=peephole)
+        return LSTM(self.core_input_size, hidden_size, num_layers, dropout=dropout, peephole=peephole)

@@ -30,8 +30,13 @@ class RecurrentForecaster(Forecaster):
         check_number("dropout", dropout, 0.0, below=1.0)
         super().__init__(**kwargs)
 
+    @property
+    def core_input_size(self) -> int:
+        """Channels that the recurrent layers are given: ``input_size``, where nothing stands in front."""
+        return self.input_size
+
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
-        """Return the recurrent layers, from ``input_size`` to ``hidden_size``.
+        """Return the recurrent layers, from ``core_input_size`` to ``hidden_size``.
 
         Args:
             num_layers: stacked layers.

@@ -25,4 +25,4 @@ class RNNForecaster(RecurrentForecaster):
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the simple recurrent layers."""
         hidden_size, nonlinearity = self.hparams["hidden_size"], self.hparams["nonlinearity"]
-        return RNN(self.input_size, hidden_size, num_layers, nonlinearity=nonlinearity, dropout=dropout)
+        return RNN(self.core_input_size, hidden_size, num_layers, nonlinearity=nonlinearity, dropout=dropout)
