@@ -49,8 +49,9 @@ class ConvRecurrentForecaster(RecurrentForecaster):
         filters, kernel_size, stride = (self.hparams[name] for name in ("filters", "kernel_size", "stride"))
         if self.context_length < kernel_size:
             raise ValueError(
-                f"context_length: expected at least kernel_size = {kernel_size}, for the convolution sees whole "
-                f"kernels only, got {self.context_length}; lengthen the context or set a smaller kernel_size"
+                f"context_length: expected at least kernel_size = {kernel_size}, for the convolution sees "
+                f"whole kernels only, got {self.context_length}; lengthen the context or set a smaller "
+                "kernel_size"
             )
         convolution = nn.Conv1d(self.input_size, filters, kernel_size, stride)
         return ConvolutionInFront(convolution, super().build_network())

@@ -1,4 +1,4 @@
-"""Forecasters with a strided convolution in front: alignment of the targets, strategies, training, refusals."""
+"""Forecasters with a strided convolution in front: alignment of targets, strategies, training, refusals."""
 
 import pytest
 import torch
