@@ -16,6 +16,6 @@ class GRUForecaster(RecurrentForecaster):
 
     """
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the GRU."""
-        return GRU(self.core_input_size, self.hparams["hidden_size"], num_layers, dropout=dropout)
+        return GRU(input_size, hidden_size, num_layers, dropout=dropout)

@@ -23,7 +23,6 @@ class LSTMForecaster(RecurrentForecaster):
     def __init__(self, *, peephole: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
-        hidden_size, peephole = self.hparams["hidden_size"], self.hparams["peephole"]
-        return LSTM(self.core_input_size, hidden_size, num_layers, dropout=dropout, peephole=peephole)
+        return LSTM(input_size, hidden_size, num_layers, dropout=dropout, peephole=self.hparams["peephole"])
