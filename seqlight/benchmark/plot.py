@@ -151,6 +151,8 @@ def _panel(
     axes.set_ylim(len(cases) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.margins(x=0.12)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.7), max(high, 1.6))  # at least one tick beside 1, and equality not at the edge
     axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
