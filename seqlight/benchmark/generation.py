@@ -169,6 +169,14 @@ def _runner(generate: Callable[[], Tensor], samples: int) -> Runner:
     return Runner(lambda x: generate(), {}, units=samples)
 
 
+def _build_native(problem: Problem) -> Runner:
+    net = build_net(_case(problem).net, problem.weights)
+    with torch.no_grad():
+        _, primed = net(problem.x[:, :-1])
+    last = problem.x[:, -1:]
+    return _runner(lambda: net.generate(last, NATIVE_SAMPLES, primed)[0], NATIVE_SAMPLES)
+
+
 def _build_steps(problem: Problem) -> Runner:
     net = build_net(_case(problem).net, problem.weights)
     with torch.no_grad():
@@ -216,7 +224,14 @@ GENERATION_FAMILY = Family(
     name="generation",
     baseline="eager-ring",
     peers=(
-        Peer("seqlight-step", "seqlight, step by step", f"{STEP_SAMPLES} samples", _build_steps, ours=True),
+        Peer(
+            "seqlight-generate",
+            "WaveNet.generate",
+            f"{NATIVE_SAMPLES} samples",
+            _build_native,
+            ours=True,
+        ),
+        Peer("seqlight-step", "WaveNet.step", f"{STEP_SAMPLES} samples", _build_steps, ours=True),
         Peer("eager-ring", "eager ring buffers", f"{STEP_SAMPLES} samples", _build_ring),
         Peer("recompute", "receptive field anew", f"{RECOMPUTED_SAMPLES} samples", _build_recomputed),
     ),

@@ -129,8 +129,11 @@ def record(
         def keep(
             module: nn.Module, arguments: Any, output: Any, index: int = index, gated: bool = gated
         ) -> None:
+            response = output[1 if gated else 0]
+            if gated and arguments[2] is not None:  # the sum of the skip connections below
+                response = response - arguments[2]
             # Only of the first call, the whole series: a recursive forecast goes on step by step.
-            responses.setdefault(index, output[1 if gated else 0].detach()[0])
+            responses.setdefault(index, response.detach()[0])
 
         hooks.append((owner if gated and owner is not None else layer.module).register_forward_hook(keep))
     training = model.training
