@@ -7,9 +7,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import torch
 from rich.console import Console
@@ -22,7 +22,7 @@ from seqlight.benchmark.machine import describe_machine, flushes_denormals, usab
 from seqlight.benchmark.peers import Case
 from seqlight.benchmark.plot import save_plot
 from seqlight.benchmark.results import Report, Results
-from seqlight.benchmark.suite import MODES, Family, Settings, count_rows, run
+from seqlight.benchmark.suite import MODES, Section, Settings, count_rows, run
 from seqlight.benchmark.timing import Schedule
 
 CaseT = TypeVar("CaseT", bound=Case)
@@ -88,16 +88,24 @@ def run_command(
     parser: argparse.ArgumentParser,
     args: argparse.Namespace,
     name: str,
-    family: Family[CaseT],
-    cases: Sequence[CaseT],
+    sections: Sequence[Section[Any]],
     command: Sequence[str],
+    selection: Sequence[str],
 ) -> int:
     """Measure, print, and write what the options ask for.
+
+    Args:
+        parser: for errors.
+        args: the parsed options.
+        name: of the benchmark.
+        sections: what to measure.
+        command: the arguments it was started with, for the report.
+        selection: arguments that choose these sections in another process.
 
     Returns:
         0, or 1 if one of seqlight's own implementations failed its correctness gate or could not run.
     """
-    family = _chosen(parser, args, family)
+    sections = _chosen(parser, args, sections)
     for path in (args.output, args.plot, args.markdown):
         if path is not None and not path.absolute().parent.is_dir():
             parser.error(f"cannot write {path}: there is no folder {path.absolute().parent}")
@@ -107,9 +115,9 @@ def run_command(
     console = Console()
     if not console.is_terminal:
         console = Console(width=150)  # a file or pipe has no width of its own
-    results = Results(name, list(command), [_measure(family, cases, settings, args, console)])
+    results = Results(name, list(command), [_measure(sections, settings, args, console)])
     if args.allocator_nommap:
-        results.reports += _measure_without_mmap(name, cases, args, console)
+        results.reports += _measure_without_mmap(name, selection, args, console)
     _print_summary(results, console)
     if args.output:
         args.output.write_text(results.to_json(), encoding="utf-8")
@@ -122,16 +130,21 @@ def run_command(
 
 
 def _chosen(
-    parser: argparse.ArgumentParser, args: argparse.Namespace, family: Family[CaseT]
-) -> Family[CaseT]:
-    known = {peer.name: peer for peer in family.peers}
+    parser: argparse.ArgumentParser, args: argparse.Namespace, sections: Sequence[Section[Any]]
+) -> list[Section[Any]]:
+    """The sections with the peers that the options leave; sections without any are left out."""
+    known = list(dict.fromkeys(peer.name for section in sections for peer in section.family.peers))
     unknown = [name for name in args.peers or () if name not in known]
     if unknown:
         parser.error(f"argument --peers: expected some of {', '.join(known)}, got {', '.join(unknown)}")
-    peers = [peer for peer in family.peers if args.peers is None or peer.name in args.peers]
-    if args.quick and args.peers is None:
-        peers = [peer for peer in peers if not peer.compiles]
-    return Family(**{**vars(family), "peers": peers})
+    chosen = []
+    for section in sections:
+        peers = [peer for peer in section.family.peers if args.peers is None or peer.name in args.peers]
+        if args.quick and args.peers is None:
+            peers = [peer for peer in peers if not peer.compiles]
+        if peers:
+            chosen.append(Section(replace(section.family, peers=peers), section.cases))
+    return chosen
 
 
 def _settings(args: argparse.Namespace) -> Settings:
@@ -150,8 +163,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _measure(
-    family: Family[CaseT],
-    cases: Sequence[CaseT],
+    sections: Sequence[Section[Any]],
     settings: Settings,
     args: argparse.Namespace,
     console: Console,
@@ -173,6 +185,7 @@ def _measure(
                 "seed": settings.seed,
             },
             rows=[],
+            notes=list(dict.fromkeys(note for section in sections for note in section.family.notes)),
         )
         _print_lines(text.machine_lines(report), console)
         progress = stack.enter_context(
@@ -186,18 +199,23 @@ def _measure(
                 transient=True,
             )
         )
-        task = progress.add_task("", total=count_rows(family, cases, settings))
-        for row in run(
-            family, cases, settings, announce=lambda what: progress.update(task, description=what)
-        ):
-            report.rows.append(row)
-            progress.advance(task)
-            console.print(text.detail_table([row], text.row_title(row)).rich())
+        rows = sum(count_rows(section.family, section.cases, settings) for section in sections)
+        task = progress.add_task("", total=rows)
+        for section in sections:
+            family = section.family.name
+
+            def announce(what: str, family: str = family) -> None:
+                progress.update(task, description=f"{family} {what}")
+
+            for row in run(section.family, section.cases, settings, announce=announce):
+                report.rows.append(row)
+                progress.advance(task)
+                console.print(text.detail_table([row], text.row_title(row)).rich())
     return report
 
 
 def _measure_without_mmap(
-    name: str, cases: Sequence[CaseT], args: argparse.Namespace, console: Console
+    name: str, selection: Sequence[str], args: argparse.Namespace, console: Console
 ) -> list[Report]:
     """The same run in a child process whose environment turns glibc's mmap off."""
     if not sys.platform.startswith("linux"):
@@ -207,7 +225,7 @@ def _measure_without_mmap(
     environment = {**os.environ, "GLIBC_TUNABLES": ":".join([*others, NO_MMAP])}
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "results.json")
-        arguments = [*_arguments_again(args, cases), "--output", str(output)]
+        arguments = [*_arguments_again(args, selection), "--output", str(output)]
         console.print("\nOnce more, with glibc's mmap off, in a process of its own:")
         command = [sys.executable, "-m", "seqlight", "benchmark", name, *arguments]
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
@@ -221,8 +239,8 @@ def _measure_without_mmap(
     return reports
 
 
-def _arguments_again(args: argparse.Namespace, cases: Sequence[Case]) -> list[str]:
-    arguments = ["--shapes", *(case.label for case in cases)]
+def _arguments_again(args: argparse.Namespace, selection: Sequence[str]) -> list[str]:
+    arguments = list(selection)
     for option in ("threads", "modes", "peers"):
         values = getattr(args, option)
         if values:
@@ -239,7 +257,7 @@ def _print_summary(results: Results, console: Console) -> None:
     for report in results.reports:
         for table in text.summary_tables(report):
             console.print(table.rich())
-    for extra in (text.kept_table(results.reports[0]), text.allocator_table(results)):
+    for extra in (*text.kept_tables(results.reports[0]), text.allocator_table(results)):
         if extra is not None:
             console.print(extra.rich())
     lines = [

@@ -2,7 +2,7 @@
 
 import sys
 
-COMMANDS = ("recurrent",)
+COMMANDS = ("recurrent", "conv")
 
 
 def main(argv: list[str]) -> int:
@@ -18,9 +18,13 @@ def main(argv: list[str]) -> int:
         known = ", ".join(COMMANDS)
         print(f"seqlight benchmark: error: expected one of {known}, got {argv[0]!r}", file=sys.stderr)
         return 2
-    from seqlight.benchmark.recurrent import run_recurrent
-
     try:
+        if argv[0] == "conv":
+            from seqlight.benchmark.conv import run_conv
+
+            return run_conv(argv[1:])
+        from seqlight.benchmark.recurrent import run_recurrent
+
         return run_recurrent(argv[1:])
     except SystemExit as stop:  # argparse's way to end
         return stop.code if isinstance(stop.code, int) else 1

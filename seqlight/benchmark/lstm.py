@@ -315,4 +315,8 @@ LSTM_FAMILY = Family(
     flops=flops,
     kept_unit=kept_unit,
     has_training=lambda case: not case.stream,
+    notes=(
+        "Recurrent layers take and give [B, T, features] and count 2 B T 4H (I + H) operations forward, "
+        "three times that in training.",
+    ),
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -53,11 +54,25 @@ class Runner:
         forward: input to output, in the problem's layout.
         weights: the peer's own leaf tensors whose gradients training takes, by the problem's names.
         close: gives back what ``forward`` holds; called when the case is done.
+        transposed: whether ``forward`` takes and gives [B, C, T] where the problem has [B, T, C]. The data
+            are then transposed once, before anything is timed.
+        units: how many of the family's units one call does; times are told per unit.
     """
 
     forward: Callable[[Tensor], Tensor]
     weights: dict[str, Tensor]
     close: Callable[[], None] = field(default=_nothing)
+    transposed: bool = False
+    units: int = 1
+
+    def arrange(self, tensor: Tensor) -> Tensor:
+        """A copy of one of the problem's tensors in the layout that ``forward`` works in."""
+        arranged = tensor.transpose(1, 2) if self.transposed else tensor
+        return arranged.clone(memory_format=torch.contiguous_format)
+
+    def restore(self, tensor: Tensor) -> Tensor:
+        """A tensor in the layout of ``forward``, in the problem's layout."""
+        return tensor.transpose(1, 2) if self.transposed else tensor
 
 
 @dataclass(frozen=True)

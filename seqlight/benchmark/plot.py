@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from seqlight.benchmark.results import PeerResult, Report, Results, Row
@@ -18,32 +18,47 @@ LANE = 0.13  # distance of two peers of one case, in cases
 
 
 def plot_results(results: Results) -> Figure:
-    """A panel for each number of threads and mode: median and quartiles of every peer's speed ratio.
+    """A panel for each kind of layer, number of threads and mode: median and quartiles of every peer's ratio.
 
     With several memory allocators, each gets its own panels.
     """
-    rows = [
-        (report, threads)
-        for report in results.reports
-        for threads in dict.fromkeys(row.threads for row in report.rows)
-    ]
-    modes = list(dict.fromkeys(row.mode for report in results.reports for row in report.rows))
-    peers = _peers(results)
+    families = list(dict.fromkeys(row.family for report in results.reports for row in report.rows))
+    heights = [_height(results, family) for family in families]
+    widest = max((len(_modes(results, family)) for family in families), default=1)
+    figure = Figure(figsize=(5.9 * widest + 0.4, sum(heights) + 0.4), dpi=150, layout="constrained")
+    parts = figure.subfigures(max(len(families), 1), 1, squeeze=False, height_ratios=heights or None)[:, 0]
+    for part, family in zip(parts, families, strict=False):
+        _draw_family(part, results, family, name_it=len(families) > 1)
+    baselines = {_baseline_label(results, family) for family in families}
+    against = baselines.pop() if len(baselines) == 1 else "each panel's baseline"
+    figure.suptitle(_heading(results.reports[0], against), fontsize=11, color=INK, x=0.01, ha="left")
+    return figure
+
+
+def _draw_family(part: SubFigure, results: Results, family: str, *, name_it: bool) -> None:
+    """Draw the panels of one kind of layer, with their legend."""
+    rows = _lines(results, family)
+    modes = _modes(results, family)
+    cases = _cases(results, family)
+    peers = _peers(results, family)
     styles = _styles(peers)
-    cases = list(dict.fromkeys(row.case for report in results.reports for row in report.rows))
-    height = max(2.0, len(cases) * (0.2 + LANE * max(3, len(peers))) * 0.75)
-    figure = Figure(figsize=(5.9 * len(modes) + 0.4, height * len(rows) + 1.9), dpi=150, layout="constrained")
-    panels = figure.subplots(len(rows), len(modes), squeeze=False, sharex="col", sharey=True)
+    panels = part.subplots(len(rows), len(modes), squeeze=False, sharex="col", sharey=True)
     for line, (report, threads) in zip(panels, rows, strict=True):
         for axes, mode in zip(line, modes, strict=True):
-            chosen = {row.case: row for row in report.rows if row.threads == threads and row.mode == mode}
+            chosen = {
+                row.case: row
+                for row in report.rows
+                if (row.family, row.threads, row.mode) == (family, threads, mode)
+            }
             _panel(axes, cases, chosen, styles)
             title = f"{mode}, {threads} thread{'s' if threads != 1 else ''}"
+            if name_it:
+                title = f"{family}, {title}"
             if len(results.reports) > 1:
                 title += f" ({report.machine['allocator']})"
             axes.set_title(title, loc="left", fontsize=10.5, fontweight="bold", color=INK)
-    baseline = _baseline_label(results)
-    shape = next((row.shape for report in results.reports for row in report.rows), {})
+    baseline = _baseline_label(results, family)
+    shape = next((row.shape for report, _ in rows for row in report.rows if row.family == family), {})
     for line in panels:
         line[0].set_ylabel(", ".join(shape), fontsize=9, color=INK)
     for axes in panels[-1]:
@@ -53,16 +68,42 @@ def plot_results(results: Results) -> Figure:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             handles[label] = handle
     ordered = [peer.label for peer in peers if peer.label in handles]
-    figure.legend(
+    part.legend(
         [handles[label] for label in ordered],
         ordered,
         loc="outside lower center",
-        ncols=min(3, max(1, len(ordered))),
+        ncols=min(3 if len(modes) > 1 else 2, max(1, len(ordered))),
         frameon=False,
         fontsize=9,
     )
-    figure.suptitle(_heading(results.reports[0], baseline), fontsize=11, color=INK, x=0.01, ha="left")
-    return figure
+
+
+def _lines(results: Results, family: str) -> list[tuple[Report, int]]:
+    """The reports and numbers of threads in which a kind of layer was measured: a line of panels each."""
+    return [
+        (report, threads)
+        for report in results.reports
+        for threads in dict.fromkeys(row.threads for row in report.rows if row.family == family)
+    ]
+
+
+def _modes(results: Results, family: str) -> list[str]:
+    return list(
+        dict.fromkeys(row.mode for report in results.reports for row in report.rows if row.family == family)
+    )
+
+
+def _cases(results: Results, family: str) -> list[str]:
+    return list(
+        dict.fromkeys(row.case for report in results.reports for row in report.rows if row.family == family)
+    )
+
+
+def _height(results: Results, family: str) -> float:
+    """Inches that the panels of one kind of layer and their legend take."""
+    lanes = 0.2 + LANE * max(3, len(_peers(results, family)))
+    panel = max(2.0 if len(_cases(results, family)) > 1 else 1.3, len(_cases(results, family)) * lanes * 0.75)
+    return panel * len(_lines(results, family)) + 1.5
 
 
 def save_plot(results: Results, path: str | Path) -> None:
@@ -110,6 +151,8 @@ def _panel(
     axes.set_ylim(len(cases) - 0.5, -0.5)
     axes.set_xscale("log")
     axes.margins(x=0.12)
+    low, high = axes.get_xlim()
+    axes.set_xlim(min(low, 0.7), max(high, 1.6))  # at least one tick beside 1, and equality not at the edge
     axes.xaxis.set_major_locator(LogLocator(base=10, subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -120,14 +163,14 @@ def _panel(
         side.set_visible(False)
 
 
-def _peers(results: Results) -> list[PeerResult]:
-    """One result of each of the peers that have a ratio, ours first."""
+def _peers(results: Results, family: str) -> list[PeerResult]:
+    """One result of each of a family's peers that have a ratio, ours first."""
     found = {
         peer.name: peer
         for report in results.reports
         for row in report.rows
         for peer in row.peers
-        if peer.ratio is not None and peer.name != row.baseline
+        if row.family == family and peer.ratio is not None and peer.name != row.baseline
     }
     return sorted(found.values(), key=lambda peer: not peer.ours)
 
@@ -141,11 +184,11 @@ def _styles(peers: Sequence[PeerResult]) -> dict[str, tuple[str, str]]:
     }
 
 
-def _baseline_label(results: Results) -> str:
+def _baseline_label(results: Results, family: str) -> str:
     for report in results.reports:
         for row in report.rows:
             peer = row.peer(row.baseline)
-            if peer is not None:
+            if row.family == family and peer is not None:
                 return peer.label
     return "the baseline"
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from seqlight.benchmark.command import OneLineParser, add_common_options, argument_type, run_command
 from seqlight.benchmark.lstm import DEFAULT_CASES, LSTM_FAMILY, UNROLL_LIMIT, RecurrentCase
+from seqlight.benchmark.suite import Section
 
 DESCRIPTION = f"""\
 Time seqlight's recurrent layers against torch.nn.LSTM (oneDNN), a loop with the input product hoisted out of
@@ -26,4 +27,11 @@ def run_recurrent(argv: Sequence[str]) -> int:
     )
     add_common_options(parser)
     args = parser.parse_args(argv)
-    return run_command(parser, args, "recurrent", LSTM_FAMILY, args.shapes, ["recurrent", *argv])
+    return run_command(
+        parser,
+        args,
+        "recurrent",
+        [Section(LSTM_FAMILY, args.shapes)],
+        command=["recurrent", *argv],
+        selection=["--shapes", *(case.label for case in args.shapes)],
+    )

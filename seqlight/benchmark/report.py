@@ -1,7 +1,7 @@
 """Results as text: tables for the terminal (rich) and for Markdown, from the same cells."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from seqlight.benchmark.results import PeerResult, Report, Results, Row
-from seqlight.benchmark.timing import Quartiles
+from seqlight.benchmark.timing import Quartiles, paired_ratios, quartiles
 
 Value = TypeVar("Value")
 
@@ -103,20 +103,24 @@ def detail_table(rows: Sequence[Row], title: str) -> Table:
 
 def row_title(row: Row) -> str:
     """Sizes, mode, threads and the machine's matrix-product speed measured just before."""
+    per = "" if row.unit == "call" else f", times per {row.unit}"
     gflops = ", ".join(f"{value:.0f} GFLOP/s at {n}" for n, value in sorted(row.matmul_gflops.items()))
     sizes = ",".join(row.shape)
-    return f"{row.family} {sizes} = {row.case}, {row.mode}, {_threads(row.threads)} (torch.mm: {gflops})"
+    return f"{row.family} {sizes} = {row.case}, {row.mode}, {_threads(row.threads)}{per} (torch.mm: {gflops})"
 
 
 def summary_tables(report: Report) -> list[Table]:
-    """Median speed against the baseline with quartiles, a table for each mode and number of threads."""
+    """Median speed against the baseline with quartiles, by kind of layer, mode and number of threads."""
     tables = []
-    for mode in _unique(row.mode for row in report.rows):
-        for threads in _unique(row.threads for row in report.rows):
-            rows = [row for row in report.rows if row.mode == mode and row.threads == threads]
-            if rows:
-                title = f"{mode}, {_threads(threads)}, {report.machine['allocator']}: times as fast as "
-                tables.append(_summary(rows, title))
+    for family in (families := _unique(row.family for row in report.rows)):
+        of_family = [row for row in report.rows if row.family == family]
+        for mode in _unique(row.mode for row in of_family):
+            for threads in _unique(row.threads for row in of_family):
+                rows = [row for row in of_family if row.mode == mode and row.threads == threads]
+                if rows:
+                    kind = f"{family}, " if len(families) > 1 else ""
+                    where = f"{mode}, {_threads(threads)}, {report.machine['allocator']}"
+                    tables.append(_summary(rows, f"{kind}{where}: times as fast as "))
     return tables
 
 
@@ -127,23 +131,44 @@ def _summary(rows: Sequence[Row], title: str) -> Table:
         for peer in row.peers:
             peers.setdefault(peer.name, peer.label)
     reference = peers.pop(baseline, baseline)
-    shares = [name for name in peers if any((p := row.peer(name)) and p.ours for row in rows)][:1]
+    ours = [name for name in peers if any((p := row.peer(name)) and p.ours for row in rows)][:1]
+    contested = [name for name in ours if any(_others(row, name) for row in rows)]
+    unit = "ms" if rows[0].unit == "call" else f"ms per {rows[0].unit}"
     table = Table(
         f"{title}{reference} (median [quartiles])",
         [
             f"{rows[0].family} {','.join(rows[0].shape)}",
-            f"{reference}, ms",
+            f"{reference}, {unit}",
             *peers.values(),
-            *(f"{peers[name]}, of torch.mm" for name in shares),
+            *(f"{peers[name]} against the best other" for name in contested),
+            *(f"{peers[name]}, of torch.mm" for name in ours),
         ],
     )
     for row in rows:
         base = row.peer(baseline)
         cells = [row.case, _milliseconds(base.seconds) if base and base.seconds else NONE]
         cells += [_summary_cell(row.peer(name)) for name in peers]
-        cells += [_share(row.peer(name)) for name in shares]
+        cells += [_ratio(_against_best_other(row, name)) for name in contested]
+        cells += [_share(row.peer(name)) for name in ours]
         table.rows.append(cells)
     return table
+
+
+def _others(row: Row, name: str) -> list[PeerResult]:
+    """The timed peers that are not seqlight's, if there are several for ``name`` to be compared with."""
+    peer = row.peer(name)
+    others = [other for other in row.peers if other.samples and not other.ours]
+    return others if peer is not None and peer.samples and len(others) > 1 else []
+
+
+def _against_best_other(row: Row, name: str) -> Quartiles | None:
+    """Speed of a peer against the fastest (by its median) of those that are not seqlight's."""
+    others = _others(row, name)
+    if not others:
+        return None
+    best = min(others, key=lambda other: quartiles(other.samples).median)
+    peer = row.peer(name)
+    return quartiles(paired_ratios(best.samples, peer.samples)) if peer else None
 
 
 def _summary_cell(peer: PeerResult | None) -> str:
@@ -156,11 +181,15 @@ def _summary_cell(peer: PeerResult | None) -> str:
     return _ratio(peer.ratio)
 
 
-def kept_table(report: Report) -> Table | None:
-    """Memory kept for backward by each peer, or None where training was not measured."""
-    rows = {row.case: row for row in report.rows if row.mode == "training"}
-    if not rows:
-        return None
+def kept_tables(report: Report) -> list[Table]:
+    """Memory kept for backward by each peer, by kind of layer; none for what was not trained."""
+    trained = [row for row in report.rows if row.mode == "training"]
+    families = _unique(row.family for row in trained)
+    tables = [_kept({row.case: row for row in trained if row.family == family}) for family in families]
+    return [table for table in tables if len(table.columns) > 1]
+
+
+def _kept(rows: Mapping[str, Row]) -> Table:
     first = next(iter(rows.values()))
     peers = {p.name: p.label for row in rows.values() for p in row.peers if p.kept_floats is not None}
     table = Table(
@@ -183,15 +212,17 @@ def allocator_table(results: Results) -> Table | None:
     if len(results.reports) < 2:
         return None
     first, second = results.reports[:2]
-    later = {(row.case, row.threads, row.mode): row for row in second.rows}
+    later = {(row.family, row.case, row.threads, row.mode): row for row in second.rows}
+    several = len({row.family for row in first.rows}) > 1
     labels = {peer.name: peer.label for row in first.rows for peer in row.peers if peer.samples}
     table = Table(
         f"Speed with '{second.machine['allocator']}' over '{first.machine['allocator']}' (two processes)",
         ["case", *labels.values()],
     )
     for row in first.rows:
-        other = later.get((row.case, row.threads, row.mode))
-        cells = [f"{row.case}, {row.mode}, {_threads(row.threads)}"]
+        other = later.get((row.family, row.case, row.threads, row.mode))
+        kind = f"{row.family} " if several else ""
+        cells = [f"{kind}{row.case}, {row.mode}, {_threads(row.threads)}"]
         for name in labels:
             here, there = _median(row, name), _median(other, name)
             cells.append(f"{here / there:.2f}" if here and there else NONE)
@@ -206,7 +237,7 @@ def not_timed(results: Results) -> list[str]:
         for row in report.rows:
             for peer in row.peers:
                 if peer.status in ("wrong", "skipped"):
-                    where = f"{row.case} {row.mode} {_threads(row.threads)}"
+                    where = f"{row.family} {row.case} {row.mode} {_threads(row.threads)}"
                     lines.setdefault(f"{peer.label}: {peer.status}: {peer.reason}", []).append(where)
     return [f"{what} (at {'; '.join(where)})" for what, where in lines.items()]
 
@@ -223,12 +254,11 @@ def notes(results: Results) -> list[str]:
         "Training is forward and backward with gradients for x and every weight. Before it is timed, every "
         "peer's output and gradients must agree with a float64 reference of its own variant within "
         f"{settings['tolerance']:g} (norm of the difference over norm of the reference).",
-        "All peers use the same random weights and input; input and output are batch first, "
-        f"[B, T, features]. Variants computed: {_variants(rows)}.",
+        f"All peers of a case use the same random weights and input. Variants computed: {_variants(rows)}.",
         "The share of torch.mm's speed is (operations of the matrix products alone) / time / (best speed of "
-        "a square float32 torch.mm at as many threads, measured just before). Recurrent layers count "
-        "2 B T 4H (I + H) operations forward and three times that in training; elementwise work is not "
+        "a square float32 torch.mm at as many threads, measured just before); elementwise work is not "
         "counted.",
+        *results.reports[0].notes,
     ]
     glibc = "glibc" in str(results.reports[0].machine["allocator"])
     if glibc and any(row.mode == "training" for row in rows):
@@ -256,13 +286,14 @@ def busy_rows(results: Results) -> list[str]:
     """
     lines = []
     for report in results.reports:
-        for row in {each.case: each for each in report.rows}.values():
+        for row in {(each.family, each.case): each for each in report.rows}.values():
             single = row.matmul_gflops[1]
             for threads, speed in sorted(row.matmul_gflops.items()):
                 if threads > 1 and speed < BUSY_GAIN * single:
                     lines.append(
-                        f"{row.case}, {report.machine['allocator']}: torch.mm reached {speed:.0f} GFLOP/s on "
-                        f"{threads} threads and {single:.0f} on 1: the machine was busy, measure again"
+                        f"{row.family} {row.case}, {report.machine['allocator']}: torch.mm reached "
+                        f"{speed:.0f} GFLOP/s on {threads} threads and {single:.0f} on 1: "
+                        "the machine was busy, measure again"
                     )
     return lines
 
@@ -278,7 +309,7 @@ def to_markdown(results: Results, plot: str | None = None) -> str:
     parts += [*(f"- {line}" for line in notes(results)), ""]
     for report in results.reports:
         parts += [table.markdown() for table in summary_tables(report)]
-    extra = [kept_table(results.reports[0]), allocator_table(results)]
+    extra = [*kept_tables(results.reports[0]), allocator_table(results)]
     parts += [table.markdown() for table in extra if table is not None]
     parts += [f"- Not to be trusted: {line}" for line in busy_rows(results)] + [""]
     missing = not_timed(results)

@@ -8,8 +8,10 @@ JSON schema (version 1), one object::
     reports        one entry per process, that is per memory allocator:
       machine        machine.describe_machine()
       settings       rounds, min_seconds, max_seconds, warmup_rounds, tolerance, seed
+      notes          sentences on the kinds of layers that were measured
       rows           one entry per case, number of threads and mode:
         family, case, shape {"B": ..}, threads, mode ("forward" | "training"), dtype
+        unit            what the times are told per: "call", "sample"
         flops           multiplications and additions in the matrix products of one call
         matmul_gflops   {threads: GFLOP/s of torch.mm just before this case}
         baseline        name of the peer that ratios refer to
@@ -19,7 +21,7 @@ JSON schema (version 1), one object::
           reason             why it was not timed, or null
           errors             {"output": relative error to the float64 reference, ...}; null is infinite
           compile_seconds    first call of a peer that compiles, or null
-          samples            seconds per call, one number per round, in the order of the rounds
+          samples            seconds per unit, one number per round, in the order of the rounds
           seconds            {"median", "q1", "q3"} of samples, or null
           ratio              the same of baseline / peer taken within each round (above 1: faster), or null
           matmul_share       flops / median seconds / matmul_gflops[threads], or null
@@ -73,6 +75,7 @@ class Row:
     baseline: str
     kept_unit: str
     peers: list[PeerResult]
+    unit: str = "call"
 
     def peer(self, name: str) -> PeerResult | None:
         """The peer of that name, or None if it takes no part in this row."""
@@ -86,6 +89,7 @@ class Report:
     machine: dict[str, Any]
     settings: dict[str, Any]
     rows: list[Row]
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -126,7 +130,12 @@ class Results:
             benchmark=content["benchmark"],
             command=content["command"],
             reports=[
-                Report(report["machine"], report["settings"], [_row(row) for row in report["rows"]])
+                Report(
+                    report["machine"],
+                    report["settings"],
+                    [_row(row) for row in report["rows"]],
+                    report.get("notes", []),
+                )
                 for report in content["reports"]
             ],
         )

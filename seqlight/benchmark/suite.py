@@ -39,6 +39,8 @@ class Family(Generic[CaseT]):
         flops: multiplications and additions in the matrix products of one call, by case and mode.
         kept_unit: what kept memory is divided by (a number for the case, and its name).
         has_training: whether training has a meaning for the case.
+        unit: what times are told per: a call, or what a call does several of.
+        notes: sentences that a reader of the figures needs: how operations are counted, what the peers are.
     """
 
     name: str
@@ -49,6 +51,16 @@ class Family(Generic[CaseT]):
     flops: Callable[[CaseT, str], int]
     kept_unit: Callable[[CaseT], tuple[int, str]]
     has_training: Callable[[CaseT], bool] = lambda case: True
+    unit: str = "call"
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Section(Generic[CaseT]):
+    """What a command measures of one family: the family and its cases."""
+
+    family: Family[CaseT]
+    cases: Sequence[CaseT]
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,7 @@ def run(
                         matmul_gflops=gflops,
                         baseline=family.baseline,
                         kept_unit=unit,
+                        unit=family.unit,
                         peers=peers,
                     )
     finally:
@@ -142,6 +155,7 @@ class _CaseWork(Generic[CaseT]):
         self.problem = family.make_problem(case, settings.seed)
         self.references: dict[str, dict[str, Tensor]] = {}
         self.gave_up: dict[tuple[str, str], str] = {}
+        self.units: dict[str, int] = {}
 
     def measure(self, mode: str, announce: Callable[[str], None]) -> list[PeerResult]:
         """Check every peer in this mode with the present number of threads, and time those that pass."""
@@ -170,7 +184,10 @@ class _CaseWork(Generic[CaseT]):
     def _time(
         self, ready: dict[str, Callable[[], object]], results: list[PeerResult], schedule: Schedule
     ) -> None:
-        samples = interleave(ready, schedule)
+        samples = {
+            name: [each / self.units[name] for each in calls]
+            for name, calls in interleave(ready, schedule).items()
+        }
         baseline = samples.get(self.family.baseline)
         for result in results:
             if result.name in samples:
@@ -184,12 +201,13 @@ class _CaseWork(Generic[CaseT]):
         self, peer: Peer, mode: str, result: PeerResult, stack: ExitStack
     ) -> Callable[[], object] | None:
         """Build the peer and check it; the work to time, or None with the reason in ``result``."""
-        x = self.problem.x.clone().requires_grad_(mode == "training")
         begin = time.perf_counter()
         try:
             with time_limit(self.settings.compile_limit) if peer.compiles else nullcontext():
                 runner = peer.build(self.problem)
                 stack.callback(runner.close)
+                self.units[peer.name] = runner.units
+                x = runner.arrange(self.problem.x).requires_grad_(mode == "training")
                 values = self._values(runner, x)
             if peer.compiles:
                 result.compile_seconds = time.perf_counter() - begin
@@ -216,20 +234,20 @@ class _CaseWork(Generic[CaseT]):
 
     def _values(self, runner: Runner, x: Tensor) -> dict[str, Tensor | None]:
         output = runner.forward(x)
-        values: dict[str, Tensor | None] = {"output": output.detach()}
+        values: dict[str, Tensor | None] = {"output": runner.restore(output.detach())}
         if x.requires_grad:
             inputs = [x, *runner.weights.values()]
-            grad_output = self.problem.grad_output
-            gradients = torch.autograd.grad(output, inputs, grad_output, allow_unused=True)
-            names = ["grad x", *(f"grad {name}" for name in runner.weights)]
-            values |= dict(zip(names, gradients, strict=True))
+            grad_output = runner.arrange(self.problem.grad_output)
+            grad_x, *gradients = torch.autograd.grad(output, inputs, grad_output, allow_unused=True)
+            values["grad x"] = None if grad_x is None else runner.restore(grad_x)
+            values |= {f"grad {name}": each for name, each in zip(runner.weights, gradients, strict=True)}
         return values
 
     def _work(self, runner: Runner, x: Tensor) -> Callable[[], object]:
         forward = runner.forward
         if not x.requires_grad:
             return lambda: forward(x)
-        inputs, grad_output = [x, *runner.weights.values()], self.problem.grad_output
+        inputs, grad_output = [x, *runner.weights.values()], runner.arrange(self.problem.grad_output)
         return lambda: torch.autograd.grad(forward(x), inputs, grad_output)
 
 

@@ -1,6 +1,9 @@
 """Forecasters: LightningModules of a network, a strategy, a transform and a loss; and their baselines."""
 
 from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from .conv_gru import ConvGRUForecaster
+from .conv_lstm import ConvLSTMForecaster
+from .conv_recurrent import ConvRecurrentForecaster
 from .forecaster import Forecaster
 from .gru import GRUForecaster
 from .linear import LinearForecaster
@@ -14,6 +17,9 @@ from .wavenet import WaveNetForecaster
 
 __all__ = [
     "BaselineForecaster",
+    "ConvGRUForecaster",
+    "ConvLSTMForecaster",
+    "ConvRecurrentForecaster",
     "Forecaster",
     "GRUForecaster",
     "LSTMForecaster",

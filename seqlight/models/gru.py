@@ -27,11 +27,11 @@ class GRUForecaster(RecurrentForecaster):
     ) -> None:
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the GRU."""
         return GRU(
-            self.input_size,
-            self.hparams["hidden_size"],
+            input_size,
+            hidden_size,
             num_layers,
             dropout=dropout,
             layer_norm=self.hparams["layer_norm"],

@@ -36,11 +36,11 @@ class LSTMForecaster(RecurrentForecaster):
     ) -> None:
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
         return LSTM(
-            self.input_size,
-            self.hparams["hidden_size"],
+            input_size,
+            hidden_size,
             num_layers,
             dropout=dropout,
             peephole=self.hparams["peephole"],

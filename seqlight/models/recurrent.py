@@ -30,10 +30,17 @@ class RecurrentForecaster(Forecaster):
         check_number("dropout", dropout, 0.0, below=1.0)
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
-        """Return the recurrent layers, from ``input_size`` to ``hidden_size``.
+    @property
+    def core_input_size(self) -> int:
+        """Channels that the recurrent layers are given: ``input_size``, where nothing stands in front."""
+        return self.input_size
+
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
+        """Return recurrent layers. The hook for subclasses.
 
         Args:
+            input_size: channels of their input.
+            hidden_size: units of each.
             num_layers: stacked layers.
             dropout: probability of dropping each output of each layer but the last, in training.
 
@@ -42,7 +49,13 @@ class RecurrentForecaster(Forecaster):
 
     def build_network(self) -> nn.Module:
         """Return the recurrent layers with their output layer."""
-        num_layers, dropout = self.hparams["num_layers"], self.hparams["dropout"]
-        core = self.build_core(num_layers=num_layers, dropout=dropout if num_layers > 1 else 0.0)
-        head = nn.Linear(self.hparams["hidden_size"], self.output_size)
+        hidden_size, num_layers = self.hparams["hidden_size"], self.hparams["num_layers"]
+        dropout = self.hparams["dropout"]
+        core = self.build_core(
+            self.core_input_size,
+            hidden_size,
+            num_layers=num_layers,
+            dropout=dropout if num_layers > 1 else 0.0,
+        )
+        head = nn.Linear(hidden_size, self.output_size)
         return SequenceNetwork(core, head, dropout=dropout, last_only=self.strategy.sequence_to_vector)

@@ -34,11 +34,11 @@ class RNNForecaster(RecurrentForecaster):
     ) -> None:
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the simple recurrent layers."""
         return RNN(
-            self.input_size,
-            self.hparams["hidden_size"],
+            input_size,
+            hidden_size,
             num_layers,
             nonlinearity=self.hparams["nonlinearity"],
             dropout=dropout,

@@ -2,7 +2,7 @@
 
 Every transform is fitted on the training part, saved in the checkpoint, and inverted exactly on forecasts;
 missing cells are NaN throughout. A forecaster takes them by name, ``transform="log + difference(1, 24)"``,
-see :func:`build_transform`; :func:`decompose` is of use by itself.
+see :func:`build_transform`; :func:`decompose` and the mu-law coding of waveforms are of use by themselves.
 """
 
 from .base import Transform, WindowState
@@ -14,6 +14,7 @@ from .identity import Identity
 from .instance import InstanceNormalizer
 from .log import Log
 from .min_max import MinMaxScaler
+from .mu_law import mu_law_decode, mu_law_encode
 from .seasonal_trend import Decompose
 from .standard import StandardScaler
 from .syntax import TRANSFORMS, build_transform
@@ -34,4 +35,6 @@ __all__ = [
     "WindowState",
     "build_transform",
     "decompose",
+    "mu_law_decode",
+    "mu_law_encode",
 ]

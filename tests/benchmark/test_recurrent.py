@@ -49,7 +49,7 @@ def test_wrong_arguments_get_one_line_and_code_2(arguments, message, capsys):
 
 def test_unknown_benchmark_gets_one_line_and_code_2(capsys):
     assert main(["recurent"]) == 2
-    assert "expected one of recurrent" in capsys.readouterr().err
+    assert "expected one of recurrent, conv" in capsys.readouterr().err
 
 
 def test_reference_agrees_with_torch_in_float64():

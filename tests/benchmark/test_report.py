@@ -53,7 +53,7 @@ def test_markdown_shows_losses_failures_and_conditions(results):
 
 
 def test_kept_memory_is_told_per_unit(results):
-    table = text.kept_table(results.reports[0])
+    table = text.kept_tables(results.reports[0])[0]
     assert "floats per element" in table.title
     assert table.rows == [["8", "0.00", "0.00", "0.00"]]
 

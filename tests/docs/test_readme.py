@@ -29,7 +29,8 @@ LESS_WORK = {
     "forecast": ["--epochs", "1", "--hidden-size", "4"],
     "fit": ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"],
     "predict": [],
-    "benchmark": ["--check-only", "--shapes", "2,5,1,4", "--peers", "seqlight-peephole"],
+    "benchmark recurrent": ["--check-only", "--shapes", "2,5,1,4", "--peers", "seqlight-peephole"],
+    "benchmark conv": ["--check-only", "--shapes", "2,5,4", "--sections", "conv", "--peers", "seqlight"],
 }
 
 
@@ -62,7 +63,8 @@ def test_commands(folder: Path) -> None:
     for command in COMMANDS:
         program, *arguments = shlex.split(command)
         if program == "seqlight":
-            assert main([*arguments, *LESS_WORK[arguments[0]]]) == 0, command
+            name = " ".join(arguments[: 2 if arguments[0] == "benchmark" else 1])
+            assert main([*arguments, *LESS_WORK[name]]) == 0, command
         elif program == "make":
             makefile = (REPOSITORY / "Makefile").read_text()
             assert re.search(rf"^{arguments[0]}:", makefile, flags=re.MULTILINE), command

@@ -2,9 +2,11 @@
 
 import runpy
 import sys
+import wave
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -48,6 +50,18 @@ def test_forecast_csv(script: Script, tmp_path: Path, capsys: pytest.CaptureFixt
 def test_subclass_forecaster(strategy: str, script: Script, capsys: pytest.CaptureFixture[str]) -> None:
     script("subclass_forecaster.py", "--strategy", strategy, "--epochs", "1", "--batches", "3")
     assert "(32, 50, 1) in, (32, 10, 1) out" in capsys.readouterr().out
+
+
+def test_generate_waveform(script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("generate_waveform.py", "--steps", "3", "--channels", "4", "--seconds", "1")
+    with wave.open(str(tmp_path / "waveform.wav")) as file:
+        assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, 2, 8000)
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert len(samples) == 8000
+    assert np.abs(samples[:3200]).max() > 20_000  # the notes it was given
+    assert len(np.unique(samples[3200:])) > 10
+    assert (tmp_path / "waveform.png").stat().st_size > 50_000
+    assert "4800 samples in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (EXAMPLES / "configs").glob("*.yaml")))

@@ -1,0 +1,11 @@
+"""Pictures as matplotlib figures that need no display and no ``pyplot`` state.
+
+Every function returns a :class:`matplotlib.figure.Figure`; ``figure.savefig("forecast.png")`` writes it.
+"""
+
+from .decompositions import decomposition
+from .forecasts import ForecastPanel, forecast
+from .receptive_fields import receptive_field
+from .responses import layer_responses
+
+__all__ = ["ForecastPanel", "decomposition", "forecast", "layer_responses", "receptive_field"]
