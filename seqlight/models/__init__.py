@@ -1,19 +1,27 @@
-"""Forecasters: LightningModules of a network, a strategy, a transform and a loss; and their baselines."""
+"""LightningModules: forecasters (a network, a strategy, a transform and a loss), their baselines, and models
+from sequences to labels and from vectors to sequences.
+"""
 
 from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from .encoder_decoder import EncoderDecoderForecaster
 from .forecaster import Forecaster
 from .gru import GRUForecaster
 from .linear import LinearForecaster
 from .load import load
 from .lstm import LSTMForecaster
+from .module import SequenceModule
 from .network import SequenceNetwork
 from .recurrent import RecurrentForecaster
 from .rnn import RNNForecaster
+from .sequence_classifier import SequenceClassifier, StepClassifier
+from .sequence_generator import SequenceGenerator
+from .sequence_regressor import SequenceRegressor
 from .tcn import TCNForecaster
 from .wavenet import WaveNetForecaster
 
 __all__ = [
     "BaselineForecaster",
+    "EncoderDecoderForecaster",
     "Forecaster",
     "GRUForecaster",
     "LSTMForecaster",
@@ -22,7 +30,12 @@ __all__ = [
     "RNNForecaster",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
+    "SequenceClassifier",
+    "SequenceGenerator",
+    "SequenceModule",
     "SequenceNetwork",
+    "SequenceRegressor",
+    "StepClassifier",
     "TCNForecaster",
     "WaveNetForecaster",
     "load",

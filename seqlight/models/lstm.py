@@ -15,15 +15,14 @@ class LSTMForecaster(RecurrentForecaster):
     Args:
         peephole: whether the gates see the cell state (Gers and Schmidhuber 2000), see
             :class:`seqlight.nn.LSTM`.
-        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
-            and :class:`Forecaster`.
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
+            ``batch_norm``, ``recurrent_output``) and :class:`Forecaster`.
 
     """
 
     def __init__(self, *, peephole: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
-        hidden_size, peephole = self.hparams["hidden_size"], self.hparams["peephole"]
-        return LSTM(self.input_size, hidden_size, num_layers, dropout=dropout, peephole=peephole)
+        return LSTM(input_size, hidden_size, num_layers, dropout=dropout, peephole=self.hparams["peephole"])

@@ -14,15 +14,15 @@ class RNNForecaster(RecurrentForecaster):
 
     Args:
         nonlinearity: ``"tanh"`` or ``"relu"``.
-        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
-            and :class:`Forecaster`.
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
+            ``batch_norm``, ``recurrent_output``) and :class:`Forecaster`.
 
     """
 
     def __init__(self, *, nonlinearity: Literal["tanh", "relu"] = "tanh", **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
-    def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
+    def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the simple recurrent layers."""
-        hidden_size, nonlinearity = self.hparams["hidden_size"], self.hparams["nonlinearity"]
-        return RNN(self.input_size, hidden_size, num_layers, nonlinearity=nonlinearity, dropout=dropout)
+        nonlinearity = self.hparams["nonlinearity"]
+        return RNN(input_size, hidden_size, num_layers, nonlinearity=nonlinearity, dropout=dropout)
