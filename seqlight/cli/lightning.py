@@ -211,7 +211,7 @@ class CheckpointCLI(SeqlightCLI):
             self.check_sizes(self.model)
         return super().instantiate_trainer(**kwargs)
 
-    def check_sizes(self, model: models.SequenceModule) -> None:
+    def check_sizes(self, model: models.SeqlightModule) -> None:
         """Raise :class:`CommandError` where the data give other windows than the model was trained on."""
         for source, target in LINKED:
             if source not in SIZES or target not in model.hparams:

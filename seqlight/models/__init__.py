@@ -9,7 +9,7 @@ from .gru import GRUForecaster
 from .linear import LinearForecaster
 from .load import load
 from .lstm import LSTMForecaster
-from .module import SequenceModule
+from .module import SeqlightModule
 from .network import SequenceNetwork
 from .recurrent import RecurrentForecaster
 from .rnn import RNNForecaster
@@ -30,9 +30,9 @@ __all__ = [
     "RNNForecaster",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
+    "SeqlightModule",
     "SequenceClassifier",
     "SequenceGenerator",
-    "SequenceModule",
     "SequenceNetwork",
     "SequenceRegressor",
     "StepClassifier",

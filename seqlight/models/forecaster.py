@@ -1,5 +1,6 @@
 """The base class of all forecasters."""
 
+import inspect
 from collections.abc import Mapping
 
 import torch
@@ -10,15 +11,16 @@ from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_me
 from seqlight.strategies import STRATEGIES, Window, masked_loss
 from seqlight.transforms import WindowState, build_transform
 
-from .checks import check_batch, check_integer, check_shape, choose
+from .checkpoint import constructor_arguments
+from .checks import check_batch, check_integer, check_shape, choose, plain_value
 from .losses import LOSSES
-from .module import SequenceModule
+from .module import SeqlightModule
 from .training_values import values_of_trainer
 
 Batch = Mapping[str, Tensor]
 
 
-class Forecaster(SequenceModule):
+class Forecaster(SeqlightModule):
     """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
 
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
@@ -38,14 +40,16 @@ class Forecaster(SequenceModule):
     missing targets out.
 
     **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
-    channels: covariates are known ahead, so they enter one step early. Only the recursive strategy sees
-    those of the whole future; the others see them up to the first future step.
+    channels: covariates are known ahead, so they enter one step early. The strategies ``"recursive"`` and
+    ``"encoder_decoder"`` see those of the whole future; the others see them up to the first future step.
 
     **Logged**: ``train_loss`` is the strategy's training loss in transformed space, over the cells that are
     known in all processes; ``val_loss`` and ``test_loss`` are the same loss on the decoded forecast, and so
     comparable between strategies; ``val_mae``, ``val_rmse``, ``val_mase`` (if the batches have ``scale``),
-    ``val_smape`` and their ``test_`` twins are in original units. A window whose past has no observed cell
-    of a channel is not scored on that channel: there is nothing to forecast from.
+    ``val_smape``, ``val_mae_last`` and ``val_rmse_last`` (those of the last step ahead alone) and their
+    ``test_`` twins are in original units. For the error at every single step see
+    ``seqlight.evaluation.errors_by_step``. A window whose past has no observed cell of a channel is not
+    scored on that channel: there is nothing to forecast from.
 
     Args:
         context_length: number L of past steps the forecast is made from.
@@ -55,7 +59,8 @@ class Forecaster(SequenceModule):
         static_size: number S of values that do not change over time; batches' ``static`` is not used if 0.
         observed_indicator: whether the network is told which cells were observed; wanted for data with
             missing cells.
-        strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, see :mod:`seqlight.strategies`.
+        strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, or ``"encoder_decoder"`` for a network
+            that encodes and decodes, see :mod:`seqlight.strategies`.
         transform: what is done to the target first, and undone on the forecast: ``"instance"`` (each window
             is normalised by its own past; the default, because series drift away from the training part's
             level), ``"standard"`` (the training part's mean and deviation), ``"min_max"``, ``"log"``,
@@ -93,7 +98,11 @@ class Forecaster(SequenceModule):
         weight_decay: float = 0.0,
         lr_schedule: str | None = None,
     ) -> None:
-        super().__init__(optimizer=optimizer, lr=lr, weight_decay=weight_decay, lr_schedule=lr_schedule)
+        super().__init__()
+        self.save_hyperparameters()
+        self._constructor_arguments = constructor_arguments(inspect.currentframe())
+        for name, value in self.hparams.items():
+            self.hparams[name] = plain_value(name, value)
         self.context_length = check_integer("context_length", context_length, 1)
         self.prediction_length = check_integer("prediction_length", prediction_length, 1)
         self.target_size = check_integer("target_size", target_size, 1)
@@ -102,6 +111,7 @@ class Forecaster(SequenceModule):
         self.observed_indicator = bool(observed_indicator)
         self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
         self.pointwise_loss = choose("loss", loss, LOSSES)
+        self._check_optimization(optimizer, lr, weight_decay, lr_schedule)
         self.transform = build_transform(transform, self.target_size)
         if self.context_length < self.transform.min_context_length:
             raise ValueError(

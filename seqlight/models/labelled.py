@@ -69,7 +69,7 @@ class PooledNetwork(nn.Module):
         return torch.cat([last[:, :forward_size], output[:, 0, forward_size:]], dim=1)
 
 
-class LabelledSequenceModule(SupervisedModule):
+class LabelledSeqlightModule(SupervisedModule):
     """Base of the models from a sequence to a label, one for the sequence or one for each of its steps.
 
     **Batches** are dicts with ``past_target`` [B, T, C], the sequence in original units (missing cells are
@@ -85,7 +85,7 @@ class LabelledSequenceModule(SupervisedModule):
         dropout: probability of dropping each input of the output layer in training.
         transform: ``"standard"`` (each channel by the training part's mean and deviation), ``"instance"`` (by
             each sequence's own) or ``"none"``, see :mod:`seqlight.transforms`.
-        kwargs: the arguments of :class:`~seqlight.models.module.SequenceModule`: ``optimizer``, ``lr``,
+        kwargs: the arguments of :class:`~seqlight.models.supervised.SupervisedModule`: ``optimizer``, ``lr``,
             ``weight_decay``, ``lr_schedule``.
 
     """

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, overload
 import torch
 
 from .checkpoint import CHECKPOINT_KEY, class_reference
-from .module import SequenceModule
+from .module import SeqlightModule
 
-ModuleT = TypeVar("ModuleT", bound=SequenceModule)
+ModuleT = TypeVar("ModuleT", bound=SeqlightModule)
 
 
 @overload
@@ -24,9 +24,9 @@ def load(
 def load(
     path: str | os.PathLike[str],
     *,
-    cls: type[SequenceModule] | None = None,
+    cls: type[SeqlightModule] | None = None,
     map_location: torch.device | str = "cpu",
-) -> SequenceModule:
+) -> SeqlightModule:
     """Return the model of a checkpoint, of its own class, ready for raw values.
 
     The file is read with ``weights_only=True``, and no module is imported because a checkpoint names it,
@@ -66,7 +66,7 @@ def load(
     return model.to(map_location).eval()
 
 
-def _find_class(reference: str) -> type[SequenceModule]:
+def _find_class(reference: str) -> type[SeqlightModule]:
     module_name, _, qualified_name = reference.partition(":")
     module = sys.modules.get(module_name)
     if module is None and module_name.partition(".")[0] == "seqlight":
@@ -74,7 +74,7 @@ def _find_class(reference: str) -> type[SequenceModule]:
     found: Any = module
     for name in qualified_name.split("."):
         found = getattr(found, name, None)
-    if isinstance(found, type) and issubclass(found, SequenceModule) and class_reference(found) == reference:
+    if isinstance(found, type) and issubclass(found, SeqlightModule) and class_reference(found) == reference:
         return found
     name = qualified_name.rpartition(".")[2]
     if module_name == "__main__":

@@ -1,6 +1,5 @@
 """What all LightningModules of seqlight share: plain hyperparameters, optimisers by name, checkpoints."""
 
-import inspect
 from typing import Any
 
 import torch
@@ -8,51 +7,39 @@ from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from .checkpoint import CHECKPOINT_KEY, class_reference, constructor_arguments, names_of_module, plain_names
-from .checks import check_number, choose, plain_value
+from .checkpoint import CHECKPOINT_KEY, class_reference, names_of_module, plain_names
+from .checks import check_number, choose
 from .mixed_lightning import RefusesPytorchLightning
 from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
 from .random_state import random_state, set_random_state
 
 
-class SequenceModule(RefusesPytorchLightning, LightningModule):
-    """Base of the LightningModules: the optimiser, and checkpoints that :func:`seqlight.load` brings back.
+class SeqlightModule(RefusesPytorchLightning, LightningModule):
+    """Base of the LightningModules whose hyperparameters are plain values.
 
-    Hyperparameters, a subclass's own too, are plain values, found in ``self.hparams``. A resumed ``fit`` goes
-    on with the random numbers of the one that was interrupted.
-
-    Args:
-        optimizer: ``"adam"``, ``"adamw"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``. Another one: override
-            ``configure_optimizers``, as Lightning's CLI does for ``--optimizer``.
-        lr: learning rate, the highest one of a schedule.
-        weight_decay: the optimiser's weight decay.
-        lr_schedule: None, ``"cosine"`` (down to 0) or ``"one_cycle"``, over the whole training.
-
-    Raises:
-        TypeError: an argument, or one of a subclass, is no plain value of the right kind.
-        ValueError: a negative rate, or an unknown name.
-
+    The ``__init__`` of a subclass calls ``save_hyperparameters``, keeps
+    ``constructor_arguments(inspect.currentframe())`` as ``_constructor_arguments``, and takes ``optimizer``,
+    ``lr``, ``weight_decay`` and ``lr_schedule`` through :meth:`_check_optimization`.
     """
 
-    def __init__(
-        self,
-        *,
-        optimizer: str = "adam",
-        lr: float = 1e-3,
-        weight_decay: float = 0.0,
-        lr_schedule: str | None = None,
+    _constructor_arguments: frozenset[str]
+    _resumed_random_state: dict[str, Tensor] | None = None
+
+    def _check_optimization(
+        self, optimizer: str, lr: float, weight_decay: float, lr_schedule: str | None
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self._constructor_arguments = constructor_arguments(inspect.currentframe())
-        for name, value in self.hparams.items():
-            self.hparams[name] = plain_value(name, value)
+        """Check what :meth:`configure_optimizers` will use.
+
+        Raises:
+            TypeError: a rate is no number.
+            ValueError: a negative rate, or an unknown name.
+
+        """
         self.optimizer_class = choose("optimizer", optimizer, OPTIMIZERS)
         check_number("lr", lr, 0.0)
         check_number("weight_decay", weight_decay, 0.0)
         if lr_schedule is not None:
             choose("lr_schedule", lr_schedule, LR_SCHEDULES)
-        self._resumed_random_state: dict[str, Tensor] | None = None
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Return the optimiser and the schedule that the hyperparameters name."""

@@ -8,21 +8,21 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from .checks import check_integer, check_shape, choose
-from .labelled import LabelledSequenceModule
+from .labelled import LabelledSeqlightModule
 from .supervised import Batch
 
 UNKNOWN = -100
 """The label of what has none: it counts neither in the loss nor in the accuracy."""
 
 
-class ClassifyingModule(LabelledSequenceModule):
+class ClassifyingModule(LabelledSeqlightModule):
     """Cross entropy and accuracy over classes 0 to ``num_classes - 1``, whatever is given one.
 
     Labels are int64; -100 is an unknown one, which is left out.
 
     Args:
         num_classes: number of classes.
-        kwargs: the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule`.
+        kwargs: the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule`.
 
     """
 
@@ -72,9 +72,9 @@ class SequenceClassifier(ClassifyingModule):
 
     Args:
         pooling: ``"last"`` (the output that has seen the whole sequence) or ``"mean"`` over its steps.
-        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule`
+        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule`
             (``input_size``, ``core``, ``hidden_size``, ``core_options``, ``dropout``, ``transform``) and
-            :class:`~seqlight.models.module.SequenceModule` (``optimizer``, ``lr``, ...).
+            :class:`~seqlight.models.supervised.SupervisedModule` (``optimizer``, ``lr``, ...).
 
     """
 
@@ -92,9 +92,9 @@ class StepClassifier(ClassifyingModule):
     alone, unless the core is bidirectional.
 
     Args:
-        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule`
+        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule`
             (``input_size``, ``core``, ``hidden_size``, ``core_options``, ``dropout``, ``transform``) and
-            :class:`~seqlight.models.module.SequenceModule` (``optimizer``, ``lr``, ...).
+            :class:`~seqlight.models.supervised.SupervisedModule` (``optimizer``, ``lr``, ...).
 
     """
 

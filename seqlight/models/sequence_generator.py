@@ -64,7 +64,7 @@ class SequenceGenerator(SupervisedModule):
         feed: ``"repeat"``: the vector is the input of every step; ``"first"``: of the first step only.
         dropout: probability of dropping each input of the output layer in training.
         loss: ``"mse"``, ``"mae"`` or ``"huber"``.
-        kwargs: the arguments of :class:`~seqlight.models.module.SequenceModule`: ``optimizer``, ``lr``,
+        kwargs: the arguments of :class:`~seqlight.models.supervised.SupervisedModule`: ``optimizer``, ``lr``,
             ``weight_decay``, ``lr_schedule``.
 
     """

@@ -1,21 +1,22 @@
 """What the models that are no forecasters share: an output, its target, their loss and metrics."""
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any
 
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
 from seqlight.metrics import MeanOverCells
 
-from .checks import check_batch
-from .module import SequenceModule
+from .checkpoint import constructor_arguments
+from .checks import check_batch, plain_value
+from .module import SeqlightModule
 
 Batch = Mapping[str, Tensor]
 
 
-class SupervisedModule(SequenceModule, ABC):
+class SupervisedModule(SeqlightModule, ABC):
     """A network whose output is compared with a target of the batch.
 
     A subclass says which entry of the batch the target is (``target_key``), what the network makes of the
@@ -26,7 +27,14 @@ class SupervisedModule(SequenceModule, ABC):
     the metrics with the prefixes ``val_`` and ``test_``.
 
     Args:
-        kwargs: the arguments of :class:`~seqlight.models.module.SequenceModule`.
+        optimizer: ``"adam"``, ``"adamw"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``.
+        lr: learning rate, the highest one of a schedule.
+        weight_decay: the optimiser's weight decay.
+        lr_schedule: None, ``"cosine"`` (down to 0) or ``"one_cycle"``, over the whole training.
+
+    Raises:
+        TypeError: an argument, or one of a subclass, is no plain value of the right kind.
+        ValueError: a negative rate, or an unknown name.
 
     """
 
@@ -35,8 +43,20 @@ class SupervisedModule(SequenceModule, ABC):
     input_key: str
     """The entry of a batch that the output is made from."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self,
+        *,
+        optimizer: str = "adam",
+        lr: float = 1e-3,
+        weight_decay: float = 0.0,
+        lr_schedule: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self._constructor_arguments = constructor_arguments(inspect.currentframe())
+        for name, value in self.hparams.items():
+            self.hparams[name] = plain_value(name, value)
+        self._check_optimization(optimizer, lr, weight_decay, lr_schedule)
         self.network = self.build_network()
         self.val_metrics, self.test_metrics = self.build_metrics(), self.build_metrics()
         self.val_mean_loss, self.test_mean_loss = MeanOverCells(), MeanOverCells()
