@@ -30,7 +30,8 @@ class SyntheticDataModule(WindowDataModule):
       ``SequenceGenerator`` (and for forecasters with ``static_size=4``);
     - ``"adding_problem"``: the sum of two marked numbers among many, ``label`` [B, 1] for
       ``SequenceRegressor``;
-    - ``"copy_memory"``: ten digits to be repeated after a long pause, ``label`` [B, L] for ``StepClassifier``.
+    - ``"copy_memory"``: ten digits to be repeated after a long pause, ``label`` [B, L] for
+      ``StepClassifier``.
 
     Series with labels have inputs alone, and no future. See the generators' own docstrings for definitions.
 

@@ -30,7 +30,8 @@ class WindowDataModule(LightningDataModule):
         covariate_size: K, known covariates.
         static_size: S, numbers of each series, ``static`` [B, S] of a batch; 0 for none.
         num_classes: classes of the labels, int64 ``label`` of a batch; 0 where there are none.
-        label_size: O, numbers of a series' label, float32 ``label`` [B, O] of a batch; 0 where there are none.
+        label_size: O, numbers of a series' label, float32 ``label`` [B, O] of a batch; 0 where there are
+            none.
         observed_indicator: whether batches carry ``past_observed`` and ``future_observed``.
         target_cols: names of the channels.
         time_col: name of the time axis.

@@ -1,6 +1,6 @@
 """All windows of a part of the data with the forecasts for them, and which of their cells count."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
@@ -44,7 +44,7 @@ class ScoredBatch(NamedTuple):
 
 def scored_windows(
     forecasters: Mapping[str, Forecaster], data: DataModule | Iterable[Batch], part: str
-) -> Iterator[ScoredBatch]:
+) -> Generator[ScoredBatch]:
     """Forecast all windows of one part of the data, in one pass.
 
     Close the generator (``contextlib.closing``) to have the forecasters back in their modes at any rate.

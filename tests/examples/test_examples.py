@@ -72,7 +72,7 @@ def test_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_the_packaged_demand_is_what_the_script_writes(script: Script, tmp_path: Path) -> None:
     """Up to the last digit, which may round the other way where the mathematics library differs."""
-    from seqlight.cli.forecast_arguments import DEMO_CSV
+    from seqlight.cli.input_arguments import DEMO_CSV
 
     script("make_demand.py", "demand.csv")
     written, packaged = pl.read_csv(tmp_path / "demand.csv"), pl.read_csv(DEMO_CSV)

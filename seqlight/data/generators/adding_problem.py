@@ -7,8 +7,9 @@ from seqlight.data.generators.generated import Generated
 
 
 class AddingProblem:
-    """The adding problem (Hochreiter and Schmidhuber 1997), as defined by Bai, Kolter and Koltun, "An Empirical
-    Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling" (2018).
+    """The adding problem (Hochreiter and Schmidhuber 1997), as Bai, Kolter and Koltun have it.
+
+    "An empirical evaluation of generic convolutional and recurrent networks for sequence modeling" (2018).
 
     Inputs are T = ``context_length`` steps (the paper's longest: 600) of two channels: numbers uniform on
     [0, 1), and marks, 0 but for 1 at two different steps, drawn uniformly. The label is the sum of the two

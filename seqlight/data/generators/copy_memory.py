@@ -10,9 +10,9 @@ REMEMBERED = 10
 
 
 class CopyMemory:
-    """The copy memory task (Hochreiter and Schmidhuber 1997; Arjovsky et al. 2016), as defined by Bai, Kolter and
-    Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling"
-    (2018).
+    """The copy memory task (Hochreiter and Schmidhuber 1997), as Bai, Kolter and Koltun have it.
+
+    "An empirical evaluation of generic convolutional and recurrent networks for sequence modeling" (2018).
 
     Inputs are T + 20 = ``context_length`` steps (the paper's longest: 1,020, T = 1,000) of one channel: ten
     digits uniform on 1 to 8, then zeros, and 9 at the last eleven steps, of which the first is the sign to
