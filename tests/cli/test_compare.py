@@ -10,9 +10,8 @@ from seqlight.cli.compare_arguments import STRATEGIES
 
 Run = Callable[..., int]
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::FutureWarning"
-)  # Lightning's own
+# Lightning's own
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 QUICK = ["--epochs", "1", "--hidden-size", "4", "--max-time", "3", "--no-progress"]
 
 
