@@ -20,8 +20,7 @@ from typing import Any
 from lightning import Trainer, seed_everything
 
 from seqlight.data import SyntheticDataModule
-from seqlight.models import SequenceRegressor, StepClassifier
-from seqlight.models.supervised import SupervisedModule
+from seqlight.models import SequenceRegressor, StepClassifier, SupervisedModule
 
 SIGNS = 20  # steps of the copy memory task beside its T steps of pause
 TASKS = {"adding": "adding problem", "copy": "copy memory"}

@@ -17,11 +17,12 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 # Imported so that --model LSTMForecaster and --data CSVDataModule are found by their short names.
 from seqlight import models
-from seqlight.callbacks import ForecastWriter
+from seqlight.callbacks import ForecastWriter, LabelWriter
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_messages import condense, raised_within
 from seqlight.cli.outputs import check_output
 from seqlight.data import CSVDataModule, SyntheticDataModule, WindowDataModule
+from seqlight.models import LabelledSequenceModule
 
 DATA_MODULES = (CSVDataModule, SyntheticDataModule)
 # What the data module has, and what the model's argument is called.
@@ -264,7 +265,8 @@ class PredictCLI(CheckpointCLI):
 
     def after_instantiate_classes(self) -> None:
         """Add the callback that writes the CSV."""
-        self.trainer.callbacks.append(ForecastWriter(self.config[self.command].output))  # type: ignore[attr-defined]
+        writer = LabelWriter if isinstance(self.model, LabelledSequenceModule) else ForecastWriter
+        self.trainer.callbacks.append(writer(self.config[self.command].output))  # type: ignore[attr-defined]
 
     def after_predict(self) -> None:
         """Say where the forecast is."""

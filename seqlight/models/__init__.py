@@ -6,6 +6,7 @@ from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecast
 from .encoder_decoder import EncoderDecoderForecaster
 from .forecaster import Forecaster
 from .gru import GRUForecaster
+from .labelled import LabelledSequenceModule
 from .linear import LinearForecaster
 from .load import load
 from .lstm import LSTMForecaster
@@ -16,6 +17,7 @@ from .rnn import RNNForecaster
 from .sequence_classifier import SequenceClassifier, StepClassifier
 from .sequence_generator import SequenceGenerator
 from .sequence_regressor import SequenceRegressor
+from .supervised import SupervisedModule
 from .tcn import TCNForecaster
 from .wavenet import WaveNetForecaster
 
@@ -25,6 +27,7 @@ __all__ = [
     "Forecaster",
     "GRUForecaster",
     "LSTMForecaster",
+    "LabelledSequenceModule",
     "LinearForecaster",
     "NaiveForecaster",
     "RNNForecaster",
@@ -36,6 +39,7 @@ __all__ = [
     "SequenceNetwork",
     "SequenceRegressor",
     "StepClassifier",
+    "SupervisedModule",
     "TCNForecaster",
     "WaveNetForecaster",
     "load",

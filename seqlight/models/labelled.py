@@ -69,7 +69,7 @@ class PooledNetwork(nn.Module):
         return torch.cat([last[:, :forward_size], output[:, 0, forward_size:]], dim=1)
 
 
-class LabelledSeqlightModule(SupervisedModule):
+class LabelledSequenceModule(SupervisedModule):
     """Base of the models from a sequence to a label, one for the sequence or one for each of its steps.
 
     **Batches** are dicts with ``past_target`` [B, T, C], the sequence in original units (missing cells are

@@ -8,21 +8,21 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from .checks import check_integer, check_shape, choose
-from .labelled import LabelledSeqlightModule
+from .labelled import LabelledSequenceModule
 from .supervised import Batch
 
 UNKNOWN = -100
 """The label of what has none: it counts neither in the loss nor in the accuracy."""
 
 
-class ClassifyingModule(LabelledSeqlightModule):
+class ClassifyingModule(LabelledSequenceModule):
     """Cross entropy and accuracy over classes 0 to ``num_classes - 1``, whatever is given one.
 
     Labels are int64; -100 is an unknown one, which is left out.
 
     Args:
         num_classes: number of classes.
-        kwargs: the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule`.
+        kwargs: the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule`.
 
     """
 
@@ -72,7 +72,7 @@ class SequenceClassifier(ClassifyingModule):
 
     Args:
         pooling: ``"last"`` (the output that has seen the whole sequence) or ``"mean"`` over its steps.
-        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule`
+        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule`
             (``input_size``, ``core``, ``hidden_size``, ``core_options``, ``dropout``, ``transform``) and
             :class:`~seqlight.models.supervised.SupervisedModule` (``optimizer``, ``lr``, ...).
 
@@ -92,7 +92,7 @@ class StepClassifier(ClassifyingModule):
     alone, unless the core is bidirectional.
 
     Args:
-        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule`
+        kwargs: ``num_classes`` and the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule`
             (``input_size``, ``core``, ``hidden_size``, ``core_options``, ``dropout``, ``transform``) and
             :class:`~seqlight.models.supervised.SupervisedModule` (``optimizer``, ``lr``, ...).
 

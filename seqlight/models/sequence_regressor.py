@@ -9,12 +9,12 @@ from seqlight.metrics import MaskedMeanAbsoluteError, MaskedMeanSquaredError
 from seqlight.strategies import masked_loss
 
 from .checks import check_integer, check_shape, choose
-from .labelled import LabelledSeqlightModule
+from .labelled import LabelledSequenceModule
 from .losses import LOSSES
 from .supervised import Batch
 
 
-class SequenceRegressor(LabelledSeqlightModule):
+class SequenceRegressor(LabelledSequenceModule):
     """Numbers for a whole sequence: a core of any kind, pooling over time, a linear layer.
 
     ``model(past_target [B, T, C], lengths=None)`` gives [B, label_size]. Batches hold ``past_target``
@@ -26,7 +26,7 @@ class SequenceRegressor(LabelledSeqlightModule):
         label_size: numbers of a label.
         pooling: ``"last"`` (the output that has seen the whole sequence) or ``"mean"`` over its steps.
         loss: ``"mse"``, ``"mae"`` or ``"huber"``.
-        kwargs: the arguments of :class:`~seqlight.models.labelled.LabelledSeqlightModule` (``input_size``,
+        kwargs: the arguments of :class:`~seqlight.models.labelled.LabelledSequenceModule` (``input_size``,
             ``core``, ``hidden_size``, ``core_options``, ``dropout``, ``transform``) and
             :class:`~seqlight.models.supervised.SupervisedModule` (``optimizer``, ``lr``, ...).
 
