@@ -94,7 +94,7 @@ class EncoderDecoderStrategy(Strategy):
                 fed_back = forecasts[-1]
                 if truth is not None:
                     fed_back = fed_back.detach()
-                    true = torch.rand(len(fed_back), 1, 1, device=fed_back.device) < teacher_forcing
+                    true = torch.rand(fed_back.shape[0], 1, 1, device=fed_back.device) < teacher_forcing
                     fed_back = torch.where(true, truth[:, step - 1 : step].to(fed_back.dtype), fed_back)
                 u = window.feedback(fed_back, step)
             output, state = network.decode(u, state)  # type: ignore[operator]
@@ -102,8 +102,8 @@ class EncoderDecoderStrategy(Strategy):
         return torch.cat(forecasts, dim=1)
 
     def _checked(self, network: nn.Module, output: Tensor, window: Window, steps: int) -> Tensor:
-        expected = (len(window.past), steps, self.target_size)
-        if output.shape != expected:
+        expected = (window.past.shape[0], steps, self.target_size)
+        if tuple(output.shape) != expected:
             raise ValueError(
                 f"{type(network).__name__}.decode: expected an output of shape [B, steps, C] = "
                 f"{list(expected)}, got {list(output.shape)}"

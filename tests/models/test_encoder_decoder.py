@@ -133,3 +133,16 @@ def test_ready_networks_do_not_decode(sizes):
 def test_wrong_arguments(sizes, argument, message):
     with pytest.raises(ValueError, match=message):
         EncoderDecoderForecaster(**argument, **sizes)
+
+
+# torch's own call of an autograd.Function while it traces.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+def test_whole_forecaster_is_exported(sizes):
+    forecaster = EncoderDecoderForecaster(hidden_size=4, covariate_size=2, **sizes).eval()
+    inputs = forecaster.example_inputs(2)
+    batch = torch.export.Dim("batch")
+    exported = torch.export.export(
+        forecaster, (), kwargs=inputs, dynamic_shapes={name: {0: batch} for name in inputs}
+    )
+    inputs = {name: torch.randn(5, *value.shape[1:]) for name, value in inputs.items()}
+    torch.testing.assert_close(exported.module()(**inputs), forecaster(**inputs))

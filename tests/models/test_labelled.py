@@ -190,3 +190,16 @@ def test_wrong_batches():
         model.validation_step({"past_target": x, "label": torch.zeros(2, 5).long()}, 0)
     with pytest.raises(ValueError, match=r"label: expected whole numbers \(int64\)"):
         model.validation_step({"past_target": x, "label": torch.zeros(2)}, 0)
+
+
+# torch's own call of an autograd.Function while it traces.
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
+@pytest.mark.parametrize(("core", "options"), [("gru", {"bidirectional": True}), ("tcn", {})])
+def test_model_is_exported_for_any_length(core, options):
+    model = SequenceClassifier(core=core, core_options=options, hidden_size=4, transform="instance").eval()
+    batch, steps = torch.export.Dim("batch"), torch.export.Dim("steps")
+    exported = torch.export.export(
+        model, (), kwargs=model.example_inputs(3), dynamic_shapes={"past_target": {0: batch, 1: steps}}
+    )
+    x = torch.randn(5, 17, 1)
+    torch.testing.assert_close(exported.module()(past_target=x), model(x))
