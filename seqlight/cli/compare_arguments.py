@@ -89,9 +89,10 @@ def build_parser() -> Parser:
     )
     model.add_argument(
         "--transform",
-        choices=["none", "standard", "instance"],
         default="instance",
-        help="scaling of the values; default: instance, by each window's own past",
+        metavar="TEXT",
+        help="what is done to the values first, such as none, standard or 'difference(24) + instance'; "
+        "default: instance, scaling by each window's own past",
     )
     model.add_argument(
         "--epochs", type=positive_int, metavar="N", help="at most so many; default: 12, more for few windows"

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from seqlight.cli.compare_arguments import RECURRENT, CompareArguments
+from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_job import build_data, simple_forecasts
 from seqlight.cli.forecast_plan import plan
 from seqlight.cli.outputs import staged
@@ -51,7 +52,6 @@ def run(given: CompareArguments) -> None:
     seconds: dict[str, float] = {}
     with quiet_lightning():
         for strategy in given.strategies:
-            seed_everything(given.seed, verbose=False)
             with tempfile.TemporaryDirectory(prefix="seqlight-") as folder:
                 best = fit_best(
                     build_forecaster(given, data, strategy),
@@ -102,22 +102,30 @@ def read_data(given: CompareArguments, console: Console) -> WindowDataModule:
 
 
 def build_forecaster(given: CompareArguments, data: WindowDataModule, strategy: str) -> Forecaster:
-    """The network with one strategy."""
+    """The network with one strategy, its first weights drawn from the seed.
+
+    Raises:
+        CommandError: a transform that is none, or that needs a longer context.
+    """
+    seed_everything(given.seed, verbose=False)
     options: dict[str, Any] = {"hidden_size": given.hidden_size}
     if given.network in RECURRENT:
         options["num_layers"] = given.num_layers or DEFAULT_LAYERS
-    return FORECASTERS[given.network](
-        context_length=data.context_length,
-        prediction_length=data.prediction_length,
-        target_size=data.target_size,
-        covariate_size=data.covariate_size,
-        observed_indicator=data.observed_indicator,
-        strategy=strategy,
-        transform=given.transform,
-        lr=given.lr,
-        lr_schedule="one_cycle",
-        **options,
-    )
+    try:
+        return FORECASTERS[given.network](
+            context_length=data.context_length,
+            prediction_length=data.prediction_length,
+            target_size=data.target_size,
+            covariate_size=data.covariate_size,
+            observed_indicator=data.observed_indicator,
+            strategy=strategy,
+            transform=given.transform,
+            lr=given.lr,
+            lr_schedule="one_cycle",
+            **options,
+        )
+    except ValueError as error:
+        raise CommandError(f"--transform: {error}" if "transform" in str(error) else str(error)) from error
 
 
 def heading(given: CompareArguments, data: WindowDataModule, windows: int) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.nn import Recurrent
-from seqlight.transforms import TRANSFORMS
+from seqlight.transforms import build_transform
 
 from .checks import check_integer, check_number, check_shape, choose
 from .cores import CORES, build_core, output_channels
@@ -83,8 +83,9 @@ class LabelledSequenceModule(SupervisedModule):
         core_options: further arguments of the core, such as ``{"num_layers": 2, "bidirectional": True}``, or
             ``{"num_blocks": 8, "kernel_size": 8}`` for a TCN.
         dropout: probability of dropping each input of the output layer in training.
-        transform: ``"standard"`` (each channel by the training part's mean and deviation), ``"instance"`` (by
-            each sequence's own) or ``"none"``, see :mod:`seqlight.transforms`.
+        transform: what is done to the sequence first: ``"standard"`` (each channel by the training part's
+            mean and deviation), ``"instance"`` (by each sequence's own), ``"none"``, or another one, see
+            :func:`seqlight.transforms.build_transform`.
         kwargs: the arguments of :class:`~seqlight.models.supervised.SupervisedModule`: ``optimizer``, ``lr``,
             ``weight_decay``, ``lr_schedule``.
 
@@ -108,9 +109,9 @@ class LabelledSequenceModule(SupervisedModule):
         choose("core", core, CORES)
         check_integer("hidden_size", hidden_size, 1)
         check_number("dropout", dropout, 0.0, below=1.0)
-        choose("transform", transform, TRANSFORMS)
+        made = build_transform(transform, input_size)
         super().__init__(**kwargs)
-        self.transform = TRANSFORMS[transform](input_size)
+        self.transform = made
 
     @property
     def output_size(self) -> int:
@@ -136,7 +137,7 @@ class LabelledSequenceModule(SupervisedModule):
     def setup(self, stage: str) -> None:
         """Fit the transform on the training part, unless it was fitted before or loaded."""
         if stage == "fit" and not self.transform.fitted:
-            found = values_of_trainer(self.trainer)
+            found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
             if found is not None:
                 self.transform.fit(*found)
 

@@ -56,6 +56,7 @@ def test_on_the_chapters_series(run: Run, capsys: pytest.CaptureFixture[str]) ->
         (["strategies", "--network", "tcn", "--num-layers", "2"], "--num-layers belongs to lstm, gru, rnn"),
         (["strategies", "--strategies", "direct", "direct"], "--strategies: name each one once"),
         (["strategies", "--strategies", "encoder"], "invalid choice: 'encoder'"),
+        (["strategies", "--transform", "logs"], "--transform: "),
         (["strategies", "--plot", "steps.txt"], "--plot: expected a name that ends in .png"),
     ],
 )
