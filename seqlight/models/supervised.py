@@ -89,6 +89,9 @@ class SupervisedModule(SeqlightModule, ABC):
         """Return what ``Trainer.predict`` gives for an output."""
         return {"prediction": output}
 
+    def setup(self, stage: str) -> None:
+        """Fit nothing; a subclass with a transform fits that."""
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the training loss, a mean over the known cells of all processes."""
         output, target = self._output_and_target(batch)
