@@ -1,5 +1,6 @@
 """Callbacks for Lightning's Trainer."""
 
 from .forecast_writer import ForecastWriter, forecast_frame, write_csv
+from .label_writer import LabelWriter, label_frame
 
-__all__ = ["ForecastWriter", "forecast_frame", "write_csv"]
+__all__ = ["ForecastWriter", "LabelWriter", "forecast_frame", "label_frame", "write_csv"]

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import polars as pl
 import torch
@@ -83,6 +83,9 @@ class ForecastWriter(BasePredictionWriter):
 
     """
 
+    #: What the DataModule must have.
+    needs: ClassVar[tuple[str, ...]] = ("series_ids", "timestamps", "target_cols")
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(write_interval="batch")
         self.path = Path(path)
@@ -91,11 +94,10 @@ class ForecastWriter(BasePredictionWriter):
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Check, before any work, that the DataModule can name series and times."""
         self._predictions = []
-        needed = ("series_ids", "timestamps", "target_cols")
-        missing = [name for name in needed if not hasattr(trainer.datamodule, name)]  # type: ignore[attr-defined]
+        missing = [name for name in self.needs if not hasattr(trainer.datamodule, name)]  # type: ignore[attr-defined]
         if missing:
             raise TypeError(
-                f"ForecastWriter needs a DataModule with {', '.join(needed)}, such as "
+                f"{type(self).__name__} needs a DataModule with {', '.join(self.needs)}, such as "
                 f"seqlight.data.CSVDataModule; this Trainer's lacks {', '.join(missing)}. "
                 "Pass one: trainer.predict(forecaster, datamodule=...)"
             )

@@ -24,6 +24,7 @@ COMMANDS = {
     "validate": Command("seqlight.cli.lightning", "validate", "evaluate a checkpoint on the validation part"),
     "test": Command("seqlight.cli.lightning", "test", "evaluate a checkpoint on the test part"),
     "predict": Command("seqlight.cli.lightning", "predict", "write the forecast of a checkpoint as CSV"),
+    "compare": Command("seqlight.cli.compare", "run", "train one network with each strategy, side by side"),
     "benchmark": Command(
         "seqlight.benchmark", "main", "measure the kernels against their peers on this machine"
     ),

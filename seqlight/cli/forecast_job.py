@@ -13,10 +13,11 @@ from seqlight.callbacks import forecast_frame
 from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.forecast_arguments import ForecastArguments
 from seqlight.cli.forecast_plan import ForecastPlan
+from seqlight.cli.input_arguments import InputArguments
 from seqlight.cli.outputs import staged
 from seqlight.cli.report import error_table, verdict
 from seqlight.cli.training import predict, predict_windows, quiet_lightning, train
-from seqlight.data import CSVDataModule, WindowDataset, WindowLoader
+from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
 from seqlight.evaluation import compare
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
 
@@ -51,7 +52,7 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     console.print(plan.description, markup=False)
     for note in plan.notes:
         console.print(f"note: {note}", markup=False)
-    data = build_data(given, plan)
+    data = build_data(given, given.seed, plan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("fit")
@@ -89,7 +90,7 @@ def output_paths(given: ForecastArguments) -> list[Path]:
     return [path for path in (given.output, given.plot, given.save) if path is not None]
 
 
-def build_data(given: ForecastArguments, plan: ForecastPlan) -> CSVDataModule:
+def build_data(given: InputArguments, seed: int, plan: ForecastPlan) -> CSVDataModule:
     """The data module of the plan."""
     return CSVDataModule(
         given.csv,
@@ -108,11 +109,11 @@ def build_data(given: ForecastArguments, plan: ForecastPlan) -> CSVDataModule:
         decimal_comma=given.decimal_comma,
         encoding=given.encoding,
         time_format=given.time_format,
-        seed=given.seed,
+        seed=seed,
     )
 
 
-def simple_forecasts(data: CSVDataModule) -> dict[str, Forecaster]:
+def simple_forecasts(data: WindowDataModule) -> dict[str, Forecaster]:
     """What a model has to beat, by name.
 
     Linear least squares (unless its equations are too large), seasonal naive (if the context holds a season)
@@ -135,7 +136,7 @@ def simple_forecasts(data: CSVDataModule) -> dict[str, Forecaster]:
     return forecasts
 
 
-def least_squares(data: CSVDataModule, sizes: dict[str, Any]) -> LinearForecaster | None:
+def least_squares(data: WindowDataModule, sizes: dict[str, Any]) -> LinearForecaster | None:
     """The linear forecast of all that the LSTM sees if memory allows, else of the values alone, or None."""
     all_inputs: dict[str, Any] = {
         "covariate_size": data.covariate_size,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from seqlight.cli.forecast_arguments import ForecastArguments
+from seqlight.cli.input_arguments import InputArguments
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.data import CSVDialect, SeriesStore, read_csv_table
 from seqlight.data.series_store import build_store
@@ -29,7 +29,7 @@ class ForecastPlan:
     notes: list[str]
 
 
-def plan(given: ForecastArguments) -> ForecastPlan:
+def plan(given: InputArguments) -> ForecastPlan:
     """Read the file and choose what was not given.
 
     Raises:
@@ -56,7 +56,7 @@ def plan(given: ForecastArguments) -> ForecastPlan:
     )
 
 
-def read_store(given: ForecastArguments) -> SeriesStore:
+def read_store(given: InputArguments) -> SeriesStore:
     """The series of the file, on their time grids."""
     columns: dict[str, Any] = {"time_col": given.time, "target_cols": given.targets, "id_col": given.id}
     dialect = CSVDialect(
@@ -68,7 +68,7 @@ def read_store(given: ForecastArguments) -> SeriesStore:
     )
 
 
-def describe(store: SeriesStore, given: ForecastArguments) -> str:
+def describe(store: SeriesStore, given: InputArguments) -> str:
     """One line: number and length of the series, their step and dates, and the share of missing cells."""
     assert store.grid is not None  # read with a column of timestamps
     lengths = store.lengths

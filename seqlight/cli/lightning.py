@@ -17,21 +17,29 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 # Imported so that --model LSTMForecaster and --data CSVDataModule are found by their short names.
 from seqlight import models
-from seqlight.callbacks import ForecastWriter
+from seqlight.callbacks import ForecastWriter, LabelWriter
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_messages import condense, raised_within
 from seqlight.cli.outputs import check_output
 from seqlight.data import CSVDataModule, SyntheticDataModule, WindowDataModule
+from seqlight.models import LabelledSequenceModule
 
 DATA_MODULES = (CSVDataModule, SyntheticDataModule)
+# What the data module has, and what the model's argument is called.
 LINKED = (
-    "target_size",
-    "context_length",
-    "prediction_length",
-    "covariate_size",
-    "observed_indicator",
-    "season_length",
+    ("target_size", "target_size"),
+    ("target_size", "input_size"),
+    ("context_length", "context_length"),
+    ("prediction_length", "prediction_length"),
+    ("covariate_size", "covariate_size"),
+    ("static_size", "static_size"),
+    ("num_classes", "num_classes"),
+    ("label_size", "label_size"),
+    ("observed_indicator", "observed_indicator"),
+    ("season_length", "season_length"),
 )
+# Of these, what must be as it was in training.
+SIZES = ("target_size", "context_length", "prediction_length", "covariate_size", "static_size", "num_classes")
 
 
 def fit(arguments: list[str]) -> None:
@@ -123,8 +131,8 @@ class SeqlightCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Link sizes from the data to the model; a model without such an argument does not get it."""
-        for name in LINKED:
-            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+        for source, target in LINKED:
+            parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and check that the checkpoint is there."""
@@ -204,13 +212,15 @@ class CheckpointCLI(SeqlightCLI):
             self.check_sizes(self.model)
         return super().instantiate_trainer(**kwargs)
 
-    def check_sizes(self, model: models.Forecaster) -> None:
+    def check_sizes(self, model: models.SeqlightModule) -> None:
         """Raise :class:`CommandError` where the data give other windows than the model was trained on."""
-        for name in ("target_size", "context_length", "prediction_length", "covariate_size"):
-            trained, given = getattr(model, name), getattr(self.datamodule, name, None)
+        for source, target in LINKED:
+            if source not in SIZES or target not in model.hparams:
+                continue
+            trained, given = model.hparams[target], getattr(self.datamodule, source, None)
             if given is not None and given != trained:
                 raise CommandError(
-                    f"the checkpoint's model has {name} {trained}, the data give {given}; "
+                    f"the checkpoint's model has {target} {trained}, the data give {given}; "
                     "set the data module's options as they were in training"
                 )
 
@@ -255,7 +265,8 @@ class PredictCLI(CheckpointCLI):
 
     def after_instantiate_classes(self) -> None:
         """Add the callback that writes the CSV."""
-        self.trainer.callbacks.append(ForecastWriter(self.config[self.command].output))  # type: ignore[attr-defined]
+        writer = LabelWriter if isinstance(self.model, LabelledSequenceModule) else ForecastWriter
+        self.trainer.callbacks.append(writer(self.config[self.command].output))  # type: ignore[attr-defined]
 
     def after_predict(self) -> None:
         """Say where the forecast is."""

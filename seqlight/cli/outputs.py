@@ -7,6 +7,8 @@ from pathlib import Path
 
 from seqlight.cli.errors import CommandError
 
+PLOT_FORMATS = (".png", ".pdf", ".svg")
+
 
 def check_output(path: Path, option: str, *, input_path: Path | None = None) -> None:
     """Raise :class:`CommandError` unless ``path`` can be written later without loss.
@@ -29,6 +31,12 @@ def check_output(path: Path, option: str, *, input_path: Path | None = None) -> 
         )
     if not os.access(parent, os.W_OK):
         raise CommandError(f"{option}: no permission to write in {str(parent)!r}")
+
+
+def check_plot_name(path: Path) -> None:
+    """Raise :class:`CommandError` unless ``path`` has the ending of a picture."""
+    if path.suffix.lower() not in PLOT_FORMATS:
+        raise CommandError(f"--plot: expected a name that ends in {' or '.join(PLOT_FORMATS)}, got {path}")
 
 
 def check_distinct(outputs: dict[str, Path]) -> None:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
-from seqlight.data import CSVDataModule
+from seqlight.data import CSVDataModule, WindowDataModule
 from seqlight.models import Forecaster, LSTMForecaster, load
 
 LEARNING_RATE = 1e-2  # the peak of a one-cycle schedule, which learns most in few epochs
@@ -41,6 +41,17 @@ class Trained:
     model: Forecaster
     checkpoint: Path
     summary: str
+
+
+@dataclass(frozen=True)
+class BestEpoch:
+    """The best model of a training, its checkpoint file, epochs run, the best one's number, and the time."""
+
+    model: Forecaster
+    checkpoint: Path
+    epochs: int
+    best_epoch: int
+    seconds: float
 
 
 @contextmanager
@@ -83,21 +94,58 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
         lr=LEARNING_RATE,
         lr_schedule="one_cycle",
     )
+    best = fit_best(
+        model, data, folder, epochs=given.epochs, max_time=given.max_time, progress=given.progress
+    )
+    return Trained(
+        model=best.model,
+        checkpoint=best.checkpoint,
+        summary=(
+            f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
+            f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
+            f"{best.epochs} epoch{'s' * (best.epochs != 1)} in {best.seconds:.1f} s, "
+            f"the best was number {best.best_epoch}"
+        ),
+    )
+
+
+def fit_best(
+    model: Forecaster,
+    data: WindowDataModule,
+    folder: Path,
+    *,
+    epochs: int | None,
+    max_time: float,
+    progress: bool,
+) -> BestEpoch:
+    """Train a forecaster and return its best epoch, by the validation loss.
+
+    Args:
+        model: the forecaster.
+        data: a data module that is set up.
+        folder: for checkpoints, temporary.
+        epochs: at most so many; None for a number by the number of windows.
+        max_time: seconds after which training ends.
+        progress: whether to show a bar, on a terminal.
+
+    Raises:
+        CommandError: no epoch had a finite validation loss.
+    """
     steps = min(
         len(data.train_dataloader()),
         max(1, TIME_STEPS_PER_EPOCH // (data.batch_size * (data.context_length + data.prediction_length))),
     )
-    epochs = given.epochs or min(max(EPOCHS, OPTIMIZER_STEPS // steps), MAX_EPOCHS)
+    epochs = epochs or min(max(EPOCHS, OPTIMIZER_STEPS // steps), MAX_EPOCHS)
     # Less patience would take the schedule's warm-up, where the loss swings, for the end.
     patience = max(6, epochs // 3)
     best = ModelCheckpoint(dirpath=folder, filename="best", monitor="val_loss")
     callbacks: list[Callback] = [best, EarlyStopping(monitor="val_loss", patience=patience)]
-    progress = given.progress and sys.stdout.isatty()
+    progress = progress and sys.stdout.isatty()
     if progress:
         callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
     trainer = Trainer(
         max_epochs=epochs,
-        max_time=timedelta(seconds=given.max_time),
+        max_time=timedelta(seconds=max_time),
         limit_train_batches=steps,
         gradient_clip_val=GRADIENT_NORM,
         callbacks=callbacks,
@@ -117,16 +165,12 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
             "(the last tenth before the test part) all missing?"
         )
     checkpoint = Path(best.best_model_path)
-    best_epoch = torch.load(checkpoint, weights_only=True)["epoch"] + 1
-    return Trained(
+    return BestEpoch(
         model=load(checkpoint),
         checkpoint=checkpoint,
-        summary=(
-            f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
-            f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
-            f"{trainer.current_epoch} epoch{'s' * (trainer.current_epoch != 1)} in {seconds:.1f} s, "
-            f"the best was number {best_epoch}"
-        ),
+        epochs=trainer.current_epoch,
+        best_epoch=torch.load(checkpoint, weights_only=True)["epoch"] + 1,
+        seconds=seconds,
     )
 
 

@@ -1,6 +1,7 @@
 """Series drawn by a generator, split by series."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -22,10 +23,22 @@ class SyntheticDataModule(WindowDataModule):
     ``prediction_length=10`` gives its ten-step series (0.25697). The predict loader gives the test series'
     inputs. MASE is scaled on the inputs.
 
+    Other generators draw the tasks of other models than forecasters:
+
+    - ``"waveforms"``: sine, square, triangle or sawtooth? ``label`` [B] for ``SequenceClassifier``;
+    - ``"parametric_sines"``: a wave from its amplitude, frequency and phase, ``static`` [B, 4], for
+      ``SequenceGenerator`` (and for forecasters with ``static_size=4``);
+    - ``"adding_problem"``: the sum of two marked numbers among many, ``label`` [B, 1] for
+      ``SequenceRegressor``;
+    - ``"copy_memory"``: ten digits to be repeated after a long pause, ``label`` [B, L] for
+      ``StepClassifier``.
+
+    Series with labels have inputs alone, and no future. See the generators' own docstrings for definitions.
+
     Args:
         generator: name of the generator, a key of ``seqlight.data.generators.GENERATORS``.
         context_length: inputs of each series.
-        prediction_length: targets after them.
+        prediction_length: targets after them; 1 where series have labels.
         n_train: series for training.
         n_val: series for validation.
         n_test: series for the test.
@@ -79,6 +92,20 @@ class SyntheticDataModule(WindowDataModule):
             seed=seed,
         )
         check_positive(n_train=n_train, n_val=n_val, n_test=n_test)
+        self.static_size = draw.static_size
+        self.num_classes = draw.num_classes
+        self.label_size = draw.label_size
+        if self.has_labels:
+            for name, value, default in (
+                ("prediction_length", prediction_length, 1),
+                ("trend", trend, 0.0),
+                ("seasons", seasons, []),
+            ):
+                if value != default:
+                    raise DataError(
+                        f"{name}: the series of generator {generator!r} have labels and no future, so it "
+                        f"cannot be {value!r}; leave it out"
+                    )
         for period in seasons:
             check_positive(seasons=period)
         self.save_hyperparameters(logger=False)
@@ -91,8 +118,13 @@ class SyntheticDataModule(WindowDataModule):
         self._drawn: Generated | None = None
 
     @property
+    def has_labels(self) -> bool:
+        """Whether batches carry ``label`` rather than ``future_target``."""
+        return self.num_classes > 0 or self.label_size > 0
+
+    @property
     def drawn(self) -> Generated:
-        """All series, [n_train + n_val + n_test, context_length + prediction_length, C]."""
+        """All series, n_train + n_val + n_test, with what belongs to them."""
         if self._drawn is None:
             random = np.random.RandomState(self.seed)
             n_series = self.n_train + self.n_val + self.n_test
@@ -106,7 +138,7 @@ class SyntheticDataModule(WindowDataModule):
                     seasons=self.seasons,
                     season_amplitude=self.season_amplitude,
                 )
-                drawn = Generated(drawn.target + added, drawn.covariates)
+                drawn = replace(drawn, target=drawn.target + added)
             self._drawn = drawn
         return self._drawn
 
@@ -136,17 +168,21 @@ class SyntheticDataModule(WindowDataModule):
         index = {"train": 0, "val": 1, "test": 2, "predict": 2}[part]
         series = np.arange(len(self.store))
         chosen = (series < ends[index]) & (series >= (ends[index - 1] if index else 0))
-        lengths = self.store.lengths
-        context = np.full_like(lengths, self.context_length)
+        context = np.full_like(self.store.lengths, self.context_length)
+        scale = None
+        if not self.has_labels:
+            scale = seasonal_scale(self.store.values, self.store.indptr, context, self.season_length)
+        of_series = {"static": self.drawn.static, "label": None if part == "predict" else self.drawn.label}
         return WindowDataset(
             self.store,
             self.context_length,
             self.prediction_length,
             first=context,
-            stop=np.where(chosen, lengths, 0),
+            stop=np.where(chosen, context + self.prediction_length, 0),
             covariates=self._padded_covariates(),
-            scale=seasonal_scale(self.store.values, self.store.indptr, context, self.season_length),
-            with_future=part != "predict",
+            scale=scale,
+            of_series={name: values for name, values in of_series.items() if values is not None},
+            with_future=part != "predict" and not self.has_labels,
         )
 
     def _padded_covariates(self) -> np.ndarray | None:

@@ -28,10 +28,18 @@ class WindowDataModule(LightningDataModule):
         prediction_length: H, target steps of a window.
         target_size: C, channels.
         covariate_size: K, known covariates.
+        static_size: S, numbers of each series, ``static`` [B, S] of a batch; 0 for none.
+        num_classes: classes of the labels, int64 ``label`` of a batch; 0 where there are none.
+        label_size: O, numbers of a series' label, float32 ``label`` [B, O] of a batch; 0 where there are
+            none.
         observed_indicator: whether batches carry ``past_observed`` and ``future_observed``.
         target_cols: names of the channels.
         time_col: name of the time axis.
     """
+
+    static_size: int = 0
+    num_classes: int = 0
+    label_size: int = 0
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Windows over a series store: their starts by arithmetic, whole batches gathered at once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -30,7 +30,7 @@ class WindowDataset(Dataset[Batch]):
     if ``with_future``), ``past_observed`` and ``future_observed`` (bool, of the same shapes, only if
     ``with_observed``), ``past_covariates`` [B, L, K] and ``future_covariates`` [B, H, K] (float32, only if
     given), ``series_index`` [B] and ``start`` [B] (int64; the position of the first target on the series'
-    grid) and ``scale`` [B, C] (float32, only if given).
+    grid), ``scale`` [B, C] (float32, only if given), and what ``of_series`` holds.
 
     Args:
         store: the series.
@@ -41,6 +41,7 @@ class WindowDataset(Dataset[Batch]):
         stride: distance between the windows of a series.
         covariates: [rows + S * H, K] float32: each series' rows and H more, one series after the other.
         scale: [S, C] float32 MASE denominators, see ``seasonal_scale``.
+        of_series: values [S, ...] of each series, handed on in the batches [B, ...] under their names.
         with_observed: whether batches say which cells are there.
         with_future: whether batches carry targets. Without, a window may start where the series ends.
 
@@ -59,6 +60,7 @@ class WindowDataset(Dataset[Batch]):
         stride: int = 1,
         covariates: NDArray[np.float32] | None = None,
         scale: NDArray[np.float32] | None = None,
+        of_series: Mapping[str, NDArray[Any]] | None = None,
         with_observed: bool = False,
         with_future: bool = True,
     ) -> None:
@@ -87,6 +89,7 @@ class WindowDataset(Dataset[Batch]):
         self._values = torch.from_numpy(store.values)
         self._covariates = None if covariates is None else torch.from_numpy(covariates)
         self._scale = None if scale is None else torch.from_numpy(scale)
+        self._of_series = {name: torch.from_numpy(values) for name, values in (of_series or {}).items()}
         self._first = torch.from_numpy(np.ascontiguousarray(first))
         self._ends = torch.from_numpy(np.cumsum(counts))
         self._begins = self._ends - torch.from_numpy(counts)
@@ -131,6 +134,8 @@ class WindowDataset(Dataset[Batch]):
         batch["start"] = start
         if self._scale is not None:
             batch["scale"] = self._scale[series]
+        for name, values in self._of_series.items():
+            batch[name] = values[series]
         return batch
 
     @staticmethod

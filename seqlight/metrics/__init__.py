@@ -2,6 +2,7 @@
 
 from . import functional
 from .collection import forecast_metrics
+from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
     MaskedMeanAbsoluteError,
     MaskedMeanSquaredError,
@@ -11,6 +12,8 @@ from .mean import MeanOverCells
 from .scaled import MeanAbsoluteScaledError
 
 __all__ = [
+    "LastStepMeanAbsoluteError",
+    "LastStepMeanSquaredError",
     "MaskedMeanAbsoluteError",
     "MaskedMeanSquaredError",
     "MaskedSymmetricMeanAbsolutePercentageError",

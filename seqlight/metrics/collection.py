@@ -2,6 +2,7 @@
 
 from torchmetrics import MetricCollection
 
+from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
     MaskedMeanAbsoluteError,
     MaskedMeanSquaredError,
@@ -13,6 +14,8 @@ from .scaled import MeanAbsoluteScaledError
 def forecast_metrics() -> MetricCollection:
     """Return MAE, RMSE, MASE and sMAPE, named ``mae``, ``rmse``, ``mase`` and ``smape``.
 
+    Beside them, ``mae_last`` and ``rmse_last`` are those of the last step ahead.
+
     Update it with ``update(preds=..., target=..., mask=..., scale=...)``.
     """
     return MetricCollection(
@@ -21,6 +24,8 @@ def forecast_metrics() -> MetricCollection:
             "rmse": MaskedMeanSquaredError(squared=False),
             "mase": MeanAbsoluteScaledError(),
             "smape": MaskedSymmetricMeanAbsolutePercentageError(),
+            "mae_last": LastStepMeanAbsoluteError(),
+            "rmse_last": LastStepMeanSquaredError(squared=False),
         },
         compute_groups=False,
     )

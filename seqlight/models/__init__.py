@@ -1,17 +1,26 @@
-"""Forecasters: LightningModules of a network, a strategy, a transform and a loss; and their baselines."""
+"""LightningModules: forecasters (a network, a strategy, a transform and a loss), their baselines, and models
+from sequences to labels and from vectors to sequences.
+"""
 
 from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
 from .conv_gru import ConvGRUForecaster
 from .conv_lstm import ConvLSTMForecaster
 from .conv_recurrent import ConvRecurrentForecaster
+from .encoder_decoder import EncoderDecoderForecaster
 from .forecaster import Forecaster
 from .gru import GRUForecaster
+from .labelled import LabelledSequenceModule
 from .linear import LinearForecaster
 from .load import load
 from .lstm import LSTMForecaster
+from .module import SeqlightModule
 from .network import SequenceNetwork
 from .recurrent import RecurrentForecaster
 from .rnn import RNNForecaster
+from .sequence_classifier import SequenceClassifier, StepClassifier
+from .sequence_generator import SequenceGenerator
+from .sequence_regressor import SequenceRegressor
+from .supervised import SupervisedModule
 from .tcn import TCNForecaster
 from .wavenet import WaveNetForecaster
 
@@ -20,15 +29,23 @@ __all__ = [
     "ConvGRUForecaster",
     "ConvLSTMForecaster",
     "ConvRecurrentForecaster",
+    "EncoderDecoderForecaster",
     "Forecaster",
     "GRUForecaster",
     "LSTMForecaster",
+    "LabelledSequenceModule",
     "LinearForecaster",
     "NaiveForecaster",
     "RNNForecaster",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
+    "SeqlightModule",
+    "SequenceClassifier",
+    "SequenceGenerator",
     "SequenceNetwork",
+    "SequenceRegressor",
+    "StepClassifier",
+    "SupervisedModule",
     "TCNForecaster",
     "WaveNetForecaster",
     "load",

@@ -13,8 +13,9 @@ from .forecaster import Batch, Forecaster
 class BaselineForecaster(Forecaster):
     """A forecaster without parameters; a subclass has :meth:`decode`.
 
-    It is used with ``Trainer.validate``, ``test`` and ``predict``. ``Trainer.fit`` works too (it validates
-    once and writes a checkpoint) but there is nothing to learn: it stops after one epoch.
+    It is used with ``Trainer.validate``, ``test`` and ``predict``. ``Trainer.fit`` works too, but there is
+    nothing to learn: it validates once and stops after one epoch. Lightning's ModelCheckpoint waits for a
+    step of an optimiser, and so writes nothing; ``trainer.save_checkpoint`` does.
 
     Args:
         context_length: number L of past steps.

@@ -2,11 +2,8 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -14,18 +11,16 @@ from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_me
 from seqlight.strategies import STRATEGIES, Window, masked_loss
 from seqlight.transforms import WindowState, build_transform
 
-from .checkpoint import CHECKPOINT_KEY, class_reference, constructor_arguments, names_of_module, plain_names
-from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
+from .checkpoint import constructor_arguments
+from .checks import check_batch, check_integer, check_shape, choose, plain_value
 from .losses import LOSSES
-from .mixed_lightning import RefusesPytorchLightning
-from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
-from .random_state import random_state, set_random_state
+from .module import SeqlightModule
 from .training_values import values_of_trainer
 
 Batch = Mapping[str, Tensor]
 
 
-class Forecaster(RefusesPytorchLightning, LightningModule):
+class Forecaster(SeqlightModule):
     """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
 
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
@@ -45,14 +40,16 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     missing targets out.
 
     **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
-    channels: covariates are known ahead, so they enter one step early. Only the recursive strategy sees
-    those of the whole future; the others see them up to the first future step.
+    channels: covariates are known ahead, so they enter one step early. The strategies ``"recursive"`` and
+    ``"encoder_decoder"`` see those of the whole future; the others see them up to the first future step.
 
     **Logged**: ``train_loss`` is the strategy's training loss in transformed space, over the cells that are
     known in all processes; ``val_loss`` and ``test_loss`` are the same loss on the decoded forecast, and so
     comparable between strategies; ``val_mae``, ``val_rmse``, ``val_mase`` (if the batches have ``scale``),
-    ``val_smape`` and their ``test_`` twins are in original units. A window whose past has no observed cell
-    of a channel is not scored on that channel: there is nothing to forecast from.
+    ``val_smape``, ``val_mae_last`` and ``val_rmse_last`` (those of the last step ahead alone) and their
+    ``test_`` twins are in original units. For the error at every single step see
+    ``seqlight.evaluation.errors_by_step``. A window whose past has no observed cell of a channel is not
+    scored on that channel: there is nothing to forecast from.
 
     Args:
         context_length: number L of past steps the forecast is made from.
@@ -62,7 +59,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         static_size: number S of values that do not change over time; batches' ``static`` is not used if 0.
         observed_indicator: whether the network is told which cells were observed; wanted for data with
             missing cells.
-        strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, see :mod:`seqlight.strategies`.
+        strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, or ``"encoder_decoder"`` for a network
+            that encodes and decodes, see :mod:`seqlight.strategies`.
         transform: what is done to the target first, and undone on the forecast: ``"instance"`` (each window
             is normalised by its own past; the default, because series drift away from the training part's
             level), ``"standard"`` (the training part's mean and deviation), ``"min_max"``, ``"log"``,
@@ -113,12 +111,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         self.observed_indicator = bool(observed_indicator)
         self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
         self.pointwise_loss = choose("loss", loss, LOSSES)
-        self.optimizer_class = choose("optimizer", optimizer, OPTIMIZERS)
-        check_number("lr", lr, 0.0)
-        check_number("weight_decay", weight_decay, 0.0)
-        if lr_schedule is not None:
-            choose("lr_schedule", lr_schedule, LR_SCHEDULES)
-
+        self._check_optimization(optimizer, lr, weight_decay, lr_schedule)
         self.transform = build_transform(transform, self.target_size)
         if self.context_length < self.transform.min_context_length:
             raise ValueError(
@@ -130,12 +123,12 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         self.input_size = self.target_size + indicators + self.covariate_size + self.static_size
         self.output_size = self.strategy.output_size
         self.network = self.build_network()
+        self.strategy.check_network(self.network)
 
         self.val_metrics = forecast_metrics()
         self.test_metrics = forecast_metrics()
         self.val_mean_loss = MeanOverCells()
         self.test_mean_loss = MeanOverCells()
-        self._resumed_random_state: dict[str, Tensor] | None = None
 
     def build_network(self) -> nn.Module:
         """Return the network; called once, while the forecaster is made. The hook for subclasses.
@@ -285,11 +278,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         """Return the strategy's training loss, a mean over the known cells of all processes."""
         window, state = self._batch_window(batch, with_future=True)
         future = self.transform.transform_future(self._future(batch), state)
-        total, count = self.strategy.loss(self.network, window, future, self.pointwise_loss)
-        # DDP averages the gradients of the processes. Dividing each process's sum by the mean count, rather
-        # than by its own, makes that average the gradient of the mean over all cells.
-        mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
-        loss = total / mean_count.clamp(min=1.0)
+        total, count = self.training_loss(window, future)
+        loss = self.mean_over_processes(total, count)
         size = batch["past_target"].shape[0]
         self.log(
             "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
@@ -310,57 +300,21 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         output = {"prediction": self.transform.inverse(self.decode(window), state)}
         return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
 
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and the schedule that the hyperparameters name."""
-        lr = self.hparams["lr"]  # read now: the learning-rate finder changes it
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = build_optimizer(self.optimizer_class, trained, lr, self.hparams.get("weight_decay", 0.0))
-        schedule = self.hparams.get("lr_schedule")
-        if schedule is None:
-            return optimizer
-        scheduler = build_schedule(schedule, optimizer, lr, self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class's name and the random states; name parameters as without ``torch.compile``."""
-        checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
-        states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size
-        if self._is_distributed:
-            torch.distributed.all_gather_object(states, random_state(self.device))
-        else:
-            states = [random_state(self.device)]
-        checkpoint[CHECKPOINT_KEY] = {"class": class_reference(type(self)), "random_states": states}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
-        checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
-        trainer = self._trainer
-        if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
-            return
-        states = checkpoint.get(CHECKPOINT_KEY, {}).get("random_states", [])
-        if len(states) == trainer.world_size:
-            self._resumed_random_state = states[trainer.global_rank]
-            # Now and not later: the loaders draw random numbers too, and may be set up right after this.
-            set_random_state(self._resumed_random_state, self.device)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Forget the random state of a resumed fit: it is in use."""
-        self._resumed_random_state = None
-
-    def on_train_epoch_end(self) -> None:
-        """Set the random state again where a resumed fit only closes the epoch that was saved.
-
-        Lightning then makes the loader's iterator, which draws random numbers, a second time.
-        """
-        if self._resumed_random_state is not None:
-            set_random_state(self._resumed_random_state, self.device)
-
     # Shared by the steps
 
     def decode(self, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` of a window in transformed space."""
         return self.strategy.decode(self.network, window)
+
+    def training_loss(self, window: Window, future: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the training loss summed over the known cells, and their count.
+
+        Args:
+            window: the windows' past in transformed space.
+            future: transformed target ``[B, H, C]``, NaN where missing.
+
+        """
+        return self.strategy.loss(self.network, window, future, self.pointwise_loss)
 
     def _evaluation_step(
         self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection
@@ -384,23 +338,3 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
             else:
                 continue
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
-
-    def _arguments_to_save(self) -> dict[str, Any]:
-        """Return the hyperparameters that the class is to be made with when it is loaded."""
-        initial = self.hparams_initial
-        return {
-            name: value
-            for name, value in self.hparams.items()
-            if name in self._constructor_arguments
-            or name.startswith("_")  # the CLI's own
-            or value != initial.get(name)  # changed since, as the learning-rate finder does
-        }
-
-    @property
-    def _resumes_fit(self) -> bool:
-        trainer = self._trainer
-        return trainer is not None and trainer.state.fn == "fit" and trainer.ckpt_path is not None
-
-    @property
-    def _is_distributed(self) -> bool:
-        return self.trainer.world_size > 1

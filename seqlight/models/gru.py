@@ -17,7 +17,8 @@ class GRUForecaster(RecurrentForecaster):
         recurrent_dropout: probability of dropping a hidden unit from the recurrent product in training, by
             one mask for all steps of a sequence (Gal and Ghahramani 2016).
         zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017).
-        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
+            ``batch_norm``, ``recurrent_output``)
             and :class:`Forecaster`.
 
     """

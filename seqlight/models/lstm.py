@@ -20,7 +20,8 @@ class LSTMForecaster(RecurrentForecaster):
             one mask for all steps of a sequence (Gal and Ghahramani 2016).
         zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017);
             one number, or a pair for the hidden and the cell state.
-        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
+            ``batch_norm``, ``recurrent_output``)
             and :class:`Forecaster`.
 
     """

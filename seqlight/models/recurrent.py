@@ -1,8 +1,11 @@
 """What the forecasters of a recurrent layer share."""
 
+from itertools import pairwise
 from typing import Any
 
 from torch import nn
+
+from seqlight.nn import RecurrentStack, SequenceBatchNorm
 
 from .checks import check_integer, check_number
 from .forecaster import Forecaster
@@ -10,7 +13,7 @@ from .network import SequenceNetwork
 
 
 class RecurrentForecaster(Forecaster):
-    """Base of the forecasters made of recurrent layers and a linear output layer.
+    """Base of the forecasters made of recurrent layers and an output layer.
 
     A subclass returns the layers from :meth:`build_core`.
 
@@ -18,12 +21,24 @@ class RecurrentForecaster(Forecaster):
         hidden_size: units of each layer.
         num_layers: stacked layers.
         dropout: probability of dropping each output of each layer in training.
+        batch_norm: normalise the output of each recurrent layer over batch and time before the next layer,
+            the output layer included. See :class:`seqlight.nn.SequenceBatchNorm` for why it is awkward here.
+        recurrent_output: make the output layer recurrent too, a layer of the same kind with one unit per
+            output, rather than linear. All it can say lies where its activation does (-1 to 1 for tanh), and
+            its state is its output: the linear layer is the better choice, this one is for comparison.
         kwargs: the arguments of :class:`Forecaster`.
 
     """
 
     def __init__(
-        self, *, hidden_size: int = 64, num_layers: int = 1, dropout: float = 0.0, **kwargs: Any
+        self,
+        *,
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        batch_norm: bool = False,
+        recurrent_output: bool = False,
+        **kwargs: Any,
     ) -> None:
         check_integer("hidden_size", hidden_size, 1)
         check_integer("num_layers", num_layers, 1)
@@ -50,12 +65,28 @@ class RecurrentForecaster(Forecaster):
     def build_network(self) -> nn.Module:
         """Return the recurrent layers with their output layer."""
         hidden_size, num_layers = self.hparams["hidden_size"], self.hparams["num_layers"]
-        dropout = self.hparams["dropout"]
-        core = self.build_core(
-            self.core_input_size,
-            hidden_size,
-            num_layers=num_layers,
-            dropout=dropout if num_layers > 1 else 0.0,
-        )
-        head = nn.Linear(hidden_size, self.output_size)
-        return SequenceNetwork(core, head, dropout=dropout, last_only=self.strategy.sequence_to_vector)
+        dropout, batch_norm = self.hparams["dropout"], self.hparams["batch_norm"]
+        sizes = [self.core_input_size] + [hidden_size] * num_layers
+        head: nn.Module = nn.Linear(hidden_size, self.output_size)
+        if self.hparams["recurrent_output"]:
+            sizes.append(self.output_size)
+            head = nn.Identity()
+        elif batch_norm:
+            head = nn.Sequential(SequenceBatchNorm(hidden_size), head)
+        core: nn.Module
+        if len(sizes) > 2 and (batch_norm or self.hparams["recurrent_output"]):
+            layers = [
+                self.build_core(below, size, num_layers=1, dropout=0.0) for below, size in pairwise(sizes)
+            ]
+            core = RecurrentStack(layers, batch_norm=batch_norm, dropout=dropout)  # type: ignore[arg-type]
+        else:
+            core = self.build_core(
+                self.core_input_size,
+                hidden_size,
+                num_layers=num_layers,
+                dropout=dropout if num_layers > 1 else 0.0,
+            )
+        last_only = self.strategy.sequence_to_vector
+        # The dropout in front of a recurrent output layer is the stack's.
+        dropout = 0.0 if self.hparams["recurrent_output"] else dropout
+        return SequenceNetwork(core, head, dropout=dropout, last_only=last_only)

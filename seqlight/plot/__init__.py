@@ -7,5 +7,13 @@ from .decompositions import decomposition
 from .forecasts import ForecastPanel, forecast
 from .receptive_fields import receptive_field
 from .responses import layer_responses
+from .step_errors import errors_by_step
 
-__all__ = ["ForecastPanel", "decomposition", "forecast", "layer_responses", "receptive_field"]
+__all__ = [
+    "ForecastPanel",
+    "decomposition",
+    "errors_by_step",
+    "forecast",
+    "layer_responses",
+    "receptive_field",
+]

@@ -1,7 +1,8 @@
-"""Strategies for forecasting several steps ahead: recursive, direct, every step."""
+"""Strategies for forecasting several steps ahead: recursive, direct, every step, encoder-decoder."""
 
 from .base import Strategy
 from .direct import DirectStrategy
+from .encoder_decoder import EncoderDecoderNetwork, EncoderDecoderStrategy
 from .every_step import EveryStepStrategy
 from .loss import PointwiseLoss, masked_loss
 from .network import output_steps, run_network
@@ -12,12 +13,15 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "direct": DirectStrategy,
     "recursive": RecursiveStrategy,
     "every_step": EveryStepStrategy,
+    "encoder_decoder": EncoderDecoderStrategy,
 }
 """The strategies by the names that a forecaster's ``strategy`` argument takes."""
 
 __all__ = [
     "STRATEGIES",
     "DirectStrategy",
+    "EncoderDecoderNetwork",
+    "EncoderDecoderStrategy",
     "EveryStepStrategy",
     "PointwiseLoss",
     "RecursiveStrategy",

@@ -35,6 +35,9 @@ class Strategy(ABC):
         """Number of output channels that the network must have: ``horizon * target_size``, steps first."""
         return self.horizon * self.target_size
 
+    def check_network(self, network: nn.Module) -> None:  # noqa: B027
+        """Raise TypeError if ``network`` cannot be used; most strategies take any sequence network."""
+
     def targets(self, past: Tensor, future: Tensor, steps: range) -> Tensor:
         """Return what the network is to say at ``steps``.
 

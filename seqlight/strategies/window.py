@@ -47,6 +47,18 @@ class Window:
         """
         return self._join(forecast, self.past.shape[1] + step - 1)
 
+    def teacher_forced(self, future: Tensor) -> Tensor:
+        """Return the inputs ``[B, H, I]`` of a decoder that is told every true value one step late.
+
+        The first is the last input of the past, the others are what :meth:`feedback` makes of the truth.
+
+        Args:
+            future: true values ``[B, H, C]`` in transformed space, NaN where missing.
+
+        """
+        target = torch.cat([self.past[:, -1:], future[:, :-1].to(self.past.dtype)], dim=1)
+        return self._join(target, self.past.shape[1] - 1)
+
     def _join(self, target: Tensor, first: int) -> Tensor:
         batch, length, _ = target.shape
         missing = target.isnan()

@@ -74,5 +74,5 @@ def test_trend_and_seasons_are_added_to_the_same_series():
 
 
 def test_unknown_generator_is_refused():
-    with pytest.raises(DataError, match="generator: expected one of sine_waves, got 'sine'"):
+    with pytest.raises(DataError, match=r"generator: expected one of sine_waves, waveforms, .*got 'sine'"):
         SyntheticDataModule("sine")

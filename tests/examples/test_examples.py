@@ -1,5 +1,6 @@
 """The example scripts and configurations run."""
 
+import math
 import runpy
 import sys
 import wave
@@ -66,27 +67,44 @@ def test_generate_waveform(script: Script, tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (EXAMPLES / "configs").glob("*.yaml")))
 def test_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the command in its first line: ``# seqlight fit --config examples/configs/name.yaml``."""
     monkeypatch.chdir(EXAMPLES.parent)  # their paths begin there
-    quick = ["max_epochs=1", "limit_train_batches=2", "limit_val_batches=2", "enable_progress_bar=false"]
-    options = [f"--trainer.{option}" for option in quick]
-    assert (
-        main(
-            [
-                "fit",
-                "--config",
-                f"examples/configs/{name}",
-                *options,
-                f"--trainer.default_root_dir={tmp_path}",
-            ]
-        )
-        == 0
-    )
-    assert list(tmp_path.rglob("*.ckpt"))
+    first_line = (EXAMPLES / "configs" / name).read_text(encoding="utf-8").partition("\n")[0]
+    command, *rest = first_line.removeprefix("# seqlight ").split()
+    assert command in ("fit", "validate") and rest == ["--config", f"examples/configs/{name}"]
+    quick = ["limit_val_batches=2", "enable_progress_bar=false", f"default_root_dir={tmp_path}"]
+    if command == "fit":
+        quick += ["max_epochs=1", "limit_train_batches=2"]
+    assert main([command, *rest, *[f"--trainer.{option}" for option in quick]]) == 0
+    assert bool(list(tmp_path.rglob("*.ckpt"))) == (command == "fit")
+
+
+def test_classic_tasks(script: Script, tmp_path: Path) -> None:
+    networks = ["rnn", "lstm", "peephole_lstm", "gru", "tcn", "wavenet"]
+    lengths = ["--adding-length", "12", "--copy-length", "3", "--hidden-size", "4"]
+    sizes = ["--train-series", "8", "--test-series", "4", "--batch-size", "4", "--steps", "2"]
+    options = ["--out", "table.md", "--no-progress"]
+    script("classic_tasks.py", "--architectures", *networks, *lengths, *sizes, *options)
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert "adding problem, T = 12" in lines[0] and "copy memory, T = 3" in lines[0]
+    assert lines[2].startswith("| remembering nothing | 0.1667 |")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2 : 3 + len(networks)]]
+    assert [row[0] for row in rows[1:]] == [
+        "simple RNN",
+        "LSTM",
+        "LSTM, peepholes",
+        "GRU",
+        "TCN",
+        "WaveNet",
+    ]
+    assert rows[0][6] == f"{10 * math.log(8) / 23:.4f}"
+    assert all(0 < float(row[column]) < 10 for row in rows[1:] for column in (1, 6))
+    assert all(row[2] == "" and row[4] == "2" for row in rows[1:])  # published figures are of other lengths
 
 
 def test_the_packaged_demand_is_what_the_script_writes(script: Script, tmp_path: Path) -> None:
     """Up to the last digit, which may round the other way where the mathematics library differs."""
-    from seqlight.cli.forecast_arguments import DEMO_CSV
+    from seqlight.cli.input_arguments import DEMO_CSV
 
     script("make_demand.py", "demand.csv")
     written, packaged = pl.read_csv(tmp_path / "demand.csv"), pl.read_csv(DEMO_CSV)

@@ -126,4 +126,8 @@ def test_collection_has_every_metric_once():
     preds, target, scale, mask = case()
     metrics = forecast_metrics()
     metrics.update(preds=preds, target=target, scale=scale, mask=mask)
-    assert set(metrics.compute()) == {"mae", "rmse", "mase", "smape"}
+    computed = metrics.compute()
+    assert set(computed) == {"mae", "rmse", "mase", "smape", "mae_last", "rmse_last"}
+    last = (preds - target)[:, -1][mask[:, -1]]
+    assert computed["mae_last"] == pytest.approx(last.abs().mean().item())
+    assert computed["rmse_last"] == pytest.approx(last.square().mean().sqrt().item())

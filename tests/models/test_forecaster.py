@@ -108,6 +108,9 @@ def test_logged_values_are_those_of_the_forecasts(sizes, loader, trainer, strate
         transformed = forecaster.transform.transform_future(preds, state)
     assert logged["val_mae"] == pytest.approx(errors.abs().mean().item(), rel=1e-4)
     assert logged["val_rmse"] == pytest.approx(errors.square().mean().sqrt().item(), rel=1e-4)
+    last = (preds - every["future_target"])[:, -1][known[:, -1]]
+    assert logged["val_mae_last"] == pytest.approx(last.abs().mean().item(), rel=1e-4)
+    assert logged["val_rmse_last"] == pytest.approx(last.square().mean().sqrt().item(), rel=1e-4)
     assert logged["val_mase"] == pytest.approx(mase.item(), rel=1e-4)
     assert logged["val_loss"] == pytest.approx((transformed - target)[known].square().mean().item(), rel=1e-4)
     assert 0 < logged["val_smape"] < 2

@@ -114,3 +114,58 @@ def test_layer_norm_and_noise_train_and_come_back(
 def test_wrong_probability(sizes, forecaster_class, option):
     with pytest.raises(ValueError, match=f"{option} expected a probability p with 0 <= p < 1, got 1.0"):
         forecaster_class(**{option: 1.0}, **sizes)
+
+
+@pytest.mark.parametrize("forecaster_class", [LSTMForecaster, GRUForecaster, RNNForecaster])
+@pytest.mark.parametrize("strategy", ["direct", "every_step", "recursive"])
+def test_batch_norm_learns_and_comes_back(sizes, loader, trainer, tmp_path, forecaster_class, strategy):
+    torch.manual_seed(0)
+    forecaster = forecaster_class(
+        hidden_size=8, num_layers=2, batch_norm=True, strategy=strategy, lr=2e-2, **sizes
+    )
+    running = trainer(max_epochs=3)
+    running.fit(forecaster, loader(256, shuffle=True), loader(32))
+    running.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = seqlight.load(tmp_path / "a.ckpt")
+    assert loaded.network.core.norms[0].norm.num_batches_tracked == 24
+    past = torch.randn(3, 24, 1)
+    assert torch.equal(loaded(past), forecaster.eval()(past))
+    naive = trainer()
+    naive.validate(NaiveForecaster(**sizes), loader(32), verbose=False)
+    assert running.callback_metrics["val_mae"] < 0.8 * naive.callback_metrics["val_mae"]
+
+
+def test_batch_norm_stands_before_the_output_layer_too(sizes):
+    for num_layers, between in ((1, 0), (3, 2)):
+        network = LSTMForecaster(hidden_size=5, num_layers=num_layers, batch_norm=True, **sizes).network
+        norms = [module for module in network.modules() if isinstance(module, nn.SequenceBatchNorm)]
+        assert len(norms) == between + 1
+        assert isinstance(network.head[0], nn.SequenceBatchNorm)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_all_layers_recurrent(sizes, loader, trainer, dropout):
+    """The deep RNN of 20, 20 and 1 unit: no linear layer, and nothing beyond what tanh can say."""
+    sizes = sizes | {"prediction_length": 1}
+    forecaster = RNNForecaster(
+        hidden_size=20, num_layers=2, recurrent_output=True, dropout=dropout, transform="none", **sizes
+    )
+    core = forecaster.network.core
+    assert [layer.hidden_size for layer in core.layers] == [20, 20, 1] and core.dropout == dropout
+    assert not any(isinstance(module, torch.nn.Linear) for module in forecaster.modules())
+    forecast = forecaster(1e3 * torch.randn(16, 24, 1))
+    assert forecast.shape == (16, 1, 1) and (forecast.abs() <= 1).all()
+    samples = [{"past_target": torch.rand(24, 1), "future_target": torch.rand(1, 1)} for _ in range(8)]
+    before = core.layers[2].weight_hh_l0.clone()
+    trainer(max_epochs=1, limit_val_batches=0).fit(
+        forecaster, torch.utils.data.DataLoader(samples, batch_size=4)
+    )
+    assert not torch.equal(core.layers[2].weight_hh_l0, before)
+
+
+def test_all_layers_recurrent_at_every_step(sizes):
+    forecaster = GRUForecaster(
+        hidden_size=5, recurrent_output=True, batch_norm=True, strategy="every_step", target_size=2, **sizes
+    )
+    assert [layer.hidden_size for layer in forecaster.network.core.layers] == [5, 12]
+    assert forecaster(torch.randn(3, 24, 2)).shape == (3, 6, 2)

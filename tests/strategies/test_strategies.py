@@ -87,7 +87,7 @@ def test_direct_target_is_the_future():
     assert torch.equal(DirectStrategy(CHANNELS, HORIZON).targets(past, future, range(LENGTH))[:, 0], future)
 
 
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", ["direct", "every_step", "recursive"])
 def test_loss_is_the_mean_over_the_known_targets(name):
     past, future = series()
     past[1, 3] = NAN
@@ -164,7 +164,7 @@ def test_inputs_hold_target_indicator_next_covariates_and_static():
 
 
 @pytest.mark.parametrize("length", [LENGTH, LENGTH + 1])
-@pytest.mark.parametrize("name", sorted(STRATEGIES))
+@pytest.mark.parametrize("name", ["direct", "every_step", "recursive"])
 def test_shortened_sequence_is_held_against_the_targets_of_the_steps_it_has_seen(name, length):
     past, future = torch.randn(4, length, CHANNELS), torch.randn(4, HORIZON, CHANNELS)
     strategy = STRATEGIES[name](CHANNELS, HORIZON)

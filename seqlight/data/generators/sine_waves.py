@@ -16,6 +16,9 @@ class SineWaves:
 
     target_size = 1
     covariate_size = 0
+    static_size = 0
+    num_classes = 0
+    label_size = 0
 
     def __call__(
         self, n_series: int, context_length: int, prediction_length: int, random: np.random.RandomState

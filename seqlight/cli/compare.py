@@ -1,0 +1,33 @@
+"""``seqlight compare``: finds what is to be compared."""
+
+from seqlight.cli.errors import CommandError, is_user_error
+from seqlight.cli.wording import as_options
+
+SUBJECTS = ("strategies",)
+USAGE = f"usage: seqlight compare {{{','.join(SUBJECTS)}}} [options]  (or --help behind the name)"
+
+
+def run(arguments: list[str]) -> None:
+    """Run the command with the arguments after ``compare``.
+
+    Raises:
+        CommandError: something the user can mend, in the words of the command's options.
+    """
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return
+    if not arguments or arguments[0] not in SUBJECTS:
+        got = repr(arguments[0]) if arguments else "nothing"
+        raise CommandError(f"compare: expected one of {', '.join(SUBJECTS)}, got {got}\n  {USAGE}")
+
+    from seqlight.cli.compare_arguments import parse
+
+    given = parse(arguments[1:])
+    try:
+        from seqlight.cli import compare_job
+
+        compare_job.run(given)
+    except Exception as error:
+        if not is_user_error(error) or isinstance(error, CommandError):
+            raise
+        raise CommandError(as_options(str(error))) from error

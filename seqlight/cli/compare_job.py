@@ -1,0 +1,176 @@
+"""The work of ``seqlight compare strategies``: train each, evaluate step by step, tabulate, draw."""
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from lightning.pytorch import seed_everything
+from rich.console import Console
+from rich.table import Table
+
+from seqlight.cli.compare_arguments import RECURRENT, CompareArguments
+from seqlight.cli.errors import CommandError
+from seqlight.cli.forecast_job import build_data, simple_forecasts
+from seqlight.cli.forecast_plan import plan
+from seqlight.cli.outputs import staged
+from seqlight.cli.report import format_error
+from seqlight.cli.training import fit_best, quiet_lightning
+from seqlight.data import SyntheticDataModule, WindowDataModule
+from seqlight.evaluation import ErrorsByStep, errors_by_step
+from seqlight.models import (
+    Forecaster,
+    GRUForecaster,
+    LSTMForecaster,
+    RNNForecaster,
+    TCNForecaster,
+    WaveNetForecaster,
+)
+
+FORECASTERS: dict[str, type[Forecaster]] = {
+    "lstm": LSTMForecaster,
+    "gru": GRUForecaster,
+    "rnn": RNNForecaster,
+    "wavenet": WaveNetForecaster,
+    "tcn": TCNForecaster,
+}
+NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "wavenet": "WaveNet", "tcn": "TCN"}
+DEFAULT_LAYERS = 2
+
+
+def run(given: CompareArguments) -> None:
+    """Do the whole job and write the files that were asked for, all of them or none."""
+    console = Console(highlight=False, soft_wrap=True)
+    data = read_data(given, console)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
+        data.setup("fit")
+
+    forecasters: dict[str, Forecaster] = {}
+    seconds: dict[str, float] = {}
+    with quiet_lightning():
+        for strategy in given.strategies:
+            with tempfile.TemporaryDirectory(prefix="seqlight-") as folder:
+                best = fit_best(
+                    build_forecaster(given, data, strategy),
+                    data,
+                    Path(folder),
+                    epochs=given.epochs,
+                    max_time=given.max_time,
+                    progress=given.progress,
+                )
+            forecasters[strategy], seconds[strategy] = best.model, best.seconds
+            console.print(
+                f"{strategy}: {best.epochs} epoch{'s' * (best.epochs != 1)} in {best.seconds:.1f} s, "
+                f"the best was number {best.best_epoch}",
+                markup=False,
+            )
+        results = errors_by_step(forecasters | simple_forecasts(data), data)
+
+    console.print()
+    console.print(comparison_table(results, seconds, heading(given, data, results[0].windows)))
+    paths = [path for path in (given.output, given.plot) if path is not None]
+    with staged(paths) as temporary:
+        staged_path = dict(zip(paths, temporary, strict=True))
+        if given.output is not None:
+            steps_frame(results).write_csv(staged_path[given.output])
+        if given.plot is not None:
+            from seqlight.plot import errors_by_step as draw  # matplotlib takes a second to import
+
+            figure = draw(
+                {result.model: result.mae.numpy() for result in results},
+                title=f"{NAMES[given.network]} by strategy: error at each step ahead",
+                error_label="mean absolute error",
+            )
+            figure.savefig(staged_path[given.plot], format=given.plot.suffix[1:].lower())
+    if paths:
+        console.print(f"\nwrote {', '.join(map(str, paths))}", markup=False)
+
+
+def read_data(given: CompareArguments, console: Console) -> WindowDataModule:
+    """The data module of the file, or of the chapter's series."""
+    if given.inputs is None:
+        console.print("the chapter's series: 7,000 to train, 2,000 to validate, 1,000 to test")
+        return SyntheticDataModule(context_length=given.context, prediction_length=given.horizon)
+    settled = plan(given.inputs)
+    console.print(settled.description, markup=False)
+    for note in settled.notes:
+        console.print(f"note: {note}", markup=False)
+    return build_data(given.inputs, given.seed, settled)
+
+
+def build_forecaster(given: CompareArguments, data: WindowDataModule, strategy: str) -> Forecaster:
+    """The network with one strategy, its first weights drawn from the seed.
+
+    Raises:
+        CommandError: a transform that is none, or that needs a longer context.
+    """
+    seed_everything(given.seed, verbose=False)
+    options: dict[str, Any] = {"hidden_size": given.hidden_size}
+    if given.network in RECURRENT:
+        options["num_layers"] = given.num_layers or DEFAULT_LAYERS
+    try:
+        return FORECASTERS[given.network](
+            context_length=data.context_length,
+            prediction_length=data.prediction_length,
+            target_size=data.target_size,
+            covariate_size=data.covariate_size,
+            observed_indicator=data.observed_indicator,
+            strategy=strategy,
+            transform=given.transform,
+            lr=given.lr,
+            lr_schedule="one_cycle",
+            **options,
+        )
+    except ValueError as error:
+        raise CommandError(f"--transform: {error}" if "transform" in str(error) else str(error)) from error
+
+
+def heading(given: CompareArguments, data: WindowDataModule, windows: int) -> str:
+    """What was trained, and what the table's errors are taken over."""
+    layers = f", {given.num_layers or DEFAULT_LAYERS} layers" if given.network in RECURRENT else ""
+    return (
+        f"{NAMES[given.network]} ({given.hidden_size} units{layers}), errors on the test part over all steps "
+        f"and at the last one: {windows:,} windows of {data.prediction_length} steps, made from the "
+        f"{data.context_length} before"
+    )
+
+
+def comparison_table(results: Sequence[ErrorsByStep], seconds: dict[str, float], title: str) -> Table:
+    """One line per forecast: errors over all steps and at the last one; the lowest of each are bold."""
+    table = Table(title=title, title_justify="left")
+    table.add_column("forecast")
+    for name in ("MAE", "MAE, last", "MSE", "MSE, last"):
+        table.add_column(name, justify="right")
+    table.add_column("training", justify="right")
+    rows = [
+        [result.mae_over_all, float(result.mae[-1]), result.mse_over_all, float(result.mse[-1])]
+        for result in results
+    ]
+    lowest = [min(column) for column in zip(*rows, strict=True)]
+    for result, row in zip(results, rows, strict=True):
+        cells = [
+            f"[bold]{format_error(value)}[/bold]" if value == best else format_error(value)
+            for value, best in zip(row, lowest, strict=True)
+        ]
+        time = f"{seconds[result.model]:.1f} s" if result.model in seconds else ""
+        table.add_row(result.model, *cells, time)
+    return table
+
+
+def steps_frame(results: Sequence[ErrorsByStep]) -> pl.DataFrame:
+    """One row per forecast and step ahead (1 to H): MAE, MSE, and how many cells count."""
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "forecast": [result.model] * len(result.count),
+                "step": range(1, len(result.count) + 1),
+                "mae": result.mae.numpy(),
+                "mse": result.mse.numpy(),
+                "cells": result.count.numpy(),
+            }
+        )
+        for result in results
+    )

@@ -1,0 +1,132 @@
+"""The arguments that say which CSV to read and how, shared by commands; no torch is imported."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from seqlight.cli.errors import CommandError
+from seqlight.cli.parser import Parser, positive_int, separator
+
+DEMO_CSV = Path(__file__).with_name("demand.csv")
+DEMO_COLUMNS = {"time": "timestamp", "target": ["demand"], "id": "region"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputArguments:
+    """Which CSV, and what windows of it; None where the data decide."""
+
+    csv: Path
+    time: str
+    targets: list[str]
+    id: str | None
+    horizon: int | None
+    context: int | None
+    season: int | None
+    missing: Literal["mask", "error"]
+    skip_short: bool
+    separator: str
+    decimal_comma: bool
+    encoding: str
+    frequency: str | None
+    time_format: str | None
+
+
+def add_input_options(parser: Parser) -> None:
+    """Add the file, its columns and how it is written."""
+    source = parser.add_argument_group("input")
+    source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
+    source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
+    source.add_argument("--time", metavar="COLUMN", help="column of timestamps")
+    source.add_argument(
+        "--target",
+        metavar="COLUMN",
+        action="append",
+        help="numeric column to forecast; repeat it for several",
+    )
+    source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
+    source.add_argument(
+        "--missing",
+        choices=["mask", "error"],
+        default="mask",
+        help="missing values are left out of training and errors (mask, the default), or refused (error)",
+    )
+    source.add_argument(
+        "--skip-short",
+        action="store_true",
+        help="leave series out that are too short, instead of refusing them",
+    )
+    source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
+    source.add_argument("--decimal-comma", action="store_true", help="numbers are written 3,14")
+    source.add_argument("--encoding", default="utf-8", help="for instance latin-1; default: utf-8")
+    source.add_argument(
+        "--frequency", metavar="STEP", help="time between two rows, such as 1h, 30min, 1mo; default: found"
+    )
+    source.add_argument(
+        "--time-format",
+        metavar="PATTERN",
+        help="strftime pattern, such as '%%d.%%m.%%Y %%H:%%M'; default: found",
+    )
+
+
+def add_size_options(model: Any) -> None:
+    """Add the sizes of windows to a group of options."""
+    model.add_argument(
+        "--horizon", type=positive_int, metavar="STEPS", help="steps to forecast; default: one season"
+    )
+    model.add_argument(
+        "--context",
+        type=positive_int,
+        metavar="STEPS",
+        help="past steps the model sees; default: several seasons, as the length of the series allows",
+    )
+    model.add_argument(
+        "--season",
+        type=positive_int,
+        metavar="STEPS",
+        help="length of a season, for the seasonal baseline and MASE; default: by the frequency",
+    )
+
+
+def settle_input(parser: Parser, given: argparse.Namespace) -> dict[str, Any]:
+    """Check what can be checked without reading the file; return the arguments of :class:`InputArguments`.
+
+    Raises:
+        CommandError: an argument is missing, contradicts another, or there is no such file.
+    """
+    if given.demo:
+        if given.csv is not None:
+            parser.error(f"--demo reads its own data; leave out {str(given.csv)!r} or --demo")
+        given.csv = DEMO_CSV
+        given.time = given.time or DEMO_COLUMNS["time"]
+        given.target = given.target or DEMO_COLUMNS["target"]
+        given.id = given.id or DEMO_COLUMNS["id"]
+    if given.csv is None:
+        parser.error("which file? give the path of a CSV, or --demo")
+    if given.time is None:
+        parser.error("--time COLUMN is missing: which column holds the timestamps?")
+    if given.target is None:
+        parser.error("--target COLUMN is missing: which column is to be forecast?")
+
+    columns = [given.time, *given.target] + ([] if given.id is None else [given.id])
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
+    if not given.csv.exists():  # also said by the reader of CSV files, a second later
+        raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")
+    names = (
+        "csv",
+        "time",
+        "id",
+        "horizon",
+        "context",
+        "season",
+        "missing",
+        "skip_short",
+        "separator",
+        "decimal_comma",
+        "encoding",
+        "frequency",
+        "time_format",
+    )
+    return {"targets": given.target} | {name: getattr(given, name) for name in names}

@@ -1,0 +1,89 @@
+"""Errors at each step ahead."""
+
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqlight.models import Forecaster
+
+from .scored_windows import Batch, DataModule, scored_windows
+
+
+@dataclass(frozen=True)
+class ErrorsByStep:
+    """One forecaster's errors in original units at each of the H steps ahead, over all windows.
+
+    Attributes:
+        model: the forecaster's name.
+        absolute: float64 ``[H]``, sums of the absolute errors.
+        squared: float64 ``[H]``, sums of the squared errors.
+        count: int64 ``[H]``, cells that count.
+        windows: number of windows.
+
+    """
+
+    model: str
+    absolute: Tensor
+    squared: Tensor
+    count: Tensor
+    windows: int
+
+    @property
+    def mae(self) -> Tensor:
+        """Mean absolute error at each step, ``[H]``; NaN where no cell counts."""
+        return self.absolute / self.count
+
+    @property
+    def mse(self) -> Tensor:
+        """Mean squared error at each step, ``[H]``; NaN where no cell counts."""
+        return self.squared / self.count
+
+    @property
+    def mae_over_all(self) -> float:
+        """Mean absolute error over all steps."""
+        return float(self.absolute.sum() / self.count.sum())
+
+    @property
+    def mse_over_all(self) -> float:
+        """Mean squared error over all steps."""
+        return float(self.squared.sum() / self.count.sum())
+
+
+def errors_by_step(
+    forecasters: Mapping[str, Forecaster], data: DataModule | Iterable[Batch], *, part: str = "test"
+) -> list[ErrorsByStep]:
+    """Evaluate forecasters on the same windows, step by step ahead, in one pass over the data.
+
+    The same cells count as in :func:`~seqlight.evaluation.compare`.
+
+    Args:
+        forecasters: the forecasters by name.
+        data: a DataModule, or the batches themselves, see :mod:`seqlight.models`.
+        part: ``"test"`` or ``"val"``, the part of a DataModule to take.
+
+    Returns:
+        One result for each forecaster, in their order.
+
+    Raises:
+        ValueError: an unknown part, no forecaster, or no window.
+
+    """
+    sums: dict[str, list[Tensor]] = {name: [] for name in forecasters}
+    counts: list[Tensor] = []
+    windows = 0
+    with closing(scored_windows(forecasters, data, part)) as batches:
+        for batch in batches:
+            windows += len(batch.future)
+            counts.append(batch.known.sum((0, 2)))
+            for name, forecast in batch.forecasts.items():
+                errors = torch.where(batch.known, forecast - batch.future, 0.0)
+                sums[name].append(torch.stack([errors.abs().sum((0, 2)), errors.square().sum((0, 2))]))
+    count = torch.stack(counts).sum(0)
+    results = []
+    for name, parts in sums.items():
+        absolute, squared = torch.stack(parts).sum(0)
+        results.append(ErrorsByStep(name, absolute, squared, count, windows))
+    return results
