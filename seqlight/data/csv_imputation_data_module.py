@@ -160,9 +160,7 @@ class CSVImputationDataModule(ImputationDataModule):
             times = pl.Series(self.time_col, rows.times).cast(pl.Datetime("us"))
             series = np.repeat(rows.store.ids, rows.store.lengths)
             columns = {self.time_col: times} | ({} if self.id_col is None else {self.id_col: series})
-            return filled_table(
-                rows.store, pl.DataFrame(columns), self.target_cols, values, filled, suffix
-            )
+            return filled_table(rows.store, pl.DataFrame(columns), self.target_cols, values, filled, suffix)
         text = read_csv_text(str(self.path), self.dialect)
         if len(text) != len(rows.order):
             raise DataError(f"{self.path}: changed while it was being worked on; start again")

@@ -1,4 +1,4 @@
-"""A CSV file as text, cell by cell, so that it can be written again with nothing changed but what is meant."""
+"""A CSV file as text, cell by cell, to be written again with nothing changed but what is meant."""
 
 import gzip
 import io

@@ -17,8 +17,8 @@ class GapWindows(Dataset[Batch]):
     """Overlapping windows of ``window_length`` rows that together cover every row of every series.
 
     The windows of a series begin at rows 0, ``stride``, 2 ``stride``, ...; the last one ends with the series.
-    A series that is shorter than a window has one, whose rest is missing. ``dataset[i]`` is one window without
-    a batch dimension, ``dataset.__getitems__(indices)`` a whole batch.
+    A series that is shorter than a window has one, whose rest is missing. ``dataset[i]`` is one window
+    without a batch dimension, ``dataset.__getitems__(indices)`` a whole batch.
 
     A batch is a dict (B windows, T rows, C channels, K covariates), in original units:
     ``target`` [B, T, C] (float32, missing and hidden cells NaN), ``observed`` [B, T, C] (bool, what is not

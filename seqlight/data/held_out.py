@@ -1,6 +1,7 @@
 """Known cells that are hidden to measure how well they are filled in again."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ def gap_pattern(observed: BoolArray, indptr: Int64Array) -> GapPattern:
     """
     missing = ~observed
     channels = missing.shape[1]
-    whole = missing.all(1, keepdims=True)
+    whole: BoolArray = missing.all(1, keepdims=True)  # type: ignore[assignment]
     # A channel without any value is no gap that could be imitated.
     alone = missing & ~whole & observed.any(0)
     lengths = [run_lengths(whole[:, 0], indptr)] + [
@@ -110,7 +111,7 @@ def hold_out(
 
 def leave_one(hidden: BoolArray, observed: BoolArray, indptr: Int64Array) -> None:
     """Uncover one cell, in place, of each channel of a series of which everything known was hidden."""
-    for begin, end in zip(indptr[:-1], indptr[1:], strict=True):
+    for begin, end in pairwise(indptr.tolist()):
         if begin == end:
             continue
         gone = ~(observed[begin:end] & ~hidden[begin:end]).any(0) & observed[begin:end].any(0)

@@ -29,8 +29,8 @@ class ImputationDataModule(LightningDataModule):
 
     There is no split by time: a model that fills gaps may learn from what comes after them. Instead a share
     of the known cells is hidden for validation and another for the test, chosen once by ``seed``, in runs as
-    long as the data's own gaps (:func:`~seqlight.data.held_out.gap_pattern`). Neither the training nor the
-    validation nor the test windows show any of these cells; the windows for prediction show all that is known.
+    long as the data's own gaps (:func:`~seqlight.data.held_out.gap_pattern`). The windows of training,
+    validation and test show none of these cells; the windows for prediction show all that is known.
 
     Batches are those of :class:`~seqlight.data.gap_windows.GapWindows`, in original units.
 
@@ -77,12 +77,14 @@ class ImputationDataModule(LightningDataModule):
         check_positive(stride=stride)
         if stride > window_length:
             raise DataError(
-                f"stride: expected at most window_length = {window_length}, so that windows leave no row out, "
-                f"got {stride}"
+                f"stride: expected at most window_length = {window_length}, so that windows leave no row "
+                f"out, got {stride}"
             )
         for name, size in (("val_size", val_size), ("test_size", test_size)):
             if isinstance(size, bool) or not isinstance(size, int | float) or not 0 <= size < 1:
-                raise DataError(f"{name}: expected a share of the known cells, 0 to less than 1, got {size!r}")
+                raise DataError(
+                    f"{name}: expected a share of the known cells, 0 to less than 1, got {size!r}"
+                )
         if val_size + test_size >= 1:
             raise DataError(
                 f"val_size, test_size: expected less than 1 together, got {val_size} and {test_size}"
@@ -170,7 +172,7 @@ class ImputationDataModule(LightningDataModule):
             time_gap=self.time_gap,
             covariates=self.covariates,
             hidden=None if part == "predict" else self.hidden,
-            held_out=self.held_out(part) if part in ("val", "test") else None,  # type: ignore[arg-type]
+            held_out=self.held_out(part) if part in ("val", "test") else None,
         )
 
     @property

@@ -112,9 +112,7 @@ class SyntheticImputationDataModule(ImputationDataModule):
             indptr = np.arange(self.n_series + 1, dtype=np.int64) * self.series_length
             values = np.ascontiguousarray(target, np.float32).reshape(-1, channels)
             there = np.ones(values.shape, np.bool_)
-            gone = hold_out(
-                there, indptr, gap_pattern(there, indptr), fraction=self.missing, seed=self.seed
-            )
+            gone = hold_out(there, indptr, gap_pattern(there, indptr), fraction=self.missing, seed=self.seed)
             values[gone] = np.nan
             self._store = SeriesStore(values, indptr, [str(i) for i in range(self.n_series)])
             if drawn.covariates is not None:

@@ -2,11 +2,8 @@
 
 import inspect
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from lightning import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
 
@@ -14,18 +11,16 @@ from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_me
 from seqlight.strategies import STRATEGIES, Window, masked_loss
 from seqlight.transforms import WindowState, build_transform
 
-from .checkpoint import CHECKPOINT_KEY, class_reference, constructor_arguments, names_of_module, plain_names
-from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
+from .checkpoint import constructor_arguments
+from .checks import check_batch, check_integer, check_shape, choose, plain_value
 from .losses import LOSSES
-from .mixed_lightning import RefusesPytorchLightning
-from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
-from .random_state import random_state, set_random_state
+from .module import SeqlightModule
 from .training_values import values_of_trainer
 
 Batch = Mapping[str, Tensor]
 
 
-class Forecaster(RefusesPytorchLightning, LightningModule):
+class Forecaster(SeqlightModule):
     """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
 
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
@@ -113,12 +108,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         self.observed_indicator = bool(observed_indicator)
         self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
         self.pointwise_loss = choose("loss", loss, LOSSES)
-        self.optimizer_class = choose("optimizer", optimizer, OPTIMIZERS)
-        check_number("lr", lr, 0.0)
-        check_number("weight_decay", weight_decay, 0.0)
-        if lr_schedule is not None:
-            choose("lr_schedule", lr_schedule, LR_SCHEDULES)
-
+        self._check_optimization(optimizer, lr, weight_decay, lr_schedule)
         self.transform = build_transform(transform, self.target_size)
         if self.context_length < self.transform.min_context_length:
             raise ValueError(
@@ -135,7 +125,6 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         self.test_metrics = forecast_metrics()
         self.val_mean_loss = MeanOverCells()
         self.test_mean_loss = MeanOverCells()
-        self._resumed_random_state: dict[str, Tensor] | None = None
 
     def build_network(self) -> nn.Module:
         """Return the network; called once, while the forecaster is made. The hook for subclasses.
@@ -286,10 +275,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         window, state = self._batch_window(batch, with_future=True)
         future = self.transform.transform_future(self._future(batch), state)
         total, count = self.strategy.loss(self.network, window, future, self.pointwise_loss)
-        # DDP averages the gradients of the processes. Dividing each process's sum by the mean count, rather
-        # than by its own, makes that average the gradient of the mean over all cells.
-        mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
-        loss = total / mean_count.clamp(min=1.0)
+        loss = self.mean_over_processes(total, count)
         size = batch["past_target"].shape[0]
         self.log(
             "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
@@ -309,52 +295,6 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         window, state = self._batch_window(batch, with_future=False)
         output = {"prediction": self.transform.inverse(self.decode(window), state)}
         return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
-
-    def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Return the optimiser and the schedule that the hyperparameters name."""
-        lr = self.hparams["lr"]  # read now: the learning-rate finder changes it
-        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = build_optimizer(self.optimizer_class, trained, lr, self.hparams.get("weight_decay", 0.0))
-        schedule = self.hparams.get("lr_schedule")
-        if schedule is None:
-            return optimizer
-        scheduler = build_schedule(schedule, optimizer, lr, self.trainer.estimated_stepping_batches)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class's name and the random states; name parameters as without ``torch.compile``."""
-        checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
-        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
-        states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size
-        if self._is_distributed:
-            torch.distributed.all_gather_object(states, random_state(self.device))
-        else:
-            states = [random_state(self.device)]
-        checkpoint[CHECKPOINT_KEY] = {"class": class_reference(type(self)), "random_states": states}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
-        checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
-        trainer = self._trainer
-        if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
-            return
-        states = checkpoint.get(CHECKPOINT_KEY, {}).get("random_states", [])
-        if len(states) == trainer.world_size:
-            self._resumed_random_state = states[trainer.global_rank]
-            # Now and not later: the loaders draw random numbers too, and may be set up right after this.
-            set_random_state(self._resumed_random_state, self.device)
-
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Forget the random state of a resumed fit: it is in use."""
-        self._resumed_random_state = None
-
-    def on_train_epoch_end(self) -> None:
-        """Set the random state again where a resumed fit only closes the epoch that was saved.
-
-        Lightning then makes the loader's iterator, which draws random numbers, a second time.
-        """
-        if self._resumed_random_state is not None:
-            set_random_state(self._resumed_random_state, self.device)
 
     # Shared by the steps
 
@@ -384,23 +324,3 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
             else:
                 continue
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
-
-    def _arguments_to_save(self) -> dict[str, Any]:
-        """Return the hyperparameters that the class is to be made with when it is loaded."""
-        initial = self.hparams_initial
-        return {
-            name: value
-            for name, value in self.hparams.items()
-            if name in self._constructor_arguments
-            or name.startswith("_")  # the CLI's own
-            or value != initial.get(name)  # changed since, as the learning-rate finder does
-        }
-
-    @property
-    def _resumes_fit(self) -> bool:
-        trainer = self._trainer
-        return trainer is not None and trainer.state.fn == "fit" and trainer.ckpt_path is not None
-
-    @property
-    def _is_distributed(self) -> bool:
-        return self.trainer.world_size > 1

@@ -1,23 +1,33 @@
-"""Forecasters back from checkpoints."""
+"""Models back from checkpoints."""
 
 import importlib
 import os
 import sys
-from typing import Any
+from typing import Any, TypeVar, overload
 
 import torch
 
 from .checkpoint import CHECKPOINT_KEY, class_reference
-from .forecaster import Forecaster
+from .module import SeqlightModule
+
+ModuleT = TypeVar("ModuleT", bound=SeqlightModule)
 
 
+@overload
+def load(
+    path: str | os.PathLike[str], *, cls: None = None, map_location: torch.device | str = "cpu"
+) -> Any: ...
+@overload
+def load(
+    path: str | os.PathLike[str], *, cls: type[ModuleT], map_location: torch.device | str = "cpu"
+) -> ModuleT: ...
 def load(
     path: str | os.PathLike[str],
     *,
-    cls: type[Forecaster] | None = None,
+    cls: type[SeqlightModule] | None = None,
     map_location: torch.device | str = "cpu",
-) -> Forecaster:
-    """Return the forecaster of a checkpoint, of its own class, ready to forecast raw values.
+) -> SeqlightModule:
+    """Return the model of a checkpoint, of its own class, ready for raw values.
 
     The file is read with ``weights_only=True``, and no module is imported because a checkpoint names it,
     except seqlight's own: a checkpoint from elsewhere cannot run code. So import the module of a class of
@@ -26,14 +36,14 @@ def load(
     Args:
         path: a checkpoint written by Lightning's Trainer.
         cls: the class to make; needed for a class of a script that was run as ``__main__``.
-        map_location: device of the forecaster.
+        map_location: device of the model.
 
     Returns:
-        The forecaster in evaluation mode; call it with raw values, or pass it to a Trainer.
+        The model in evaluation mode; call it with raw values, or pass it to a Trainer.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no checkpoint of a forecaster.
+        ValueError: the file is no checkpoint of a model of seqlight.
         ImportError: the class is not known here, and ``cls`` was not given.
 
     """
@@ -45,18 +55,18 @@ def load(
     except Exception as error:
         raise ValueError(f"path: {path} cannot be read as a checkpoint: {_first_line(error)}") from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint or "state_dict" not in checkpoint:
-        raise ValueError(f"path: {path} is no checkpoint of a seqlight forecaster")
+        raise ValueError(f"path: {path} is no checkpoint of a seqlight model")
     cls = cls or _find_class(checkpoint[CHECKPOINT_KEY]["class"])
     arguments = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and replaced
         # Lightning's CLI adds private arguments.
-        forecaster = cls(**{name: value for name, value in arguments.items() if not name.startswith("_")})
-    forecaster.on_load_checkpoint(checkpoint)
-    forecaster.load_state_dict(checkpoint["state_dict"])
-    return forecaster.to(map_location).eval()
+        model = cls(**{name: value for name, value in arguments.items() if not name.startswith("_")})
+    model.on_load_checkpoint(checkpoint)
+    model.load_state_dict(checkpoint["state_dict"])
+    return model.to(map_location).eval()
 
 
-def _find_class(reference: str) -> type[Forecaster]:
+def _find_class(reference: str) -> type[SeqlightModule]:
     module_name, _, qualified_name = reference.partition(":")
     module = sys.modules.get(module_name)
     if module is None and module_name.partition(".")[0] == "seqlight":
@@ -64,7 +74,7 @@ def _find_class(reference: str) -> type[Forecaster]:
     found: Any = module
     for name in qualified_name.split("."):
         found = getattr(found, name, None)
-    if isinstance(found, type) and issubclass(found, Forecaster) and class_reference(found) == reference:
+    if isinstance(found, type) and issubclass(found, SeqlightModule) and class_reference(found) == reference:
         return found
     name = qualified_name.rpartition(".")[2]
     if module_name == "__main__":

@@ -137,7 +137,7 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"text.ckpt cannot be read as a checkpoint"):
         seqlight.load(tmp_path / "text.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(ValueError, match=r"other.ckpt is no checkpoint of a seqlight forecaster"):
+    with pytest.raises(ValueError, match=r"other.ckpt is no checkpoint of a seqlight model"):
         seqlight.load(tmp_path / "other.ckpt")
 
 

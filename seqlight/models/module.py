@@ -1,0 +1,117 @@
+"""What all LightningModules of seqlight share: plain hyperparameters, optimisers by name, checkpoints."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+
+from .checkpoint import CHECKPOINT_KEY, class_reference, names_of_module, plain_names
+from .checks import check_number, choose
+from .mixed_lightning import RefusesPytorchLightning
+from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
+from .random_state import random_state, set_random_state
+
+
+class SeqlightModule(RefusesPytorchLightning, LightningModule):
+    """Base of the LightningModules whose hyperparameters are plain values.
+
+    The ``__init__`` of a subclass calls ``save_hyperparameters``, keeps
+    ``constructor_arguments(inspect.currentframe())`` as ``_constructor_arguments``, and takes ``optimizer``,
+    ``lr``, ``weight_decay`` and ``lr_schedule`` through :meth:`_check_optimization`.
+    """
+
+    _constructor_arguments: frozenset[str]
+    _resumed_random_state: dict[str, Tensor] | None = None
+
+    def _check_optimization(
+        self, optimizer: str, lr: float, weight_decay: float, lr_schedule: str | None
+    ) -> None:
+        """Check what :meth:`configure_optimizers` will use.
+
+        Raises:
+            TypeError: a rate is no number.
+            ValueError: a negative rate, or an unknown name.
+
+        """
+        self.optimizer_class = choose("optimizer", optimizer, OPTIMIZERS)
+        check_number("lr", lr, 0.0)
+        check_number("weight_decay", weight_decay, 0.0)
+        if lr_schedule is not None:
+            choose("lr_schedule", lr_schedule, LR_SCHEDULES)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """Return the optimiser and the schedule that the hyperparameters name."""
+        lr = self.hparams["lr"]  # read now: the learning-rate finder changes it
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = build_optimizer(self.optimizer_class, trained, lr, self.hparams.get("weight_decay", 0.0))
+        schedule = self.hparams.get("lr_schedule")
+        if schedule is None:
+            return optimizer
+        scheduler = build_schedule(schedule, optimizer, lr, self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the class's name and the random states; name parameters as without ``torch.compile``."""
+        checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
+        checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
+        states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size
+        if self._is_distributed:
+            torch.distributed.all_gather_object(states, random_state(self.device))
+        else:
+            states = [random_state(self.device)]
+        checkpoint[CHECKPOINT_KEY] = {"class": class_reference(type(self)), "random_states": states}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
+        checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
+        trainer = self._trainer
+        if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
+            return
+        states = checkpoint.get(CHECKPOINT_KEY, {}).get("random_states", [])
+        if len(states) == trainer.world_size:
+            self._resumed_random_state = states[trainer.global_rank]
+            # Now and not later: the loaders draw random numbers too, and may be set up right after this.
+            set_random_state(self._resumed_random_state, self.device)
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Forget the random state of a resumed fit: it is in use."""
+        self._resumed_random_state = None
+
+    def on_train_epoch_end(self) -> None:
+        """Set the random state again where a resumed fit only closes the epoch that was saved.
+
+        Lightning then makes the loader's iterator, which draws random numbers, a second time.
+        """
+        if self._resumed_random_state is not None:
+            set_random_state(self._resumed_random_state, self.device)
+
+    def mean_over_processes(self, total: Tensor, count: Tensor) -> Tensor:
+        """Return a loss summed over cells divided by their count: the mean over all processes' cells.
+
+        DDP averages the gradients of the processes. Dividing each process's sum by the mean count, rather
+        than by its own, makes that average the gradient of the mean over all cells.
+        """
+        mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
+        return total / mean_count.clamp(min=1.0)
+
+    def _arguments_to_save(self) -> dict[str, Any]:
+        """Return the hyperparameters that the class is to be made with when it is loaded."""
+        initial = self.hparams_initial
+        return {
+            name: value
+            for name, value in self.hparams.items()
+            if name in self._constructor_arguments
+            or name.startswith("_")  # the CLI's own
+            or value != initial.get(name)  # changed since, as the learning-rate finder does
+        }
+
+    @property
+    def _resumes_fit(self) -> bool:
+        trainer = self._trainer
+        return trainer is not None and trainer.state.fn == "fit" and trainer.ckpt_path is not None
+
+    @property
+    def _is_distributed(self) -> bool:
+        return self.trainer.world_size > 1
