@@ -1,9 +1,10 @@
 """Forecast metrics: pure functions, and torchmetrics classes over them, for data with missing cells too."""
 
 from . import functional
-from .collection import forecast_metrics
+from .collection import forecast_metrics, imputation_metrics
 from .masked import (
     MaskedMeanAbsoluteError,
+    MaskedMeanRelativeError,
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
@@ -12,10 +13,12 @@ from .scaled import MeanAbsoluteScaledError
 
 __all__ = [
     "MaskedMeanAbsoluteError",
+    "MaskedMeanRelativeError",
     "MaskedMeanSquaredError",
     "MaskedSymmetricMeanAbsolutePercentageError",
     "MeanAbsoluteScaledError",
     "MeanOverCells",
     "forecast_metrics",
     "functional",
+    "imputation_metrics",
 ]

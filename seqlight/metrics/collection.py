@@ -1,9 +1,10 @@
-"""The metrics that every forecaster reports."""
+"""The metrics that every forecaster and every imputer reports."""
 
 from torchmetrics import MetricCollection
 
 from .masked import (
     MaskedMeanAbsoluteError,
+    MaskedMeanRelativeError,
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
@@ -21,6 +22,21 @@ def forecast_metrics() -> MetricCollection:
             "rmse": MaskedMeanSquaredError(squared=False),
             "mase": MeanAbsoluteScaledError(),
             "smape": MaskedSymmetricMeanAbsolutePercentageError(),
+        },
+        compute_groups=False,
+    )
+
+
+def imputation_metrics() -> MetricCollection:
+    """Return MAE, RMSE and MRE, named ``mae``, ``rmse`` and ``mre``.
+
+    Update it with ``update(preds, target, mask)``.
+    """
+    return MetricCollection(
+        {
+            "mae": MaskedMeanAbsoluteError(),
+            "rmse": MaskedMeanSquaredError(squared=False),
+            "mre": MaskedMeanRelativeError(),
         },
         compute_groups=False,
     )

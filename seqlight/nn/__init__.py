@@ -4,6 +4,7 @@ time step.
 Running a sequence in chunks with the state handed on equals running it whole.
 """
 
+from seqlight.nn.centered_convolution import CenteredConv1d
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.gru import GRU
 from seqlight.nn.lstm import LSTM
@@ -12,4 +13,4 @@ from seqlight.nn.rnn import RNN
 from seqlight.nn.tcn import TCN
 from seqlight.nn.wavenet import WaveNet
 
-__all__ = ["GRU", "LSTM", "RNN", "TCN", "CausalConv1d", "Recurrent", "WaveNet"]
+__all__ = ["GRU", "LSTM", "RNN", "TCN", "CausalConv1d", "CenteredConv1d", "Recurrent", "WaveNet"]
