@@ -17,13 +17,25 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 # Imported so that --model LSTMForecaster and --data CSVDataModule are found by their short names.
 from seqlight import models
-from seqlight.callbacks import ForecastWriter
+from seqlight.callbacks import ForecastWriter, ImputationWriter
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_messages import condense, raised_within
 from seqlight.cli.outputs import check_output
-from seqlight.data import CSVDataModule, SyntheticDataModule, WindowDataModule
+from seqlight.data import (
+    CSVDataModule,
+    CSVImputationDataModule,
+    ImputationDataModule,
+    SyntheticDataModule,
+    SyntheticImputationDataModule,
+    WindowDataModule,
+)
 
-DATA_MODULES = (CSVDataModule, SyntheticDataModule)
+DATA_MODULES = (
+    CSVDataModule,
+    SyntheticDataModule,
+    CSVImputationDataModule,
+    SyntheticImputationDataModule,
+)
 LINKED = (
     "target_size",
     "context_length",
@@ -31,6 +43,7 @@ LINKED = (
     "covariate_size",
     "observed_indicator",
     "season_length",
+    "window_length",
 )
 
 
@@ -155,7 +168,7 @@ class SeqlightCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, after the data were read: a bad file leaves no folder of logs behind."""
-        if isinstance(self.datamodule, WindowDataModule):
+        if isinstance(self.datamodule, WindowDataModule | ImputationDataModule):
             _ = self.datamodule.store
         return super().instantiate_trainer(**kwargs)
 
@@ -204,11 +217,11 @@ class CheckpointCLI(SeqlightCLI):
             self.check_sizes(self.model)
         return super().instantiate_trainer(**kwargs)
 
-    def check_sizes(self, model: models.Forecaster) -> None:
+    def check_sizes(self, model: LightningModule) -> None:
         """Raise :class:`CommandError` where the data give other windows than the model was trained on."""
         for name in ("target_size", "context_length", "prediction_length", "covariate_size"):
-            trained, given = getattr(model, name), getattr(self.datamodule, name, None)
-            if given is not None and given != trained:
+            trained, given = getattr(model, name, None), getattr(self.datamodule, name, None)
+            if trained is not None and given is not None and given != trained:
                 raise CommandError(
                     f"the checkpoint's model has {name} {trained}, the data give {given}; "
                     "set the data module's options as they were in training"
@@ -255,7 +268,8 @@ class PredictCLI(CheckpointCLI):
 
     def after_instantiate_classes(self) -> None:
         """Add the callback that writes the CSV."""
-        self.trainer.callbacks.append(ForecastWriter(self.config[self.command].output))  # type: ignore[attr-defined]
+        writer = ImputationWriter if isinstance(self.model, models.Imputer) else ForecastWriter
+        self.trainer.callbacks.append(writer(self.config[self.command].output))  # type: ignore[attr-defined]
 
     def after_predict(self) -> None:
         """Say where the forecast is."""

@@ -59,8 +59,8 @@ class Imputer(SeqlightModule):
         covariate_size: number K of covariates, known at every row.
         window_length: rows of the windows in which :meth:`impute` works through long series; None takes whole
             series at once.
-        transform: ``"instance"`` (each window is normalised by its own observed cells), ``"standard"`` (by the
-            training part's mean and deviation) or ``"none"``.
+        transform: ``"instance"`` (each window is normalised by its own observed cells), ``"standard"`` (by
+            the training part's mean and deviation) or ``"none"``.
         hide_fraction: share of the known cells that is hidden in training, between 0 and 1.
         longest_gap: rows of the longest block that is hidden in training.
         reconstruction_weight: see above.

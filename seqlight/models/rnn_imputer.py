@@ -17,8 +17,8 @@ class RNNImputer(Imputer):
     r"""Fills gaps from both sides by two recurrences over the whole sequence, on the fused cells.
 
     In each direction (below: forward in time), with :math:`m_t` the mask of what is observed,
-    :math:`\delta_t` the time since each channel was last observed *before* row t, :math:`x'_t` that last value, and
-    :math:`c_t` the covariates:
+    :math:`\delta_t` the time since each channel was last observed *before* row t, :math:`x'_t` that last
+    value, and :math:`c_t` the covariates:
 
     .. math::
         \gamma_t &= \exp(-\max(0, w \odot \delta_t + b)), \qquad
@@ -37,8 +37,8 @@ class RNNImputer(Imputer):
 
     (primes: backward in time), and the other channels of the row correct the result by what was unexpected in
     them, :math:`\bar x_t + V (m_t \odot (x_t - \bar x_t))` with a zero diagonal of V. Before training f, g
-    and V are 0, a is 1 and the decays are almost 1: the imputer starts as linear interpolation and learns what
-    is better.
+    and V are 0, a is 1 and the decays are almost 1: the imputer starts as linear interpolation and learns
+    what is better.
 
     What is BRITS's (Cao et al. 2018, "BRITS: Bidirectional Recurrent Imputation for Time Series"): the two
     directions with a loss on their consistency, estimates of every cell that do not see it, the decay
