@@ -8,12 +8,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.calendar_features import FEATURE_WIDTH, calendar_features, check_features
-from seqlight.data.csv_file import CSVDialect, read_csv_table
-from seqlight.data.csv_text import read_csv_text
+from seqlight.data.csv_file import CSVDialect
+from seqlight.data.csv_text import CSVText, read_csv_text
 from seqlight.data.errors import DataError
-from seqlight.data.frames import frame_table, is_frame
+from seqlight.data.frames import is_frame
+from seqlight.data.frequency import parse_frequency
 from seqlight.data.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
-from seqlight.data.series_store import SeriesStore, TimedRows, sort_rows
+from seqlight.data.series_store import SeriesStore, TimedRows
+from seqlight.data.timed_rows import read_timed_rows
 
 
 class CSVImputationDataModule(ImputationDataModule):
@@ -21,7 +23,8 @@ class CSVImputationDataModule(ImputationDataModule):
 
     Rows are in long form: a time, optionally a series id, and one column per target. The times need not lie
     on a grid: what the batches tell of them is the time since the row before, in the series' typical
-    (median) step, so a row that is absent is a longer gap, not a missing cell. No row is added.
+    (median) step, so a row that is absent is a longer gap, not a missing cell, unless ``insert_rows`` adds
+    the rows that are absent from a regular grid.
 
     Args:
         path: the file, or a polars or pandas frame.
@@ -34,6 +37,9 @@ class CSVImputationDataModule(ImputationDataModule):
         test_size: share that is hidden for the test.
         batch_size: windows in a batch.
         calendar_features: known covariates, see :class:`~seqlight.data.CSVDataModule`.
+        insert_rows: add rows between the first and the last time of each series where its regular grid has
+            none, to be filled; the times must then lie on a grid.
+        frequency: step of that grid, such as "1h"; None infers it.
         separator: character between the fields.
         decimal_comma: numbers are written 1,5.
         encoding: text encoding, such as "latin-1".
@@ -60,6 +66,8 @@ class CSVImputationDataModule(ImputationDataModule):
         test_size: float = 0.1,
         batch_size: int = 16,
         calendar_features: Sequence[str] = (),
+        insert_rows: bool = False,
+        frequency: str | None = None,
         separator: str = ",",
         decimal_comma: bool = False,
         encoding: str = "utf-8",
@@ -81,6 +89,8 @@ class CSVImputationDataModule(ImputationDataModule):
                 f"time_col, target_cols, id_col: column {twice!r} is named twice; name each column once"
             )
         check_features(calendar_features)
+        if frequency is not None:
+            parse_frequency(frequency)
         super().__init__(
             window_length=window_length,
             stride=stride,
@@ -100,6 +110,8 @@ class CSVImputationDataModule(ImputationDataModule):
         self.path = path
         self.id_col = id_col
         self.calendar_features = calendar_features
+        self.insert_rows = insert_rows
+        self.frequency = frequency
         self.dialect = CSVDialect(separator=separator, decimal_comma=decimal_comma, encoding=encoding)
         self.time_format = time_format
         self._rows: TimedRows | None = None
@@ -110,13 +122,16 @@ class CSVImputationDataModule(ImputationDataModule):
     def rows(self) -> TimedRows:
         """The rows sorted by series and time; read when first asked for."""
         if self._rows is None:
-            columns = {"time_col": self.time_col, "target_cols": self.target_cols, "id_col": self.id_col}
-            table = (
-                frame_table(self.path, **columns)  # type: ignore[arg-type]
-                if is_frame(self.path)
-                else read_csv_table(str(self.path), dialect=self.dialect, **columns)  # type: ignore[arg-type]
+            self._rows = read_timed_rows(
+                self.path,
+                time_col=self.time_col,
+                target_cols=self.target_cols,
+                id_col=self.id_col,
+                dialect=self.dialect,
+                time_format=self.time_format,
+                insert_rows=self.insert_rows,
+                frequency=self.frequency,
             )
-            self._rows = sort_rows(table, time_format=self.time_format, **columns)  # type: ignore[arg-type]
         return self._rows
 
     @property
@@ -162,11 +177,35 @@ class CSVImputationDataModule(ImputationDataModule):
             columns = {self.time_col: times} | ({} if self.id_col is None else {self.id_col: series})
             return filled_table(rows.store, pl.DataFrame(columns), self.target_cols, values, filled, suffix)
         text = read_csv_text(str(self.path), self.dialect)
-        if len(text) != len(rows.order):
+        if len(text) != np.count_nonzero(rows.order >= 0):
             raise DataError(f"{self.path}: changed while it was being worked on; start again")
-        position = np.argsort(rows.order)  # of each row of the file in the store
+        line = rows.order.copy()  # the row of the text that each row of the store is
+        if (line < 0).any():
+            text, line = self._with_added_rows(text)
+        position = np.argsort(line)
         return text.filled(
             {name: values[position, channel] for channel, name in enumerate(self.target_cols)},
             {name: filled[position, channel] for channel, name in enumerate(self.target_cols)},
             suffix,
         )
+
+    def _with_added_rows(self, text: CSVText) -> tuple[CSVText, NDArray[np.int64]]:
+        """The text with rows for the added times, and the row of it that each row of the store is."""
+        rows = self.rows
+        added = np.flatnonzero(rows.order < 0)
+        # A series begins with a row of the file, so there always is one above.
+        above = np.maximum.accumulate(np.where(rows.order >= 0, np.arange(len(rows.order)), -1))
+        after = rows.order[above[added]]
+        times: dict[int, str] = {}
+        for series, begin in enumerate(rows.store.indptr[:-1]):
+            own = added[(added >= begin) & (added < rows.store.indptr[series + 1])]
+            if len(own):
+                assert rows.store.grid is not None  # rows are added on a grid only
+                length = int(own[-1] - begin) + 1
+                written = rows.store.grid.format(rows.store.timestamps(series, 0, length))
+                times |= {int(row): written[int(row - begin)] for row in own}
+        copied = [] if self.id_col is None else [self.id_col]
+        text, old, new = text.with_rows(after, {self.time_col: [times[int(row)] for row in added]}, copied)
+        line = np.where(rows.order >= 0, old[rows.order], -1)
+        line[added] = new
+        return text, line

@@ -72,6 +72,44 @@ class CSVText:
         longest = number.str.split_exact(point, 1).struct.field("field_1").str.len_chars().max()
         return min(longest, _MOST_DECIMALS) if isinstance(longest, int) else 0
 
+    def with_rows(
+        self, after: NDArray[np.int64], cells: Mapping[str, Sequence[str]], copied: Sequence[str]
+    ) -> tuple["CSVText", NDArray[np.int64], NDArray[np.int64]]:
+        """The text with new rows.
+
+        Args:
+            after: [A] the row below which each new row comes; several below one row come in their order.
+            cells: by column name, the A new cells; quoted where the row above has quotes.
+            copied: columns whose cell is that of the row above. All others are empty.
+
+        Returns:
+            The new text, where each old row is in it [rows], and where each new row is [A].
+        """
+        names = self.names()
+        by_row: dict[int, list[int]] = {}
+        for number, row in enumerate(after.tolist()):
+            by_row.setdefault(row, []).append(number)
+        result = CSVText(list(self.header), self.header_end, [], [], [self.blanks[0]], self.dialect)
+        old, new = np.empty(len(self), np.int64), np.empty(len(after), np.int64)
+        for row, (fields, end) in enumerate(zip(self.rows, self.ends, strict=True)):
+            old[row] = len(result)
+            result.rows.append(fields)
+            for number in by_row.get(row, ()):
+                new[number] = len(result)
+                result.ends.append(end or self.header_end)
+                result.blanks.append("")
+                added = [""] * len(fields)
+                for name, column in cells.items():
+                    index = names.index(name)
+                    quoted = fields[index].strip().startswith('"')
+                    added[index] = f'"{column[number]}"' if quoted else self._quoted(column[number])
+                for name in copied:
+                    added[names.index(name)] = fields[names.index(name)]
+                result.rows.append(added)
+            result.ends.append(end)
+            result.blanks.append(self.blanks[row + 1])
+        return result, old, new
+
     def filled(
         self, values: Mapping[str, NDArray[np.float32]], filled: Mapping[str, NDArray[np.bool_]], suffix: str
     ) -> bytes:

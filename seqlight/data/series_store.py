@@ -163,7 +163,7 @@ class TimedRows:
     Attributes:
         store: the S series; position p of a series is its p-th row in the order of time.
         times: [rows] int64 microseconds since 1970, in the order of ``store.values``.
-        order: [rows] int64, the row of the table that each row of the store was.
+        order: [rows] int64, the row of the table that each row of the store was; -1 for an added row.
     """
 
     store: SeriesStore

@@ -1,7 +1,4 @@
-"""Pictures of forecasts, as matplotlib figures that need no display and no ``pyplot`` state.
-
-Every function returns a :class:`matplotlib.figure.Figure`; ``figure.savefig("forecast.png")`` writes it.
-"""
+"""The forecast of one or several series, after their history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-__all__ = ["ForecastPanel", "decomposition", "forecast"]
+from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
-HISTORY_COLOUR = "#3b4252"
-FORECAST_COLOUR = "#d1495b"
-BASELINE_COLOUR = "#7b8fa6"
-TEXT_COLOUR = "#4a4a4a"
-GRID_COLOUR = "#e6e6e6"
 PANEL_INCHES = (9.6, 2.5)
 HEAD_INCHES = 0.95  # title and legend
 FOOT_INCHES = 0.62  # tick labels of the last panel and the note
@@ -97,16 +89,27 @@ def forecast(
     if len(shown) < len(panels):
         note = f"{note}  ·  {len(shown)} of {len(panels)} panels shown".lstrip(" ·")
 
-    panel_height = PANEL_INCHES[1] * (1.4 if len(shown) == 1 else 1.0)
-    height = panel_height * len(shown) + HEAD_INCHES + FOOT_INCHES
-    figure = Figure(figsize=(PANEL_INCHES[0], height), dpi=150, facecolor="white")
-    axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+    figure, axes = stacked_axes(len(shown))
     for ax, panel in zip(axes, shown, strict=True):
         draw_panel(ax, panel, band_label=band_label)
     if len({axis_span(panel) for panel in shown}) == 1:  # the same dates below each other: write them once
         for ax in axes[:-1]:
             ax.xaxis.get_offset_text().set_visible(False)
+    frame(figure, axes, title=title, note=note, last_entry=band_label)
+    return figure
 
+
+def stacked_axes(count: int) -> tuple[Figure, Any]:
+    """A figure of ``count`` axes below each other, an array [count]."""
+    panel_height = PANEL_INCHES[1] * (1.4 if count == 1 else 1.0)
+    height = panel_height * count + HEAD_INCHES + FOOT_INCHES
+    figure = Figure(figsize=(PANEL_INCHES[0], height), dpi=150, facecolor="white")
+    return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
+
+
+def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str = "") -> None:
+    """Title, one legend for all axes (``last_entry`` at its end) and small print."""
+    height = float(figure.get_figheight())
     figure.subplots_adjust(
         left=0.095,
         right=0.975,
@@ -121,13 +124,13 @@ def forecast(
         title,
         fontsize=14,
         fontweight="bold",
-        color="#222222",
+        color=TITLE_COLOUR,
         va="top",
     )
     entries: dict[str, Any] = {
         label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    order = sorted(entries, key=lambda label: label == band_label)  # the lines first
+    order = sorted(entries, key=lambda label: label == last_entry)  # the lines first
     figure.legend(
         [entries[label] for label in order],
         order,
@@ -142,8 +145,7 @@ def forecast(
         borderaxespad=0.0,
     )
     if note:
-        figure.text(0.095, 0.09 / height, note, fontsize=7.5, color="#7a7a7a", va="bottom")
-    return figure
+        figure.text(0.095, 0.09 / height, note, fontsize=7.5, color=NOTE_COLOUR, va="bottom")
 
 
 def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
@@ -181,7 +183,7 @@ def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
         ax.plot(forecast_time, panel.forecast, "o", color=FORECAST_COLOUR, markersize=4)
     if len(history_time):
         ax.axvline(history_time[-1], color="#9a9a9a", linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
-    style_axes(ax, panel)
+    style_axes(ax, title=panel.title, unit=panel.unit)
 
 
 def axis_span(panel: ForecastPanel) -> tuple[Any, Any]:
@@ -208,10 +210,10 @@ def mark_lone_points(ax: Axes, times: Any, values: NDArray[np.floating[Any]]) ->
         ax.plot(times[lone], values[lone], ".", color=HISTORY_COLOUR, markersize=3)
 
 
-def style_axes(ax: Axes, panel: ForecastPanel) -> None:
+def style_axes(ax: Axes, *, title: str, unit: str) -> None:
     """Title on the left, few ticks, a light grid, dates that repeat nothing."""
-    ax.set_title(panel.title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
-    ax.set_ylabel(panel.unit, fontsize=9, color=TEXT_COLOUR)
+    ax.set_title(title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
+    ax.set_ylabel(unit, fontsize=9, color=TEXT_COLOUR)
     locator = AutoDateLocator(minticks=4, maxticks=10)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
@@ -225,87 +227,3 @@ def style_axes(ax: Axes, panel: ForecastPanel) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color("#bbbbbb")
     ax.margins(x=0.01, y=0.08)
-
-
-def decomposition(
-    values: ArrayLike,
-    season_length: int,
-    *,
-    method: str = "classical",
-    time: ArrayLike | None = None,
-    title: str = "Decomposition",
-    unit: str = "value",
-) -> Figure:
-    """A series before and after trend and season are taken away.
-
-    Three panels over one time axis: the series with its trend, the seasonal part, and the remainder, which is
-    what a forecaster with ``transform="decompose(...)"`` sees. The panels have one scale, so that their
-    heights compare; see :func:`seqlight.transforms.decompose`.
-
-    Args:
-        values: float [T]; NaN where a value is missing, which leaves a gap in the line.
-        season_length: steps of a season, at least 2; T is at least two seasons.
-        method: ``"classical"`` or ``"stl"``.
-        time: [T], dates or numbers; None numbers the steps from 0.
-        title: heading of the figure.
-        unit: what the values are, written beside the y axes.
-
-    Raises:
-        ImportError: ``method="stl"`` without statsmodels.
-        ValueError: a wrong shape, nothing but NaN, or what ``decompose`` refuses.
-    """
-    import torch
-
-    from seqlight.transforms import decompose
-
-    series = np.asarray(values, dtype=np.float64)
-    if series.ndim != 1:
-        raise ValueError(f"decomposition: values expected shape [T], got {list(series.shape)}")
-    # matplotlib's stubs want floats where its date converter takes datetime64
-    steps: Any = np.arange(len(series)) if time is None else np.asarray(time)
-    if steps.shape != series.shape:
-        raise ValueError(f"decomposition: time expected shape {series.shape} like values, got {steps.shape}")
-    if np.isnan(series).all():
-        raise ValueError("decomposition: values expected at least one that is not NaN, got none")
-    parts = decompose(torch.from_numpy(series.copy())[:, None], season_length, method=method)
-    trend, seasonal, remainder = (part[:, 0].numpy() for part in parts)
-
-    figure = Figure(figsize=(PANEL_INCHES[0], 7.2), dpi=150, facecolor="white")
-    spans = [np.nanmax(line) - np.nanmin(line) for line in (series, seasonal, remainder)]
-    # Heights in proportion to the values' spans; a panel of little or nothing is still high enough to read.
-    floor = 0.25 * max(spans) or 1.0
-    heights = [max(span, floor) for span in spans]
-    axes = figure.subplots(3, 1, sharex=True, gridspec_kw={"height_ratios": heights})
-    panels = (
-        (axes[0], series, "before: the series and its trend"),
-        (axes[1], seasonal, f"seasonal part: a season has {season_length} steps"),
-        (axes[2], remainder, "after: the remainder, which is left to the network"),
-    )
-    for (ax, line, name), height in zip(panels, heights, strict=True):
-        ax.plot(steps, line, color=HISTORY_COLOUR, linewidth=1.1)
-        mark_lone_points(ax, steps, line)
-        centre = (np.nanmax(line) + np.nanmin(line)) / 2
-        ax.set_ylim(centre - 0.56 * height, centre + 0.56 * height)
-        ax.set_title(name, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
-        ax.set_ylabel(unit, fontsize=9, color=TEXT_COLOUR)
-        ax.yaxis.set_major_locator(MaxNLocator(nbins=3 if height == floor else 5))
-        ax.tick_params(labelsize=8, colors=TEXT_COLOUR, length=3)
-        ax.grid(True, color=GRID_COLOUR, linewidth=0.8)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.spines[["left", "bottom"]].set_color("#bbbbbb")
-        ax.margins(x=0.01)
-    axes[0].plot(steps, trend, color=FORECAST_COLOUR, linewidth=1.9)
-    if np.issubdtype(steps.dtype, np.datetime64):
-        locator = AutoDateLocator(minticks=4, maxticks=10)
-        axes[2].xaxis.set_major_locator(locator)
-        axes[2].xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        axes[2].xaxis.get_offset_text().set(fontsize=8, color=TEXT_COLOUR)
-    else:
-        axes[2].set_xlabel("step", fontsize=9, color=TEXT_COLOUR)
-    figure.subplots_adjust(left=0.095, right=0.975, top=0.875, bottom=0.08, hspace=0.32)
-    figure.align_ylabels(axes)
-    figure.text(0.095, 0.978, title, fontsize=14, fontweight="bold", color="#222222", va="top")
-    spread = f"standard deviation: {np.nanstd(series):.3g} before, {np.nanstd(remainder):.3g} after"
-    figure.text(0.095, 0.938, spread, fontsize=9, color=TEXT_COLOUR, va="top")
-    return figure
