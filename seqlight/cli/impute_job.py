@@ -143,7 +143,7 @@ def report(
     *,
     auto: bool,
 ) -> None:
-    """Print the table of errors of the columns that are filled; ``auto``: the methods were chosen for them."""
+    """Print the table of errors of the columns that are filled; ``auto``: nobody chose the method."""
     if not rows:
         console.print("note: no cell of the columns to fill could be hidden to measure errors")
         return
@@ -200,7 +200,9 @@ def draw(
         ]
     return imputation(
         panels,
-        title=f"{', '.join(name for name in data.target_cols if plan.missing[name]) or 'No'} cells filled",
+        title=f"{', '.join(name for name in data.target_cols if plan.missing[name])}: filled cells".lstrip(
+            ": "
+        ),
         note=f"Of each series the {ROWS_IN_PANEL} rows with the most filled cells." if cut else "",
     )
 

@@ -92,8 +92,8 @@ def imputation_verdict(
             )
         else:
             sentences.append(
-                f"{column}: the {names[method]} does not beat the {names[best]}, MAE {ours} against {theirs}; "
-                f"--model {best} uses that one."
+                f"{column}: the {names[method]} does not beat the {names[best]}, MAE {ours} "
+                f"against {theirs}; --model {best} uses that one."
             )
     return "\n".join(sentences)
 

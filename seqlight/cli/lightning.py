@@ -168,6 +168,15 @@ class SeqlightCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, after the data were read: a bad file leaves no folder of logs behind."""
+        fills = isinstance(self.model, models.Imputer)
+        known = isinstance(self.model, models.SeqlightModule) and isinstance(
+            self.datamodule, WindowDataModule | ImputationDataModule
+        )
+        if known and fills != isinstance(self.datamodule, ImputationDataModule):
+            raise CommandError(
+                f"--data: {type(self.datamodule).__name__} has no windows for {type(self.model).__name__}; "
+                f"use {'CSVImputationDataModule' if fills else 'CSVDataModule'}"
+            )
         if isinstance(self.datamodule, WindowDataModule | ImputationDataModule):
             _ = self.datamodule.store
         return super().instantiate_trainer(**kwargs)
