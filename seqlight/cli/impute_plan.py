@@ -12,7 +12,7 @@ from seqlight.data import CSVDialect, read_csv_table
 from seqlight.data.csv_text import CSVText, read_csv_text
 from seqlight.data.held_out import gap_pattern
 from seqlight.data.series_store import TimedRows
-from seqlight.data.timed_rows import read_timed_rows
+from seqlight.data.timed_rows import absent_rows, read_timed_rows
 
 NETWORKS = ("rnn", "conv")
 LEAST_KNOWN = 60  # known cells below which a network has nothing to learn from
@@ -74,6 +74,13 @@ def plan(given: ImputeArguments) -> ImputePlan:
             frequency=given.frequency,
         )
     notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    if not given.insert_rows:
+        absent, step_name = absent_rows(rows)
+        if absent:
+            notes.append(
+                f"{absent:,} row{'s are' if absent > 1 else ' is'} absent from a grid of {step_name}: to the "
+                "models that is a longer time between rows; --insert-rows adds and fills them"
+            )
     observed = ~np.isnan(rows.store.values)
     missing = dict(zip(targets, (~observed).sum(0).tolist(), strict=True))
     longest = int(gap_pattern(observed, rows.store.indptr).lengths.max())

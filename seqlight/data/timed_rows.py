@@ -7,6 +7,7 @@ import numpy as np
 
 from seqlight.data.csv_file import CSVDialect, read_csv_table
 from seqlight.data.frames import frame_table, is_frame
+from seqlight.data.frequency import infer_frequency
 from seqlight.data.series_store import SeriesStore, TimedRows, build_store, sort_rows
 
 
@@ -47,6 +48,26 @@ def read_timed_rows(
         return rows
     store = build_store(table, missing="mask", frequency=frequency, time_format=time_format, **columns)
     return _on_grid(rows, store)
+
+
+def absent_rows(rows: TimedRows) -> tuple[int, str]:
+    """How many rows are absent from the regular grid on which the times lie, and its step.
+
+    Returns:
+        ``(0, "")`` where the times lie on no grid.
+    """
+    indptr = rows.store.indptr
+    first_rows = indptr[:-1]
+    step = infer_frequency(rows.times, first_rows)
+    if step is None:
+        return 0, ""
+    lengths = rows.store.lengths
+    series = np.repeat(np.arange(len(lengths)), lengths)
+    origin, anchor = rows.times[first_rows], step.anchors(rows.times, first_rows)
+    positions, on_grid = step.positions(rows.times, origin[series], anchor[series])
+    if not on_grid.all():
+        return 0, ""
+    return int((positions[indptr[1:] - 1] + 1 - lengths).sum()), step.name
 
 
 def _on_grid(rows: TimedRows, store: SeriesStore) -> TimedRows:

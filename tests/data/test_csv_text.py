@@ -24,7 +24,7 @@ ODD = '\ufefftime,"a ""b""",note\r\n1, 1.50 ,"x,\ny"\r\n\r\n2,NA,""\r\n3,-0.25,p
 
 
 def test_every_other_byte_stays(tmp_path):
-    """Byte order mark, blanks, quotes, separators and line ends in quotes, blank lines, no line end at last."""
+    """Byte order mark, blanks, quotes, separators and line ends in quotes, blank lines, no last line end."""
     text = text_of(tmp_path, ODD.encode())
     values, gone = np.array([0, 7.123, 0], np.float32), np.array([False, True, False])
     written = text.filled({'a "b"': values}, {'a "b"': gone}, "_filled").decode()
@@ -62,7 +62,9 @@ def test_what_python_writes_comes_back(tmp_path_factory, rows, end):
     ],
 )
 def test_a_filled_number_looks_like_the_known_ones(tmp_path, known, value, expected):
-    text = text_of(tmp_path, "\n".join(["t,y", *(f"{i},{cell}" for i, cell in enumerate([*known, ""]))]).encode())
+    text = text_of(
+        tmp_path, "\n".join(["t,y", *(f"{i},{cell}" for i, cell in enumerate([*known, ""]))]).encode()
+    )
     gone = np.array([False, False, True])
     written = text.filled({"y": np.full(3, value, np.float32)}, {"y": gone}, "_filled").decode()
     assert written.splitlines()[-1] == f"2,{expected},true"

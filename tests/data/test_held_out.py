@@ -63,4 +63,6 @@ def test_something_is_left_of_every_series_and_channel():
 
 def test_nothing_to_hide():
     observed = np.zeros((10, 1), bool)
-    assert not hold_out(observed, np.array([0, 10]), GapPattern(np.array([1]), 1.0), fraction=0.5, seed=0).any()
+    assert not hold_out(
+        observed, np.array([0, 10]), GapPattern(np.array([1]), 1.0), fraction=0.5, seed=0
+    ).any()

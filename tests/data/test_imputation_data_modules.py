@@ -67,7 +67,9 @@ ARGUMENTS = {"time_col": "t", "target_cols": "y", "id_col": "id", "window_length
 @pytest.mark.filterwarnings("ignore:.*rows are not in the order of time")
 def test_time_gaps_are_in_typical_steps(irregular):
     data = CSVImputationDataModule(irregular, **ARGUMENTS, calendar_features=["hour"])
-    gaps = {name: data.time_gap[slice(*data.store.indptr[i : i + 2])] for i, name in enumerate(data.series_ids)}
+    gaps = {
+        name: data.time_gap[slice(*data.store.indptr[i : i + 2])] for i, name in enumerate(data.series_ids)
+    }
     assert gaps["a"].tolist() == [1, 1, 1, 3, 1, 4]
     assert gaps["b"].tolist() == [1, 1, 1, 2]
     (batch,) = data.predict_dataloader()
