@@ -17,7 +17,7 @@ from seqlight.cli.outputs import staged
 from seqlight.cli.training import quiet_lightning
 from seqlight.data import CSVImputationDataModule
 from seqlight.data.held_out import run_lengths
-from seqlight.evaluation import ImputationRow, compare_imputers, fill
+from seqlight.evaluation import ImputationRow, compare_filled, fill
 from seqlight.models import Imputer, LastValueImputer, LinearInterpolationImputer
 
 if TYPE_CHECKING:
@@ -114,12 +114,13 @@ def fill_all(
     imputers["linear"] = LinearInterpolationImputer(**sizes)
     imputers["last"] = LastValueImputer(**sizes)
 
+    found_again = {name: fill(imputer, data, hide_held_out=True) for name, imputer in imputers.items()}
     fallback = "linear" if given.model == "auto" else given.model
     chosen: dict[str, str] = dict.fromkeys(data.target_cols, fallback)
     if given.model == "auto" and data.held_out("val").any():
-        chosen |= best_methods(compare_imputers(imputers, data, part="val"))
+        chosen |= best_methods(compare_filled(found_again, data, part="val"))
     if data.held_out("test").any():
-        rows = compare_imputers(imputers, data)
+        rows = compare_filled(found_again, data, part="test")
         gappy = [row for row in rows if plan.missing[row["column"]]]
         report(gappy, chosen, data, console, auto=given.model == "auto")
     else:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from seqlight.cli.report import format_error
@@ -28,7 +29,7 @@ def imputation_table(
         title: heading.
         caption: the sentence below.
     """
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    table = Table(title=title, caption=escape(caption), title_justify="left", caption_justify="left")
     several = len({row["column"] for row in rows}) > 1
     if several:
         table.add_column("column")
@@ -39,7 +40,7 @@ def imputation_table(
     for column in dict.fromkeys(row["column"] for row in rows):
         own = [row for row in rows if row["column"] == column]
         for row in own:
-            cells = [column if row is own[0] else ""] if several else []
+            cells = [escape(column) if row is own[0] else ""] if several else []
             cells.append(names[row["model"]])
             for metric in METRICS:
                 value: float = row[metric]  # type: ignore[literal-required]

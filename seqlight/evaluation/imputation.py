@@ -80,10 +80,24 @@ def compare_imputers(
     """
     if not imputers:
         raise ValueError("imputers: expected at least one, got none")
-    held_out = data.held_out(part)
-    if not held_out.any():
+    if not data.held_out(part).any():
         raise ValueError(f"data: expected cells held out for part {part!r}, got none")
     filled = {name: fill(imputer, data, hide_held_out=True) for name, imputer in imputers.items()}
+    return compare_filled(filled, data, part=part)
+
+
+def compare_filled(
+    filled: Mapping[str, NDArray[np.float32]], data: ImputationDataModule, *, part: Literal["val", "test"]
+) -> list[ImputationRow]:
+    """Evaluate what :func:`fill` returned with ``hide_held_out=True``, see :func:`compare_imputers`.
+
+    Args:
+        filled: [rows, C] each, by the names that the rows are to have.
+        data: the series.
+        part: which of the held-out cells to judge.
+
+    """
+    held_out = data.held_out(part)
     rows = []
     for channel, column in enumerate(data.target_cols):
         cells = held_out[:, channel]

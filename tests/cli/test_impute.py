@@ -80,7 +80,7 @@ def test_a_line_is_a_line(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtur
     hours = [0, 1, 2, 4, 5, 6, 7, 8, 9, 13, 14, 15]
     values = ["1,0", "NA", "3,0", "5,0", "", "", "8,0", "9,0", "10,0", "14,0", "15,0", ""]
     lines = [f"{hour:02d}:00 am 1.2.2024;{value}" for hour, value in zip(hours, values, strict=True)]
-    path.write_bytes("\r\n".join(["Zeit;Größe", *lines]).encode("latin-1"))
+    path.write_bytes("\r\n".join(["Zeit;Größe [m]", *lines]).encode("latin-1"))
     options = ["--separator", ";", "--decimal-comma", "--encoding", "latin-1", "--model", "linear"]
     assert (
         run("impute", path, "--time", "Zeit", "--time-format", "%H:%M am %d.%m.%Y", *options, "-o", output)
@@ -90,10 +90,11 @@ def test_a_line_is_a_line(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtur
     for position, number in ((1, "2,0"), (4, "6,0"), (5, "7,0"), (11, "15,0")):
         expected[position] = f"{lines[position].partition(';')[0]};{number};true"
     written = gzip.decompress(output.read_bytes()).decode("latin-1")
-    assert written == "\r\n".join(["Zeit;Größe;Größe_filled", *expected])
+    assert written == "\r\n".join(["Zeit;Größe [m];Größe [m]_filled", *expected])
     printed = capsys.readouterr().out
     assert "too few cells" not in printed
     assert "linear interpolation" in printed
+    assert "Größe [m]: the linear interpolation " in printed
     assert "trained" not in printed
 
 
