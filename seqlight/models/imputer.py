@@ -9,7 +9,7 @@ from torchmetrics import MetricCollection
 
 from seqlight.metrics import MeanOverCells, imputation_metrics
 from seqlight.strategies import masked_loss
-from seqlight.transforms import TRANSFORMS
+from seqlight.transforms import Decompose, Difference, build_transform
 
 from .cell_hiding import hide_cells
 from .checkpoint import constructor_arguments
@@ -18,9 +18,9 @@ from .gaps import row_times
 from .losses import LOSSES
 from .module import SeqlightModule
 from .stitching import Stitcher, window_starts
+from .training_values import values_of_trainer
 
 Batch = Mapping[str, Tensor]
-IMPUTATION_TRANSFORMS = {name: TRANSFORMS[name] for name in ("instance", "standard", "none")}
 
 
 class Imputer(SeqlightModule):
@@ -60,7 +60,8 @@ class Imputer(SeqlightModule):
         window_length: rows of the windows in which :meth:`impute` works through long series; None takes whole
             series at once.
         transform: ``"instance"`` (each window is normalised by its own observed cells), ``"standard"`` (by
-            the training part's mean and deviation) or ``"none"``.
+            the training part's mean and deviation), ``"none"``, or another of :mod:`seqlight.transforms` that
+            takes each cell by itself, such as ``"log + standard"``.
         hide_fraction: share of the known cells that is hidden in training, between 0 and 1.
         longest_gap: rows of the longest block that is hidden in training.
         reconstruction_weight: see above.
@@ -76,8 +77,6 @@ class Imputer(SeqlightModule):
         ValueError: a size below 1, a negative rate, or an unknown name.
 
     """
-
-    training_keys = ("target", "observed")
 
     def __init__(
         self,
@@ -112,7 +111,13 @@ class Imputer(SeqlightModule):
         self.consistency_weight = check_number("consistency_weight", consistency_weight, 0.0)
         self.pointwise_loss = choose("loss", loss, LOSSES)
         self._check_optimization(optimizer, lr, weight_decay, lr_schedule)
-        self.transform = choose("transform", transform, IMPUTATION_TRANSFORMS)(self.target_size)
+        self.transform = build_transform(transform, self.target_size)
+        if any(isinstance(part, Difference | Decompose) for part in self.transform.modules()):
+            raise ValueError(
+                f"transform: {transform!r} takes cells from one another, which gaps would spread from; "
+                "expected one that takes each cell by itself, such as 'instance', 'standard' or "
+                "'log + standard'"
+            )
         self.network = self.build_network()
         self.val_metrics = imputation_metrics()
         self.test_metrics = imputation_metrics()
@@ -253,6 +258,13 @@ class Imputer(SeqlightModule):
 
     # Lightning's hooks
 
+    def setup(self, stage: str) -> None:
+        """Fit the transform on the training part, unless it was fitted before or loaded."""
+        if stage == "fit" and not self.transform.fitted:
+            found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows, prefix="")
+            if found is not None:
+                self.transform.fit(*found)
+
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Hide cells, and return the loss described at the class."""
         check_batch(batch, ["target"])
@@ -297,10 +309,7 @@ class Imputer(SeqlightModule):
 
     def _mean_loss(self, preds: Tensor, target: Tensor) -> Tensor:
         """Mean over the cells that are known, of all processes."""
-        total, count = masked_loss(self.pointwise_loss, preds, target)
-        # As in Forecaster.training_step: DDP averages what each process divides by the mean count.
-        mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
-        return total / mean_count.clamp(min=1.0)
+        return self.mean_over_processes(*masked_loss(self.pointwise_loss, preds, target))
 
     def _evaluation_step(
         self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection

@@ -290,7 +290,8 @@ def test_compiled_and_exported(cls):
         (lambda: RNNImputer(hide_fraction=1.0), ValueError, "hide_fraction: expected at least 0"),
         (lambda: RNNImputer(longest_gap=0), ValueError, "longest_gap: expected at least 1"),
         (lambda: RNNImputer(window_length=0), ValueError, "window_length: expected at least 1"),
-        (lambda: RNNImputer(transform="log"), ValueError, "transform: expected one of"),
+        (lambda: RNNImputer(transform="lag"), ValueError, "transform: "),
+        (lambda: RNNImputer(transform="difference(1)"), ValueError, "takes cells from one another"),
         (lambda: RNNImputer(optimizer="adm"), ValueError, "Did you mean 'adam'"),
         (lambda: ConvImputer(kernel_size=4), ValueError, "kernel_size: expected an odd number"),
         (lambda: RNNImputer()(torch.zeros(2, 5)), ValueError, r"target: expected shape \[B, T, C\]"),
@@ -326,3 +327,17 @@ def test_the_transform_is_fitted_without_held_out_cells(trainer):
     shown = np.where(series.hidden, np.nan, series.store.values)
     assert model.transform.mean.item() == pytest.approx(np.nanmean(shown), rel=1e-4)
     assert model.transform.scale.item() == pytest.approx(np.nanstd(shown), rel=1e-4)
+
+
+def test_a_composition_of_transforms():
+    """The logarithm keeps estimates positive, whatever the network says."""
+    target = window()["target"].abs().exp().clamp(1e-3, 1e3)
+    model = make(RNNImputer, target_size=2, transform="log + standard")
+    model.transform.fit(target)
+    with torch.no_grad():
+        model.network.forwards.output.bias.fill_(-20.0)
+        model.network.backwards.output.bias.fill_(-20.0)
+    filled = model(target)
+    known = ~target.isnan()
+    assert torch.equal(filled[known], target[known])
+    assert (filled > 0).all()
