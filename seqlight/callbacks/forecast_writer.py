@@ -1,7 +1,6 @@
 """Forecasts as a CSV with series ids and timestamps."""
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +10,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
+
+from .whole_file import whole_file
 
 
 def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
@@ -57,19 +58,8 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
 
 def write_csv(table: pl.DataFrame, path: Path) -> None:
     """Write a table as CSV so that ``path`` holds either all of it or what it held before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            table.write_csv(file)
-        # mkstemp makes a private file; a new one would have had the permissions that the umask leaves.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with whole_file(path) as file:
+        table.write_csv(file)
 
 
 class ForecastWriter(BasePredictionWriter):

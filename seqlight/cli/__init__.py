@@ -1,4 +1,4 @@
-"""The command line: ``seqlight forecast | fit | validate | test | predict | compare | benchmark | info``.
+"""The command line, ``seqlight forecast | impute | fit | validate | test | predict | compare | ...``.
 
 Importing this package imports neither torch nor Lightning; each command imports what it needs, after its
 arguments are checked.

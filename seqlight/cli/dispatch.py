@@ -20,6 +20,9 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "forecast": Command("seqlight.cli.forecast", "run", "CSV in; forecast, table of errors and plot out"),
+    "impute": Command(
+        "seqlight.cli.impute", "run", "CSV in; the same with its empty cells filled and marked out"
+    ),
     "fit": Command("seqlight.cli.lightning", "fit", "train a model from options or YAML (LightningCLI)"),
     "validate": Command("seqlight.cli.lightning", "validate", "evaluate a checkpoint on the validation part"),
     "test": Command("seqlight.cli.lightning", "test", "evaluate a checkpoint on the test part"),

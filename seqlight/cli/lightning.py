@@ -11,26 +11,39 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 # Imported so that --model LSTMForecaster and --data CSVDataModule are found by their short names.
 from seqlight import models
-from seqlight.callbacks import ForecastWriter, LabelWriter
+from seqlight.callbacks import ForecastWriter, ImputationWriter, LabelWriter
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_messages import condense, raised_within
 from seqlight.cli.outputs import check_output
-from seqlight.data import CSVDataModule, SyntheticDataModule, WindowDataModule
+from seqlight.data import (
+    CSVDataModule,
+    CSVImputationDataModule,
+    ImputationDataModule,
+    SyntheticDataModule,
+    SyntheticImputationDataModule,
+    WindowDataModule,
+)
 from seqlight.models import LabelledSequenceModule
 
-DATA_MODULES = (CSVDataModule, SyntheticDataModule)
+DATA_MODULES = (
+    CSVDataModule,
+    SyntheticDataModule,
+    CSVImputationDataModule,
+    SyntheticImputationDataModule,
+)
 # What the data module has, and what the model's argument is called.
 LINKED = (
     ("target_size", "target_size"),
     ("target_size", "input_size"),
     ("context_length", "context_length"),
     ("prediction_length", "prediction_length"),
+    ("window_length", "window_length"),
     ("covariate_size", "covariate_size"),
     ("static_size", "static_size"),
     ("num_classes", "num_classes"),
@@ -39,7 +52,15 @@ LINKED = (
     ("season_length", "season_length"),
 )
 # Of these, what must be as it was in training.
-SIZES = ("target_size", "context_length", "prediction_length", "covariate_size", "static_size", "num_classes")
+SIZES = (
+    "target_size",
+    "context_length",
+    "prediction_length",
+    "window_length",
+    "covariate_size",
+    "static_size",
+    "num_classes",
+)
 
 
 def fit(arguments: list[str]) -> None:
@@ -163,7 +184,16 @@ class SeqlightCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, after the data were read: a bad file leaves no folder of logs behind."""
-        if isinstance(self.datamodule, WindowDataModule):
+        fills = isinstance(self.model, models.Imputer)
+        known = isinstance(self.model, models.SeqlightModule) and isinstance(
+            self.datamodule, WindowDataModule | ImputationDataModule
+        )
+        if known and fills != isinstance(self.datamodule, ImputationDataModule):
+            raise CommandError(
+                f"--data: {type(self.datamodule).__name__} has no windows for {type(self.model).__name__}; "
+                f"use {'CSVImputationDataModule' if fills else 'CSVDataModule'}"
+            )
+        if isinstance(self.datamodule, WindowDataModule | ImputationDataModule):
             _ = self.datamodule.store
         return super().instantiate_trainer(**kwargs)
 
@@ -265,7 +295,11 @@ class PredictCLI(CheckpointCLI):
 
     def after_instantiate_classes(self) -> None:
         """Add the callback that writes the CSV."""
-        writer = LabelWriter if isinstance(self.model, LabelledSequenceModule) else ForecastWriter
+        writer: type[Callback] = ForecastWriter
+        if isinstance(self.model, LabelledSequenceModule):
+            writer = LabelWriter
+        elif isinstance(self.model, models.Imputer):
+            writer = ImputationWriter
         self.trainer.callbacks.append(writer(self.config[self.command].output))  # type: ignore[attr-defined]
 
     def after_predict(self) -> None:

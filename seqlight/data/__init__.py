@@ -11,10 +11,14 @@ from seqlight.data.errors import DataError
 if TYPE_CHECKING:
     from seqlight.data.csv_data_module import CSVDataModule
     from seqlight.data.csv_file import CSVDialect, read_csv_table
+    from seqlight.data.csv_imputation_data_module import CSVImputationDataModule
     from seqlight.data.frequency import Frequency, infer_frequency, parse_frequency
+    from seqlight.data.gap_windows import GapWindows
+    from seqlight.data.imputation_data_module import ImputationDataModule
     from seqlight.data.mase_scale import seasonal_scale
     from seqlight.data.series_store import SeriesStore, TimeGrid
     from seqlight.data.synthetic_data_module import SyntheticDataModule
+    from seqlight.data.synthetic_imputation_data_module import SyntheticImputationDataModule
     from seqlight.data.window_data_module import WindowDataModule
     from seqlight.data.window_loader import WindowLoader, WindowSampler
     from seqlight.data.windows import WindowDataset
@@ -22,9 +26,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "CSVDataModule": "csv_data_module",
     "CSVDialect": "csv_file",
+    "CSVImputationDataModule": "csv_imputation_data_module",
     "Frequency": "frequency",
+    "GapWindows": "gap_windows",
+    "ImputationDataModule": "imputation_data_module",
     "SeriesStore": "series_store",
     "SyntheticDataModule": "synthetic_data_module",
+    "SyntheticImputationDataModule": "synthetic_imputation_data_module",
     "TimeGrid": "series_store",
     "WindowDataModule": "window_data_module",
     "WindowDataset": "windows",
@@ -39,10 +47,14 @@ _HOMES = {
 __all__ = [
     "CSVDataModule",
     "CSVDialect",
+    "CSVImputationDataModule",
     "DataError",
     "Frequency",
+    "GapWindows",
+    "ImputationDataModule",
     "SeriesStore",
     "SyntheticDataModule",
+    "SyntheticImputationDataModule",
     "TimeGrid",
     "WindowDataModule",
     "WindowDataset",

@@ -16,7 +16,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.table import Table, check_columns
 
 _HEAD_BYTES = 1 << 16
-_MISSING_SPELLINGS = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?")
+MISSING_SPELLINGS = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?")
 _CONTAINERS = {
     b"PAR1": "a Parquet file: read it with polars.read_parquet and pass the frame",
     b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or export it as CSV",
@@ -310,7 +310,7 @@ class _Reader:
     def _numbers(self, text: pl.Series, name: str, table: Table) -> pl.Series:
         """A text column as float32, the usual spellings of a missing value as null."""
         text = text.str.strip_chars()
-        missing = text.is_null() | text.str.to_lowercase().is_in(_MISSING_SPELLINGS)
+        missing = text.is_null() | text.str.to_lowercase().is_in(MISSING_SPELLINGS)
         plain = text.str.replace(",", ".", literal=True) if self.dialect.decimal_comma else text
         numbers = plain.cast(pl.Float64, strict=False).cast(pl.Float32)
         bad = numbers.is_null() & ~missing

@@ -156,6 +156,40 @@ def build_store(
     return _Builder(table, time_col, list(target_cols), id_col).build(missing, frequency, time_format)
 
 
+@dataclass(frozen=True)
+class TimedRows:
+    """The rows of a table sorted into series, with the time of each, on no grid: steps may differ.
+
+    Attributes:
+        store: the S series; position p of a series is its p-th row in the order of time.
+        times: [rows] int64 microseconds since 1970, in the order of ``store.values``.
+        order: [rows] int64, the row of the table that each row of the store was; -1 for an added row.
+    """
+
+    store: SeriesStore
+    times: Int64Array
+    order: Int64Array
+
+
+def sort_rows(
+    table: Table,
+    *,
+    time_col: str,
+    target_cols: Sequence[str],
+    id_col: str | None = None,
+    time_format: str | None = None,
+) -> TimedRows:
+    """Sort the table's rows into series by time, whatever the steps between them; missing cells are NaN.
+
+    The arguments are those of :func:`build_store`.
+
+    Raises:
+        DataError: a timestamp does not parse or repeats within its series; an id is empty; a value is
+            infinite; or a column has no value at all.
+    """
+    return _Builder(table, time_col, list(target_cols), id_col).sorted_rows(time_format)
+
+
 class _Builder:
     def __init__(self, table: Table, time_col: str, target_cols: list[str], id_col: str | None) -> None:
         self.table = table
@@ -190,6 +224,16 @@ class _Builder:
         store = SeriesStore(np.ascontiguousarray(values), grid_indptr, ids, grid)
         self._check_missing(store, missing)
         return store
+
+    def sorted_rows(self, time_format: str | None) -> TimedRows:
+        self._check_finite()
+        times, _, _ = self._times(time_format)
+        ids, indptr, times = self._sort(times)
+        rows = len(times)
+        order = np.arange(rows, dtype=np.int64) if self.order is None else self.order
+        store = SeriesStore(np.ascontiguousarray(self.table.values[order]), indptr, ids)
+        self._check_missing(store, "mask")
+        return TimedRows(store, times, order)
 
     def _check_finite(self) -> None:
         infinite = np.isinf(self.table.values)

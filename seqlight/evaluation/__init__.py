@@ -1,6 +1,16 @@
-"""Evaluation over all windows of a part of the data."""
+"""Evaluation over all windows of a part of the data, or over all cells held out of it."""
 
 from .by_step import ErrorsByStep, errors_by_step
+from .imputation import ImputationRow, compare_filled, compare_imputers, fill
 from .rolling_origin import ComparisonRow, compare
 
-__all__ = ["ComparisonRow", "ErrorsByStep", "compare", "errors_by_step"]
+__all__ = [
+    "ComparisonRow",
+    "ErrorsByStep",
+    "ImputationRow",
+    "compare",
+    "compare_filled",
+    "compare_imputers",
+    "errors_by_step",
+    "fill",
+]

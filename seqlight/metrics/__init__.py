@@ -1,10 +1,11 @@
 """Forecast metrics: pure functions, and torchmetrics classes over them, for data with missing cells too."""
 
 from . import functional
-from .collection import forecast_metrics
+from .collection import forecast_metrics, imputation_metrics
 from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
     MaskedMeanAbsoluteError,
+    MaskedMeanRelativeError,
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
@@ -15,10 +16,12 @@ __all__ = [
     "LastStepMeanAbsoluteError",
     "LastStepMeanSquaredError",
     "MaskedMeanAbsoluteError",
+    "MaskedMeanRelativeError",
     "MaskedMeanSquaredError",
     "MaskedSymmetricMeanAbsolutePercentageError",
     "MeanAbsoluteScaledError",
     "MeanOverCells",
     "forecast_metrics",
     "functional",
+    "imputation_metrics",
 ]

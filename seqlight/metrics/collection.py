@@ -1,10 +1,11 @@
-"""The metrics that every forecaster reports."""
+"""The metrics that every forecaster and every imputer reports."""
 
 from torchmetrics import MetricCollection
 
 from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
     MaskedMeanAbsoluteError,
+    MaskedMeanRelativeError,
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
@@ -26,6 +27,21 @@ def forecast_metrics() -> MetricCollection:
             "smape": MaskedSymmetricMeanAbsolutePercentageError(),
             "mae_last": LastStepMeanAbsoluteError(),
             "rmse_last": LastStepMeanSquaredError(squared=False),
+        },
+        compute_groups=False,
+    )
+
+
+def imputation_metrics() -> MetricCollection:
+    """Return MAE, RMSE and MRE, named ``mae``, ``rmse`` and ``mre``.
+
+    Update it with ``update(preds, target, mask)``.
+    """
+    return MetricCollection(
+        {
+            "mae": MaskedMeanAbsoluteError(),
+            "rmse": MaskedMeanSquaredError(squared=False),
+            "mre": MaskedMeanRelativeError(),
         },
         compute_groups=False,
     )

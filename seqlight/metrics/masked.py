@@ -3,7 +3,12 @@
 from typing import Any
 
 from torch import Tensor
-from torchmetrics import MeanAbsoluteError, MeanSquaredError, SymmetricMeanAbsolutePercentageError
+from torchmetrics import (
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SymmetricMeanAbsolutePercentageError,
+    WeightedMeanAbsolutePercentageError,
+)
 
 
 def _known(preds: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -38,6 +43,18 @@ class MaskedSymmetricMeanAbsolutePercentageError(SymmetricMeanAbsolutePercentage
     """torchmetrics' sMAPE over the cells that are known.
 
     The mean of ``2 |preds - target| / (|preds| + |target|)``: a fraction between 0 and 2, not per cent.
+    """
+
+    def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
+        """Add a batch; ``mask`` is bool of the shape of ``target``, False where a cell is not known."""
+        super().update(*_known(preds, target, mask))
+
+
+class MaskedMeanRelativeError(WeightedMeanAbsolutePercentageError):
+    """The mean relative error (MRE) of imputation papers over the cells that are known.
+
+    ``sum |preds - target| / sum |target|``: torchmetrics' weighted mean absolute percentage error, a
+    fraction.
     """
 
     def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:

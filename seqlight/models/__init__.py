@@ -1,14 +1,17 @@
-"""LightningModules: forecasters (a network, a strategy, a transform and a loss), their baselines, and models
-from sequences to labels and from vectors to sequences.
+"""LightningModules: forecasters (a network, a strategy, a transform and a loss), imputers, which fill missing
+cells, their baselines, and models from sequences to labels and from vectors to sequences.
 """
 
 from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
 from .conv_gru import ConvGRUForecaster
+from .conv_imputer import ConvImputer
 from .conv_lstm import ConvLSTMForecaster
 from .conv_recurrent import ConvRecurrentForecaster
 from .encoder_decoder import EncoderDecoderForecaster
 from .forecaster import Forecaster
 from .gru import GRUForecaster
+from .imputation_baseline import BaselineImputer, LastValueImputer, LinearInterpolationImputer
+from .imputer import Imputer
 from .labelled import LabelledSequenceModule
 from .linear import LinearForecaster
 from .load import load
@@ -17,6 +20,7 @@ from .module import SeqlightModule
 from .network import SequenceNetwork
 from .recurrent import RecurrentForecaster
 from .rnn import RNNForecaster
+from .rnn_imputer import RNNImputer
 from .sequence_classifier import SequenceClassifier, StepClassifier
 from .sequence_generator import SequenceGenerator
 from .sequence_regressor import SequenceRegressor
@@ -26,17 +30,23 @@ from .wavenet import WaveNetForecaster
 
 __all__ = [
     "BaselineForecaster",
+    "BaselineImputer",
     "ConvGRUForecaster",
+    "ConvImputer",
     "ConvLSTMForecaster",
     "ConvRecurrentForecaster",
     "EncoderDecoderForecaster",
     "Forecaster",
     "GRUForecaster",
+    "Imputer",
     "LSTMForecaster",
     "LabelledSequenceModule",
+    "LastValueImputer",
     "LinearForecaster",
+    "LinearInterpolationImputer",
     "NaiveForecaster",
     "RNNForecaster",
+    "RNNImputer",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
     "SeqlightModule",

@@ -12,27 +12,30 @@ MOST_CELLS = 10_000_000
 """Cells taken from a data loader at most, so that an endless one does not hang."""
 
 
-def values_of_loader(loader: Iterable[Any], *, as_windows: bool = False) -> tuple[Tensor, Tensor] | None:
+def values_of_loader(
+    loader: Iterable[Any], *, as_windows: bool = False, prefix: str = "past_"
+) -> tuple[Tensor, Tensor] | None:
     """Collect the past windows of a data loader, leaving the random state as it was.
 
     Args:
         loader: the batches.
         as_windows: whether to keep the windows, which then must have one length, or just their rows.
+        prefix: of the batches' keys ``target`` and ``observed``.
 
     Returns:
         ``(values, observed)``, both ``[N, C]`` or, as windows, ``[N, L, C]``; None if no batch is a dict with
-        ``past_target``. Rows that many windows share come as often as that.
+        such a target. Rows that many windows share come as often as that.
 
     """
     values, observed, cells = [], [], 0
     with isolate_rng():
         for batch in loader:
-            if not isinstance(batch, Mapping) or "past_target" not in batch:
+            if not isinstance(batch, Mapping) or f"{prefix}target" not in batch:
                 return None
-            past = batch["past_target"]
+            past = batch[f"{prefix}target"]
             known = ~past.isnan()
-            if batch.get("past_observed") is not None:
-                known &= batch["past_observed"].bool()
+            if batch.get(f"{prefix}observed") is not None:
+                known &= batch[f"{prefix}observed"].bool()
             values.append(past if as_windows else past.flatten(0, 1))
             observed.append(known if as_windows else known.flatten(0, 1))
             cells += past.numel()
@@ -42,7 +45,7 @@ def values_of_loader(loader: Iterable[Any], *, as_windows: bool = False) -> tupl
 
 
 def values_of_trainer(
-    trainer: lightning.Trainer, *, as_windows: bool = False
+    trainer: lightning.Trainer, *, as_windows: bool = False, prefix: str = "past_"
 ) -> tuple[Tensor, Tensor] | None:
     """Find the training part of what ``Trainer.fit`` was given.
 
@@ -51,6 +54,7 @@ def values_of_trainer(
     Args:
         trainer: the Trainer.
         as_windows: whether windows are wanted, and so the loader's batches in any case.
+        prefix: of the batches' keys ``target`` and ``observed``.
 
     Returns:
         ``(values, observed)``, both ``[N, C]`` or, as windows, ``[N, L, C]``; None if there is nothing to
@@ -65,7 +69,9 @@ def values_of_trainer(
     # late.
     source = trainer.fit_loop._data_source
     loader = source.dataloader() if source.is_defined() else None
-    found = values_of_loader(loader, as_windows=as_windows) if isinstance(loader, Iterable) else None
+    found = None
+    if isinstance(loader, Iterable):
+        found = values_of_loader(loader, as_windows=as_windows, prefix=prefix)
     if found is None or trainer.world_size == 1:
         return found
     # A loader may hold one process's share of the windows only; the transform is to be that of all of them.

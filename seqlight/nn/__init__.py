@@ -4,6 +4,7 @@ time step.
 Running a sequence in chunks with the state handed on equals running it whole.
 """
 
+from seqlight.nn.centered_convolution import CenteredConv1d
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.encoder_decoder import EncoderDecoder
 from seqlight.nn.gru import GRU
@@ -20,6 +21,7 @@ __all__ = [
     "RNN",
     "TCN",
     "CausalConv1d",
+    "CenteredConv1d",
     "EncoderDecoder",
     "Recurrent",
     "RecurrentStack",

@@ -89,16 +89,27 @@ def forecast(
     if len(shown) < len(panels):
         note = f"{note}  ·  {len(shown)} of {len(panels)} panels shown".lstrip(" ·")
 
-    panel_height = PANEL_INCHES[1] * (1.4 if len(shown) == 1 else 1.0)
-    height = panel_height * len(shown) + HEAD_INCHES + FOOT_INCHES
-    figure = Figure(figsize=(PANEL_INCHES[0], height), dpi=150, facecolor="white")
-    axes = figure.subplots(len(shown), 1, squeeze=False)[:, 0]
+    figure, axes = stacked_axes(len(shown))
     for ax, panel in zip(axes, shown, strict=True):
         draw_panel(ax, panel, band_label=band_label)
     if len({axis_span(panel) for panel in shown}) == 1:  # the same dates below each other: write them once
         for ax in axes[:-1]:
             ax.xaxis.get_offset_text().set_visible(False)
+    frame(figure, axes, title=title, note=note, last_entry=band_label)
+    return figure
 
+
+def stacked_axes(count: int) -> tuple[Figure, Any]:
+    """A figure of ``count`` axes below each other, an array [count]."""
+    panel_height = PANEL_INCHES[1] * (1.4 if count == 1 else 1.0)
+    height = panel_height * count + HEAD_INCHES + FOOT_INCHES
+    figure = Figure(figsize=(PANEL_INCHES[0], height), dpi=150, facecolor="white")
+    return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
+
+
+def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str = "") -> None:
+    """Title, one legend for all axes (``last_entry`` at its end) and small print."""
+    height = float(figure.get_figheight())
     figure.subplots_adjust(
         left=0.095,
         right=0.975,
@@ -119,7 +130,7 @@ def forecast(
     entries: dict[str, Any] = {
         label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    order = sorted(entries, key=lambda label: label == band_label)  # the lines first
+    order = sorted(entries, key=lambda label: label == last_entry)  # the lines first
     figure.legend(
         [entries[label] for label in order],
         order,
@@ -135,7 +146,6 @@ def forecast(
     )
     if note:
         figure.text(0.095, 0.09 / height, note, fontsize=7.5, color=NOTE_COLOUR, va="bottom")
-    return figure
 
 
 def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
@@ -173,7 +183,7 @@ def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
         ax.plot(forecast_time, panel.forecast, "o", color=FORECAST_COLOUR, markersize=4)
     if len(history_time):
         ax.axvline(history_time[-1], color="#9a9a9a", linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
-    style_axes(ax, panel)
+    style_axes(ax, title=panel.title, unit=panel.unit)
 
 
 def axis_span(panel: ForecastPanel) -> tuple[Any, Any]:
@@ -200,10 +210,10 @@ def mark_lone_points(ax: Axes, times: Any, values: NDArray[np.floating[Any]]) ->
         ax.plot(times[lone], values[lone], ".", color=HISTORY_COLOUR, markersize=3)
 
 
-def style_axes(ax: Axes, panel: ForecastPanel) -> None:
+def style_axes(ax: Axes, *, title: str, unit: str) -> None:
     """Title on the left, few ticks, a light grid, dates that repeat nothing."""
-    ax.set_title(panel.title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
-    ax.set_ylabel(panel.unit, fontsize=9, color=TEXT_COLOUR)
+    ax.set_title(title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
+    ax.set_ylabel(unit, fontsize=9, color=TEXT_COLOUR)
     locator = AutoDateLocator(minticks=4, maxticks=10)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))

@@ -27,6 +27,7 @@ SNIPPETS = [text for language, text in BLOCKS if language == "python"]
 # So that a test need not wait for a whole training.
 LESS_WORK = {
     "forecast": ["--epochs", "1", "--hidden-size", "4"],
+    "impute": ["--steps", "2", "--hidden-size", "4"],
     "fit": ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"],
     "predict": [],
     "benchmark recurrent": ["--check-only", "--shapes", "2,5,1,4", "--peers", "seqlight-peephole"],
@@ -70,7 +71,7 @@ def test_commands(folder: Path) -> None:
             assert re.search(rf"^{arguments[0]}:", makefile, flags=re.MULTILINE), command
         else:
             assert command == "pip install .", f"no test for {command!r}"
-    for name in ("forecast.csv", "forecast.png", "model.ckpt"):
+    for name in ("forecast.csv", "forecast.png", "model.ckpt", "filled.csv", "filled.png"):
         assert (folder / name).stat().st_size > 0
     assert pl.read_csv(folder / "forecast.csv").columns == ["series_id", "ds", "y"]
 

@@ -1,0 +1,35 @@
+"""``seqlight impute``: the empty cells of a CSV filled, and marked.
+
+Everything about arguments and data is checked before torch is imported, let alone a model trained; files
+appear at the very end, all of them or none.
+"""
+
+from seqlight.cli.errors import CommandError, is_user_error
+from seqlight.cli.impute_arguments import ImputeArguments, parse
+from seqlight.cli.wording import as_options
+
+
+def run(arguments: list[str]) -> None:
+    """Run the command with the arguments after ``impute``.
+
+    Raises:
+        CommandError: something the user can mend, in the words of the command's options.
+    """
+    given = parse(arguments)
+    try:
+        impute(given)
+    except Exception as error:
+        if not is_user_error(error) or isinstance(error, CommandError):
+            raise
+        raise CommandError(as_options(str(error))) from error
+
+
+def impute(given: ImputeArguments) -> None:
+    """Check the data, then import torch, train, compare, fill, and write."""
+    from seqlight.cli.impute_plan import plan
+
+    settled = plan(given)
+
+    from seqlight.cli import impute_job
+
+    impute_job.run(given, settled)

@@ -1,0 +1,222 @@
+"""The arguments of ``seqlight impute``, read and checked without importing torch."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from seqlight.cli.errors import CommandError
+from seqlight.cli.input_arguments import DEMO_COLUMNS, DEMO_CSV
+from seqlight.cli.outputs import check_distinct, check_output, check_plot_name
+from seqlight.cli.parser import Parser, positive_float, positive_int, separator
+
+Method = Literal["auto", "rnn", "conv", "linear", "last"]
+
+DESCRIPTION = """\
+Fill the empty cells of a CSV, and mark which ones were filled.
+
+The file has one row per time (and per series, with --id) and one or more numeric columns. Rows may be in any
+order, at any times: the models are told the time between rows. The output is the input, byte for byte, but
+for the filled cells and one more column per target, COLUMN_filled, that is true where a cell was filled.
+Rows are filled, not added; --insert-rows adds those that are absent from a regular time grid.
+
+A share of the known cells is hidden, in runs as long as the file's own gaps, and filled again by each method:
+the table that is printed shows the errors on them, in the columns' units. With --model auto (the default) two
+neural networks are trained on all columns together, and each column is filled by the method that was best on
+one half of the hidden cells; the table is of the other half."""
+
+EPILOG = """\
+examples:
+  seqlight impute --demo -o filled.csv --plot filled.png
+  seqlight impute sensors.csv --time ds -o filled.csv
+  seqlight impute sales.csv --time ds --target y --id shop --model linear -o filled.csv"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImputeArguments:
+    """What the user asked ``seqlight impute`` for; None where the data decide."""
+
+    csv: Path
+    time: str
+    targets: list[str] | None
+    id: str | None
+    insert_rows: bool
+    frequency: str | None
+    separator: str
+    decimal_comma: bool
+    encoding: str
+    time_format: str | None
+    model: Method
+    window: int | None
+    hidden_size: int
+    steps: int
+    max_time: float
+    hide: float
+    seed: int
+    output: Path
+    suffix: str
+    plot: Path | None
+    save: Path | None
+    progress: bool
+
+
+def build_parser() -> Parser:
+    """The parser of ``seqlight impute``."""
+    parser = Parser(prog="seqlight impute", description=DESCRIPTION, epilog=EPILOG)
+    source = parser.add_argument_group("input")
+    source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
+    source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
+    source.add_argument("--time", metavar="COLUMN", help="column of timestamps")
+    source.add_argument(
+        "--target",
+        metavar="COLUMN",
+        action="append",
+        help="numeric column to fill; repeat it for several; default: all numeric columns",
+    )
+    source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
+    source.add_argument(
+        "--insert-rows",
+        action="store_true",
+        help="add the rows that are absent between the first and last time of each series, and fill them",
+    )
+    source.add_argument(
+        "--frequency",
+        metavar="STEP",
+        help="time between two rows for --insert-rows, such as 1h, 30min, 1mo; default: found",
+    )
+    source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
+    source.add_argument("--decimal-comma", action="store_true", help="numbers are written 3,14")
+    source.add_argument("--encoding", default="utf-8", help="for instance latin-1; default: utf-8")
+    source.add_argument(
+        "--time-format",
+        metavar="PATTERN",
+        help="strftime pattern, such as '%%d.%%m.%%Y %%H:%%M'; default: found",
+    )
+
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        choices=["auto", "rnn", "conv", "linear", "last"],
+        default="auto",
+        help="recurrent network, convolutional network, linear interpolation in time, last value; "
+        "auto (the default): for each column what is best on hidden cells",
+    )
+    model.add_argument(
+        "--window",
+        type=positive_int,
+        metavar="ROWS",
+        help="rows that a network sees at once; default: 168, more where gaps are long",
+    )
+    model.add_argument("--hidden-size", type=positive_int, default=64, metavar="N", help="default: 64")
+    model.add_argument(
+        "--steps", type=positive_int, default=600, metavar="N", help="training steps; default: 600"
+    )
+    model.add_argument(
+        "--max-time",
+        type=positive_float,
+        default=60.0,
+        metavar="SECONDS",
+        help="the training of a network also ends after this time; default: 60",
+    )
+    model.add_argument(
+        "--hide",
+        type=positive_float,
+        default=0.2,
+        metavar="SHARE",
+        help="of the known cells, to choose and to judge by, half each; default: 0.2",
+    )
+    model.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers; default: 0")
+
+    results = parser.add_argument_group("output")
+    results.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("filled.csv"),
+        metavar="CSV",
+        help="the filled file (compressed if it ends in .gz), replaced if there is one already; "
+        "default: filled.csv",
+    )
+    results.add_argument(
+        "--suffix",
+        default="_filled",
+        help="of the columns that tell which cells were filled; default: _filled",
+    )
+    results.add_argument(
+        "--plot", type=Path, metavar="PNG", help="draw the series, filled cells marked (png, pdf or svg)"
+    )
+    results.add_argument(
+        "--save", type=Path, metavar="CKPT", help="keep the best trained network, for seqlight.load"
+    )
+    results.add_argument("--no-progress", action="store_true", help="no progress bar")
+    return parser
+
+
+def parse(arguments: list[str]) -> ImputeArguments:
+    """Read the arguments and check all that can be checked without reading the data.
+
+    Raises:
+        CommandError: an argument is missing, contradicts another, or names an output that cannot be written.
+    """
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    if given.demo:
+        if given.csv is not None:
+            parser.error(f"--demo reads its own data; leave out {str(given.csv)!r} or --demo")
+        given.csv = DEMO_CSV
+        given.time = given.time or DEMO_COLUMNS["time"]
+        given.target = given.target or DEMO_COLUMNS["target"]
+        given.id = given.id or DEMO_COLUMNS["id"]
+    if given.csv is None:
+        parser.error("which file? give the path of a CSV, or --demo")
+    if given.time is None:
+        parser.error("--time COLUMN is missing: which column holds the timestamps?")
+    columns = [given.time, *(given.target or [])] + ([] if given.id is None else [given.id])
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
+    if given.hide >= 0.9:
+        raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
+    if given.seed < 0:
+        raise CommandError(f"--seed: expected 0 or more, got {given.seed}")
+    if given.frequency is not None and not given.insert_rows:
+        raise CommandError("--frequency: is of use with --insert-rows only; rows may be at any times without")
+    if not given.suffix:
+        raise CommandError("--suffix: expected some text, so that the new columns have names of their own")
+    if not given.csv.exists():  # also said by the reader of CSV files, a second later
+        raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")
+
+    outputs = {"--output": given.output}
+    if given.plot is not None:
+        check_plot_name(given.plot)
+        outputs["--plot"] = given.plot
+    if given.save is not None:
+        if given.model in ("linear", "last"):
+            raise CommandError(f"--save: --model {given.model} trains no network that could be kept")
+        outputs["--save"] = given.save
+    for option, path in outputs.items():
+        check_output(path, option, input_path=given.csv)
+    check_distinct(outputs)
+    return ImputeArguments(
+        csv=given.csv,
+        time=given.time,
+        targets=given.target,
+        id=given.id,
+        insert_rows=given.insert_rows,
+        frequency=given.frequency,
+        separator=given.separator,
+        decimal_comma=given.decimal_comma,
+        encoding=given.encoding,
+        time_format=given.time_format,
+        model=given.model,
+        window=given.window,
+        hidden_size=given.hidden_size,
+        steps=given.steps,
+        max_time=given.max_time,
+        hide=given.hide,
+        seed=given.seed,
+        output=given.output,
+        suffix=given.suffix,
+        plot=given.plot,
+        save=given.save,
+        progress=not given.no_progress,
+    )

@@ -1,0 +1,218 @@
+"""The work of ``seqlight impute``: train, compare on hidden cells, fill, write."""
+
+import gzip
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from seqlight.cli.impute_arguments import ImputeArguments
+from seqlight.cli.impute_plan import NETWORKS, ImputePlan
+from seqlight.cli.impute_report import best_methods, imputation_table, imputation_verdict
+from seqlight.cli.impute_training import train_imputer
+from seqlight.cli.outputs import staged
+from seqlight.cli.training import quiet_lightning
+from seqlight.data import CSVImputationDataModule
+from seqlight.data.held_out import run_lengths
+from seqlight.evaluation import ImputationRow, compare_filled, fill
+from seqlight.models import Imputer, LastValueImputer, LinearInterpolationImputer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAMES = {
+    "rnn": "recurrent network",
+    "conv": "convolutional network",
+    "linear": "linear interpolation",
+    "last": "last value",
+}
+ROWS_IN_PANEL = 500
+TRAINING_WINDOWS = 8  # start in every window's length of rows
+
+
+def run(given: ImputeArguments, plan: ImputePlan) -> None:
+    """Do the whole job and write the files that were asked for, all of them or none."""
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(plan.description, markup=False)
+    for note in plan.notes:
+        console.print(f"note: {note}", markup=False)
+    data = build_data(given, plan)
+    with tempfile.TemporaryDirectory(prefix="seqlight-") as folder, quiet_lightning():
+        data.setup("fit")
+        missing = np.isnan(data.store.values)
+        values, checkpoint = data.store.values, None
+        if plan.methods:
+            values, checkpoint = fill_all(given, plan, data, Path(folder), console)
+        else:
+            console.print("no cell is empty: nothing to fill, and every mark is false")
+        filled = missing & np.isfinite(values)
+        left = int((missing & ~filled).sum())
+        if left:
+            console.print(
+                f"note: {left:,} cells stay empty: nothing is known of their column in their series"
+            )
+        save = given.save if checkpoint is not None else None
+        if given.save is not None and save is None:
+            console.print("note: no network was trained, so --save has nothing to write")
+        outputs = [path for path in (given.output, given.plot, save) if path is not None]
+        with staged(outputs) as temporary:
+            paths = dict(zip(outputs, temporary, strict=True))
+            content = data.filled_csv(values, filled, suffix=given.suffix)
+            if given.output.suffix == ".gz":
+                content = gzip.compress(content, mtime=0)
+            paths[given.output].write_bytes(content)
+            if given.plot is not None:
+                draw(data, plan, values, filled).savefig(
+                    paths[given.plot], format=given.plot.suffix[1:].lower()
+                )
+            if save is not None and checkpoint is not None:
+                paths[save].write_bytes(checkpoint.read_bytes())
+    console.print(
+        f"\nfilled {int(filled.sum()):,} cells; wrote {', '.join(str(path) for path in outputs)}",
+        markup=False,
+    )
+
+
+def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataModule:
+    """The data module of the plan."""
+    return CSVImputationDataModule(
+        given.csv,
+        time_col=given.time,
+        target_cols=plan.targets,
+        id_col=given.id,
+        window_length=plan.window_length,
+        stride=max(1, plan.window_length // TRAINING_WINDOWS),
+        val_size=given.hide / 2,
+        test_size=given.hide / 2,
+        batch_size=plan.batch_size,
+        calendar_features=plan.calendar_features,
+        insert_rows=given.insert_rows,
+        frequency=given.frequency,
+        separator=given.separator,
+        decimal_comma=given.decimal_comma,
+        encoding=given.encoding,
+        time_format=given.time_format,
+        seed=given.seed,
+    )
+
+
+def fill_all(
+    given: ImputeArguments, plan: ImputePlan, data: CSVImputationDataModule, folder: Path, console: Console
+) -> tuple[NDArray[np.float32], Path | None]:
+    """Train, compare and choose; return the values [rows, C] and the best network's checkpoint, if any."""
+    imputers: dict[str, Imputer] = {}
+    trained = {}
+    for method in plan.methods:
+        if method in NETWORKS:
+            trained[method] = train_imputer(method, given, plan, data, folder)
+            imputers[method] = trained[method].model
+            console.print(trained[method].summary, markup=False)
+    sizes = {"target_size": data.target_size, "covariate_size": data.covariate_size}
+    imputers["linear"] = LinearInterpolationImputer(**sizes)
+    imputers["last"] = LastValueImputer(**sizes)
+
+    found_again = {name: fill(imputer, data, hide_held_out=True) for name, imputer in imputers.items()}
+    fallback = "linear" if given.model == "auto" else given.model
+    chosen: dict[str, str] = dict.fromkeys(data.target_cols, fallback)
+    if given.model == "auto" and data.held_out("val").any():
+        chosen |= best_methods(compare_filled(found_again, data, part="val"))
+    if data.held_out("test").any():
+        rows = compare_filled(found_again, data, part="test")
+        gappy = [row for row in rows if plan.missing[row["column"]]]
+        report(gappy, chosen, data, console, auto=given.model == "auto")
+    else:
+        console.print("note: too few cells are known to hide some and measure errors")
+
+    used = sorted({chosen[name] for name in data.target_cols if plan.missing[name]})
+    filled = {method: fill(imputers[method], data) for method in used}
+    values = data.store.values.copy()
+    for channel, name in enumerate(data.target_cols):
+        if plan.missing[name]:
+            values[:, channel] = filled[chosen[name]][:, channel]
+    best = min(trained.values(), key=lambda one: one.val_loss, default=None)
+    return values, None if best is None else best.checkpoint
+
+
+def report(
+    rows: list[ImputationRow],
+    chosen: dict[str, str],
+    data: CSVImputationDataModule,
+    console: Console,
+    *,
+    auto: bool,
+) -> None:
+    """Print the table of errors of the columns that are filled; ``auto``: nobody chose the method."""
+    if not rows:
+        console.print("note: no cell of the columns to fill could be hidden to measure errors")
+        return
+    cells = sum({row["column"]: row["cells"] for row in rows}.values())
+    held_out = data.held_out("test")
+    lengths = np.concatenate(
+        [run_lengths(held_out[:, channel], data.store.indptr) for channel in range(data.target_size)]
+    )
+    title = (
+        f"Errors on {cells:,} known cells that were hidden, {lengths.min()} to {lengths.max()} in a row (the "
+        f"file's own gaps: {data.pattern.lengths.min()} to {data.pattern.lengths.max()})"
+    )
+    caption = imputation_verdict(rows, chosen, NAMES, chosen_by_validation=auto)
+    console.print()
+    console.print(imputation_table(rows, chosen, NAMES, title=title, caption=caption))
+
+
+def draw(
+    data: CSVImputationDataModule, plan: ImputePlan, values: NDArray[np.float32], filled: NDArray[np.bool_]
+) -> "Figure":
+    """One panel for each series and column with filled cells: the stretch where most were filled."""
+    from seqlight.plot import ImputationPanel, imputation  # matplotlib takes a second to import
+
+    panels, cut = [], False
+    for index, series in enumerate(data.series_ids):
+        rows = slice(*data.store.indptr[index : index + 2])
+        for channel, column in enumerate(data.target_cols):
+            marks = filled[rows, channel]
+            if not marks.any() and len(data.series_ids) * data.target_size > 1:
+                continue
+            stretch = busiest(marks, ROWS_IN_PANEL)
+            cut |= stretch.stop - stretch.start < len(marks)
+            names = [series] * (data.id_col is not None) + [column] * (data.target_size > 1)
+            panels.append(
+                ImputationPanel(
+                    title=", ".join(names),
+                    unit=column,
+                    time=data.times(index)[stretch],
+                    values=values[rows, channel][stretch],
+                    filled=marks[stretch],
+                )
+            )
+    if not panels:  # nothing was filled in any of several columns
+        rows = slice(*data.store.indptr[:2])
+        panels = [
+            ImputationPanel(
+                title=column,
+                unit=column,
+                time=data.times(0),
+                values=values[rows, channel],
+                filled=filled[rows, channel],
+            )
+            for channel, column in enumerate(data.target_cols)
+        ]
+    return imputation(
+        panels,
+        title=f"{', '.join(name for name in data.target_cols if plan.missing[name])}: filled cells".lstrip(
+            ": "
+        ),
+        note=f"Of each series the {ROWS_IN_PANEL} rows with the most filled cells." if cut else "",
+    )
+
+
+def busiest(marks: NDArray[np.bool_], length: int) -> slice:
+    """The stretch of ``length`` rows with the most marks, as centred as can be; all if there are fewer."""
+    if len(marks) <= length:
+        return slice(0, len(marks))
+    counts = np.convolve(marks, np.ones(length, np.int64), mode="valid")
+    best = np.flatnonzero(counts == counts.max())
+    start = int(best[len(best) // 2])
+    return slice(start, start + length)

@@ -1,0 +1,167 @@
+"""What there is to fill: reads the file, without torch, and settles what the user left open."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from seqlight.cli.errors import CommandError
+from seqlight.cli.impute_arguments import ImputeArguments
+from seqlight.cli.sizes import choose_calendar_features
+from seqlight.data import CSVDialect, read_csv_table
+from seqlight.data.csv_text import CSVText, read_csv_text
+from seqlight.data.held_out import gap_pattern
+from seqlight.data.series_store import TimedRows
+from seqlight.data.timed_rows import absent_rows, read_timed_rows
+
+NETWORKS = ("rnn", "conv")
+LEAST_KNOWN = 60  # known cells below which a network has nothing to learn from
+DEFAULT_WINDOW = 168
+LARGEST_WINDOW = 672
+GAPS_IN_WINDOW = 4  # of the longest gap: both sides of it must be seen
+
+
+@dataclass(frozen=True)
+class ImputePlan:
+    """The settled columns, sizes and methods, and what is to be said about the data.
+
+    ``methods`` are the ways of filling to compare, empty where no cell is missing; ``missing`` counts the
+    empty cells of each target. ``longest_gap`` is in rows. ``notes`` are sentences for the user.
+    """
+
+    targets: list[str]
+    methods: tuple[str, ...]
+    missing: dict[str, int]
+    window_length: int
+    longest_gap: int
+    batch_size: int
+    calendar_features: list[str]
+    description: str
+    notes: list[str]
+
+
+def plan(given: ImputeArguments) -> ImputePlan:
+    """Read the file and choose what was not given.
+
+    Raises:
+        CommandError: there is no column to fill, a new column's name is taken, or too little is known.
+        seqlight.data.DataError: the file cannot be read or its series are not what they should be.
+    """
+    dialect = CSVDialect(
+        separator=given.separator, decimal_comma=given.decimal_comma, encoding=given.encoding
+    )
+    # With no target this checks that the file is a CSV with these columns, all rows as wide as the header.
+    wanted = given.targets or []
+    read_csv_table(given.csv, time_col=given.time, target_cols=wanted, id_col=given.id, dialect=dialect)
+    text = read_csv_text(given.csv, dialect)
+    targets = wanted or numeric_columns(text, given)
+    for name in targets:
+        if name + given.suffix in text.names():
+            raise CommandError(
+                f"{given.csv}: there is a column {name + given.suffix!r} already, the name of a new one; "
+                "choose another --suffix"
+            )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        rows = read_timed_rows(
+            given.csv,
+            time_col=given.time,
+            target_cols=targets,
+            id_col=given.id,
+            dialect=dialect,
+            time_format=given.time_format,
+            insert_rows=given.insert_rows,
+            frequency=given.frequency,
+        )
+    notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    if not given.insert_rows:
+        absent, step_name = absent_rows(rows)
+        if absent:
+            notes.append(
+                f"{absent:,} row{'s are' if absent > 1 else ' is'} absent from a grid of {step_name}: to the "
+                "models that is a longer time between rows; --insert-rows adds and fills them"
+            )
+    observed = ~np.isnan(rows.store.values)
+    missing = dict(zip(targets, (~observed).sum(0).tolist(), strict=True))
+    longest = int(gap_pattern(observed, rows.store.indptr).lengths.max())
+    window = given.window or min(max(DEFAULT_WINDOW, GAPS_IN_WINDOW * longest), LARGEST_WINDOW)
+    window = min(window, int(rows.store.lengths.max()))
+    step, span = step_and_span(rows)
+    return ImputePlan(
+        targets=targets,
+        methods=choose_methods(given, int(observed.sum()), any(missing.values()), notes),
+        missing=missing,
+        window_length=window,
+        longest_gap=max(1, min(longest, window // 3)),
+        batch_size=16 if window <= 2 * DEFAULT_WINDOW else 8,
+        calendar_features=choose_calendar_features(step, span),
+        description=describe(given, rows, missing),
+        notes=notes,
+    )
+
+
+def numeric_columns(text: CSVText, given: ImputeArguments) -> list[str]:
+    """The columns of numbers, but for time and id.
+
+    Raises:
+        CommandError: there is none.
+    """
+    names = text.names()
+    found = [
+        name
+        for name in names
+        if name not in (given.time, given.id) and names.count(name) == 1 and text.numbers(name) is not None
+    ]
+    if not found:
+        raise CommandError(
+            f"{given.csv}: no column holds numbers only; name the column to fill with --target (and say "
+            "--decimal-comma if numbers are written 1,5)"
+        )
+    return found
+
+
+def choose_methods(
+    given: ImputeArguments, known: int, any_missing: bool, notes: list[str]
+) -> tuple[str, ...]:
+    """The methods to compare: the chosen one, or all, and always the two that need no training."""
+    simple = ("linear", "last")
+    if not any_missing:
+        return ()
+    wanted = NETWORKS if given.model == "auto" else tuple({given.model} & set(NETWORKS))
+    if known < LEAST_KNOWN and given.model in NETWORKS:
+        raise CommandError(
+            f"--model {given.model}: {known} known cells are too few to train on, {LEAST_KNOWN} are needed; "
+            "use --model linear"
+        )
+    if known < LEAST_KNOWN and wanted:
+        notes.append(f"{known} known cells are too few to train on: linear interpolation or last value")
+        wanted = ()
+    return (*wanted, *simple)
+
+
+def step_and_span(rows: TimedRows) -> tuple[float, float]:
+    """Median step and span of the longest series, in microseconds."""
+    longest = int(np.argmax(rows.store.lengths))
+    times = rows.times[slice(*rows.store.indptr[longest : longest + 2])]
+    if len(times) < 2:
+        return 0.0, 0.0
+    return float(np.median(np.diff(times))), float(times[-1] - times[0])
+
+
+def describe(given: ImputeArguments, rows: TimedRows, missing: dict[str, int]) -> str:
+    """One line: number and length of the series, added rows, and what is empty."""
+    lengths = rows.store.lengths
+    low, high = int(lengths.min()), int(lengths.max())
+    length = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    series = f"{len(lengths)} series of {length} rows" if len(lengths) > 1 else f"{length} rows"
+    added = int((rows.order < 0).sum())
+    parts = [f"{given.csv.name}: {series}"]
+    if given.insert_rows:
+        parts.append(f"{added:,} of them added" if added else "no row is absent")
+    empty, cells = sum(missing.values()), rows.store.values.size
+    columns = sum(count > 0 for count in missing.values())
+    if empty:
+        several = f" in {columns} of {len(missing)} columns" if len(missing) > 1 else ""
+        share = 100 * empty / cells
+        parts.append(f"{empty:,} empty cell{'s' * (empty != 1)}{several} ({share:.2g}%)")
+    return ", ".join(parts)

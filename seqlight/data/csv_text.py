@@ -1,0 +1,236 @@
+"""A CSV file as text, cell by cell, to be written again with nothing changed but what is meant."""
+
+import gzip
+import io
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqlight.data.csv_file import MISSING_SPELLINGS, CSVDialect
+from seqlight.data.errors import DataError
+
+_GZIP = b"\x1f\x8b"
+_MOST_DECIMALS = 17
+_FLOAT32_DIGITS = 7
+
+
+@dataclass
+class CSVText:
+    """The records of a CSV file as they are written: quotes, blanks, spellings and line ends included.
+
+    Attributes:
+        header: the fields of the header, as written.
+        header_end: the header's line end.
+        rows: the fields of each row, as written; blank lines are not among them.
+        ends: the line end of each row ("" after a last row without one).
+        blanks: blank lines above each row, and after the last: one string more than there are rows.
+        dialect: how the file is written.
+    """
+
+    header: list[str]
+    header_end: str
+    rows: list[list[str]]
+    ends: list[str]
+    blanks: list[str]
+    dialect: CSVDialect
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def names(self) -> list[str]:
+        """The names of the columns, without their quotes."""
+        return [unquoted(field) for field in self.header]
+
+    def column(self, name: str) -> pl.Series:
+        """The cells of a column as text without quotes and blanks around, a String series."""
+        index = self.names().index(name)
+        return pl.Series(name, [unquoted(row[index]) for row in self.rows], pl.String).str.strip_chars()
+
+    def numbers(self, name: str) -> pl.Series | None:
+        """A column as Float64, null where a value is missing; None if a cell holds anything but numbers."""
+        text = self.column(name)
+        missing = text.str.to_lowercase().is_in(MISSING_SPELLINGS)
+        plain = text.str.replace(",", ".", literal=True) if self.dialect.decimal_comma else text
+        numbers = plain.cast(pl.Float64, strict=False)
+        if (numbers.is_null() & ~missing).any() or missing.all():
+            return None
+        return numbers.set(missing, None)
+
+    def decimals(self, name: str) -> int | None:
+        """Most decimals that a number of the column is written with; None if one has an exponent."""
+        point = "," if self.dialect.decimal_comma else "."
+        text = self.column(name)
+        number = text.filter(~text.str.to_lowercase().is_in(MISSING_SPELLINGS))
+        if number.str.contains("[eE]").any():
+            return None
+        longest = number.str.split_exact(point, 1).struct.field("field_1").str.len_chars().max()
+        return min(longest, _MOST_DECIMALS) if isinstance(longest, int) else 0
+
+    def with_rows(
+        self, after: NDArray[np.int64], cells: Mapping[str, Sequence[str]], copied: Sequence[str]
+    ) -> tuple["CSVText", NDArray[np.int64], NDArray[np.int64]]:
+        """The text with new rows.
+
+        Args:
+            after: [A] the row below which each new row comes; several below one row come in their order.
+            cells: by column name, the A new cells; quoted where the row above has quotes.
+            copied: columns whose cell is that of the row above. All others are empty.
+
+        Returns:
+            The new text, where each old row is in it [rows], and where each new row is [A].
+        """
+        names = self.names()
+        by_row: dict[int, list[int]] = {}
+        for number, row in enumerate(after.tolist()):
+            by_row.setdefault(row, []).append(number)
+        result = CSVText(list(self.header), self.header_end, [], [], [self.blanks[0]], self.dialect)
+        old, new = np.empty(len(self), np.int64), np.empty(len(after), np.int64)
+        for row, (fields, end) in enumerate(zip(self.rows, self.ends, strict=True)):
+            old[row] = len(result)
+            result.rows.append(fields)
+            for number in by_row.get(row, ()):
+                new[number] = len(result)
+                result.ends.append(end or self.header_end)
+                result.blanks.append("")
+                added = [""] * len(fields)
+                for name, column in cells.items():
+                    index = names.index(name)
+                    quoted = fields[index].strip().startswith('"')
+                    added[index] = f'"{column[number]}"' if quoted else self._quoted(column[number])
+                for name in copied:
+                    added[names.index(name)] = fields[names.index(name)]
+                result.rows.append(added)
+            result.ends.append(end)
+            result.blanks.append(self.blanks[row + 1])
+        return result, old, new
+
+    def filled(
+        self, values: Mapping[str, NDArray[np.float32]], filled: Mapping[str, NDArray[np.bool_]], suffix: str
+    ) -> bytes:
+        """The file with some cells filled, and one more column for each name of ``values`` that tells which.
+
+        Every other byte stays as it is. A value is written with as many decimals as the column's known cells
+        have at most, and no more than float32 can carry. The new columns, ``name + suffix``, hold "true"
+        where a cell was filled and "false" elsewhere.
+
+        Args:
+            values: by column name, [rows] in the order of the file.
+            filled: by column name, [rows]: which cells to write.
+            suffix: of the new columns' names.
+        """
+        columns = self.names()
+        written = {}
+        for name, column_values in values.items():
+            decimals = self.decimals(name)
+            cells = np.flatnonzero(filled[name])
+            texts = (self._number(float(column_values[row]), decimals) for row in cells)
+            written[columns.index(name)] = dict(zip(cells.tolist(), texts, strict=True))
+        separator = self.dialect.separator
+        header = [*self.header, *(self._quoted(name + suffix) for name in values)]
+        out = io.StringIO()
+        out.write(separator.join(header) + (self.header_end or "\n"))
+        for number, (row, end, blank) in enumerate(zip(self.rows, self.ends, self.blanks[:-1], strict=True)):
+            if any(number in cells for cells in written.values()):
+                row = [
+                    written[index].get(number, field) if index in written else field
+                    for index, field in enumerate(row)
+                ]
+            marks = ["true" if filled[name][number] else "false" for name in values]
+            out.write(blank + separator.join([*row, *marks]) + end)
+        out.write(self.blanks[-1])
+        return out.getvalue().encode(self.dialect.encoding)
+
+    def _number(self, value: float, decimals: int | None) -> str:
+        if decimals is None:
+            text = f"{value:.{_FLOAT32_DIGITS}g}"
+        else:
+            whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+            text = f"{value:.{max(0, min(decimals, max(_FLOAT32_DIGITS - whole, 0)))}f}"
+            text = text.replace("-", "") if not text.strip("-0.") else text  # no "-0"
+        return text.replace(".", ",") if self.dialect.decimal_comma else text
+
+    def _quoted(self, field: str) -> str:
+        if any(character in field for character in (self.dialect.separator, '"', "\n", "\r")):
+            doubled = field.replace('"', '""')
+            return f'"{doubled}"'
+        return field
+
+
+def read_csv_text(path: str | Path, dialect: CSVDialect | None = None) -> CSVText:
+    """Read a CSV file (plain or gzip) that ``read_csv_table`` has accepted.
+
+    Raises:
+        DataError: the text cannot be taken apart into as many fields in every row as the header has.
+    """
+    dialect = dialect or CSVDialect()
+    data = Path(path).read_bytes()
+    if data.startswith(_GZIP):
+        data = gzip.decompress(data)
+    text = data.decode(dialect.encoding)
+    records = list(_records(text, dialect.separator))
+    fields, header_end = records[0]
+    result = CSVText(fields, header_end, [], [], [""], dialect)
+    for row, end in records[1:]:
+        if row == [""]:
+            result.blanks[-1] += end
+            continue
+        if len(row) != len(fields):
+            raise DataError(
+                f"{path}: row {len(result) + 1} has {len(row)} fields, the header {len(fields)}; every row "
+                "needs as many as the header"
+            )
+        result.rows.append(row)
+        result.ends.append(end)
+        result.blanks.append("")
+    return result
+
+
+def unquoted(field: str) -> str:
+    """A field's content: without byte order mark, and without the quotes around it."""
+    field = field.removeprefix("\ufeff")
+    if len(field) >= 2 and field[0] == field[-1] == '"':
+        return field[1:-1].replace('""', '"')
+    return field
+
+
+def _records(text: str, separator: str) -> Sequence[tuple[list[str], str]]:
+    """Each record's fields as written, and its line end."""
+    lines = text.splitlines(keepends=True) if _plain_lines(text) else re.findall(r"[^\n]*\n|[^\n]+", text)
+    records: list[tuple[list[str], str]] = []
+    field = re.compile(rf'(?:"(?:[^"]|"")*"|[^{re.escape(separator)}"]|")*')
+    waiting = ""
+    for line in lines:
+        line = waiting + line
+        if line.count('"') % 2:  # a quoted field goes on in the next line
+            waiting = line
+            continue
+        waiting = ""
+        content = line.rstrip("\n")
+        content = content.removesuffix("\r") if line.endswith("\n") else content
+        end = line[len(content) :]
+        if '"' not in content:
+            records.append((content.split(separator), end))
+            continue
+        fields, position = [], 0
+        while True:
+            match = field.match(content, position)
+            assert match is not None  # it matches the empty string too
+            fields.append(match[0])
+            if match.end() >= len(content):
+                break
+            position = match.end() + 1
+        records.append((fields, end))
+    if waiting:
+        records.append(([waiting], ""))
+    return records
+
+
+def _plain_lines(text: str) -> bool:
+    r"""Whether ``str.splitlines`` breaks at ``\n`` alone: no other character that it takes for a line end."""
+    return not re.search("[\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029]", text)

@@ -1,0 +1,84 @@
+"""Reading rows at whatever times they are, or with those added that are absent from a regular grid."""
+
+import os
+from typing import Any
+
+import numpy as np
+
+from seqlight.data.csv_file import CSVDialect, read_csv_table
+from seqlight.data.frames import frame_table, is_frame
+from seqlight.data.frequency import infer_frequency
+from seqlight.data.series_store import SeriesStore, TimedRows, build_store, sort_rows
+
+
+def read_timed_rows(
+    source: Any,
+    *,
+    time_col: str,
+    target_cols: list[str],
+    id_col: str | None = None,
+    dialect: CSVDialect | None = None,
+    time_format: str | None = None,
+    insert_rows: bool = False,
+    frequency: str | None = None,
+) -> TimedRows:
+    """Read a CSV file or a frame into series of rows in the order of time.
+
+    Args:
+        source: path of a CSV file, or a polars or pandas frame.
+        time_col: column of timestamps.
+        target_cols: numeric columns.
+        id_col: column of series ids; None for a single series.
+        dialect: how the file is written.
+        time_format: strftime pattern of the timestamps; None finds it.
+        insert_rows: add rows of missing cells where a series has no row for a time of its grid; their
+            ``order`` is -1.
+        frequency: step of that grid, such as "1h"; None infers it.
+
+    Raises:
+        DataError: the data cannot be read; with ``insert_rows`` also if a time lies off the grid.
+    """
+    columns: dict[str, Any] = {"time_col": time_col, "target_cols": target_cols, "id_col": id_col}
+    if is_frame(source):
+        table = frame_table(source, **columns)
+    else:
+        table = read_csv_table(os.fspath(source), dialect=dialect, **columns)
+    rows = sort_rows(table, time_format=time_format, **columns)
+    if not insert_rows:
+        return rows
+    store = build_store(table, missing="mask", frequency=frequency, time_format=time_format, **columns)
+    return _on_grid(rows, store)
+
+
+def absent_rows(rows: TimedRows) -> tuple[int, str]:
+    """How many rows are absent from the regular grid on which the times lie, and its step.
+
+    Returns:
+        ``(0, "")`` where the times lie on no grid.
+    """
+    indptr = rows.store.indptr
+    first_rows = indptr[:-1]
+    step = infer_frequency(rows.times, first_rows)
+    if step is None:
+        return 0, ""
+    lengths = rows.store.lengths
+    series = np.repeat(np.arange(len(lengths)), lengths)
+    origin, anchor = rows.times[first_rows], step.anchors(rows.times, first_rows)
+    positions, on_grid = step.positions(rows.times, origin[series], anchor[series])
+    if not on_grid.all():
+        return 0, ""
+    return int((positions[indptr[1:] - 1] + 1 - lengths).sum()), step.name
+
+
+def _on_grid(rows: TimedRows, store: SeriesStore) -> TimedRows:
+    """Lay rows out on the grid of a store that was built from the same table."""
+    grid = store.grid
+    assert grid is not None  # built from a table with times
+    times = np.empty(len(store.values), np.int64)
+    order = np.full(len(store.values), -1, np.int64)
+    for series, (begin, end) in enumerate(zip(store.indptr[:-1], store.indptr[1:], strict=True)):
+        positions = np.arange(end - begin, dtype=np.int64)
+        times[begin:end] = grid.frequency.timestamps(positions, grid.origin[series], grid.anchor[series])
+        own = slice(*rows.store.indptr[series : series + 2])
+        order[begin + np.searchsorted(times[begin:end], rows.times[own])] = rows.order[own]
+    return TimedRows(store, times, order)
