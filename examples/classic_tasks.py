@@ -80,7 +80,7 @@ ARCHITECTURES = {
     "tcn": Architecture(
         "TCN",
         "tcn",
-        steps={"adding": 2500, "copy": 1000},
+        steps={"adding": 1000, "copy": 1000},
         options={"num_blocks": 8, "kernel_size": 8},
         published={"adding": 5.8e-5, "copy": 3.5e-5},
         **CONVOLUTIONAL,
