@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
 import torch
-from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -295,7 +295,7 @@ class PredictCLI(CheckpointCLI):
 
     def after_instantiate_classes(self) -> None:
         """Add the callback that writes the CSV."""
-        writer: type[Callback] = ForecastWriter
+        writer: type[ForecastWriter | LabelWriter | ImputationWriter] = ForecastWriter
         if isinstance(self.model, LabelledSequenceModule):
             writer = LabelWriter
         elif isinstance(self.model, models.Imputer):
