@@ -97,7 +97,7 @@ void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& s
     if (step.saved) {
       T* target = step.saved + unit * saves * step.rows;
 #pragma GCC unroll 8
-      for (int s = 0; s < saves; ++s) store_first<T>(target + s * step.rows, saved[s], step.rows);
+      for (int s = 0; s < saves; ++s) save<T>(step, target + s * step.rows, saved[s]);
     }
   }
 }
@@ -128,6 +128,7 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
   T* const output = slots + (chunk + 1) * depth * lanes;
   T* const c = output + chunk * H * lanes;
   const StagedForward<T> staged(layout, H, c + H * lanes);
+  const bool past_cache = a.saved && writes_past_cache(a, layout.saved, rows);
   const T* const x = a.x + first_row * a.x_batch_stride;
   if (leader) {
     gather_rows<T>(a.h0 + first_row * H, H, rows, H, [&](int64_t u) { return slots + (I + u) * lanes; });
@@ -160,6 +161,7 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
       step.c = c;
       step.saved = a.saved ? a.saved + (t * a.batch + first_row) * layout.saved * H : nullptr;
       step.rows = rows;
+      step.past_cache = past_cache;
       step.active = t < lengths.shortest ? nullptr : &active;
       if constexpr (Cell::kStaged) {
         step.time = t;

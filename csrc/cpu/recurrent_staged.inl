@@ -112,7 +112,7 @@ SEQLIGHT_INLINE Vector<T> finish_unit(const RecurrentForwardArguments<T>& a, con
 template <typename T>
 SEQLIGHT_INLINE void save_unit(const ForwardStep<T>& step, int64_t unit, int64_t count, int64_t index,
                                const Vector<T>& value) {
-  if (step.saved) store_first<T>(step.saved + (unit * count + index) * step.rows, value, step.rows);
+  if (step.saved) save<T>(step, step.saved + (unit * count + index) * step.rows, value);
 }
 
 template <typename T>

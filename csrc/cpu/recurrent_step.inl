@@ -6,6 +6,9 @@
 constexpr int kAccumulators = SEQLIGHT_VECTOR_REGISTERS == 32 ? 24 : 12;
 constexpr int kColumnsPerTile = SEQLIGHT_VECTOR_REGISTERS == 32 ? 16 : 12;
 
+// Beyond about the size of a core's own caches.
+constexpr int64_t kPastCacheBytes = 4 << 20;
+
 template <typename T>
 struct ForwardStep {
   const T* slot;  // [I + H][lanes]: x_t, then h_(t-1), masked by recurrent dropout
@@ -14,9 +17,34 @@ struct ForwardStep {
   T* c;           // [H][lanes], updated, if the cell has a state c
   T* saved;       // [H][saved][rows], or null
   int64_t rows;
+  bool past_cache;          // write `saved` to memory directly
   const Mask<T>* active;    // null: all
   int64_t time, first_row;  // staged cells: for random numbers
 };
+
+// Whether what is kept for backward is written past the caches: it would not stay there until backward reads it, and a
+// plain store first fetches the line that it overwrites.
+template <typename T>
+bool writes_past_cache(const RecurrentForwardArguments<T>& a, int64_t saves, int64_t rows) {
+#if defined(__x86_64__) && SEQLIGHT_VECTOR_BYTES >= 32
+  const int64_t bytes = a.time * a.batch * saves * a.hidden_size * static_cast<int64_t>(sizeof(T));
+  return bytes > kPastCacheBytes && rows == kLanes<T> && a.batch % kLanes<T> == 0 &&
+         reinterpret_cast<uintptr_t>(a.saved) % SEQLIGHT_VECTOR_BYTES == 0;
+#else
+  (void)a, (void)saves, (void)rows;
+  return false;
+#endif
+}
+
+template <typename T>
+SEQLIGHT_INLINE void save(const ForwardStep<T>& step, T* target, const Vector<T>& value) {
+#if defined(__x86_64__) && SEQLIGHT_VECTOR_BYTES == 64
+  if (step.past_cache) return _mm512_stream_ps(reinterpret_cast<float*>(target), (__m512)value);
+#elif defined(__x86_64__) && SEQLIGHT_VECTOR_BYTES == 32
+  if (step.past_cache) return _mm256_stream_ps(reinterpret_cast<float*>(target), (__m256)value);
+#endif
+  store_first<T>(target, value, step.rows);
+}
 
 template <typename T>
 struct BackwardStep {
