@@ -29,7 +29,7 @@ template <typename Cell>
 constexpr int kUnitsPerTile = Cell::kLayout.sums == 1 ? 12 : kAccumulators / static_cast<int>(Cell::kLayout.sums);
 
 constexpr int64_t kForwardChunkBytes = 48 * 1024;    // transposed input and output of a chunk stay near the L1 cache
-constexpr int64_t kBackwardChunkBytes = 384 * 1024;  // everything a chunk's weight gradient reads stays in the L2 cache
+constexpr int64_t kBackwardChunkBytes = 700 * 1024;  // everything a chunk's weight gradient reads stays in the L2 cache
 
 inline int64_t chunk_steps(int64_t time, int64_t bytes_per_step, int64_t budget) {
   const int64_t steps = budget / bytes_per_step;
