@@ -22,7 +22,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build demo test lint format types cuda-check wheel-test clean
+.PHONY: build demo chapter15 beyond test lint format types cuda-check wheel-test clean
 
 build: $(RUN_ENV)
 	@mkdir -p build
@@ -32,6 +32,16 @@ build: $(RUN_ENV)
 FORECAST_INPUT = $(if $(CSV),'$(CSV)' --time '$(TIME)' --target '$(TARGET)' $(if $(ID),--id '$(ID)'),--demo)
 demo: build
 	$(PY) -m seqlight forecast $(FORECAST_INPUT) $(if $(HORIZON),--horizon $(HORIZON)) -o forecast.csv --plot forecast.png
+
+# The chapter's table, every row and three seeds, and the recipe beyond it. OUT is the folder of what they write;
+# ARGS are further options: make chapter15 ARGS='--rows lstm gru --seeds 0'.
+OUT ?= build/$@
+ARGS ?=
+chapter15: build
+	OMP_NUM_THREADS=1 $(PY) examples/chapter15.py -o '$(OUT)' $(ARGS)
+
+beyond: build
+	OMP_NUM_THREADS=1 $(PY) examples/beyond_chapter15.py -o '$(OUT)' $(ARGS)
 
 # One thread per process; tests of threading set their own number.
 test: build $(DEV_ENV)

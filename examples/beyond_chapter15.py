@@ -49,7 +49,9 @@ from seqlight.strategies import EveryStepStrategy, PointwiseLoss, Window, output
 
 CONTEXT = 50
 BOOK = {1: 0.0026, 10: 0.0058}
-"""The lowest errors in the chapter."""
+"""The lowest errors in the chapter, on the validation series, by steps ahead."""
+
+TITLES = {1: "one step ahead", 10: "ten steps ahead"}
 
 
 class WeighedEveryStepStrategy(EveryStepStrategy):
@@ -213,37 +215,23 @@ def run_all(
         return [future.result() for future in futures]
 
 
-HEADER = (
-    "",
-    "one step: validation",
-    "test",
-    "ten steps: validation",
-    "test",
-    "the first of the ten: validation",
-    "test",
-)
+HEADER = ("mean squared error", "the chapter's best", "this recipe", "fit of the sines", "noise")
 
 
 def rows(outcomes: list[Outcome]) -> list[list[str]]:
     """Return the lines of the table as text."""
-    ours: dict[str, list[float]] = {"book": [], "ours": [], "fit": []}
+    lines = []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.steps):
-        for part in ("val", "test"):
+        for part, name in (("val", "validation"), ("test", "test")):
+            ours = outcome.errors[part]
             fit = (fit_of(part, outcome.steps) - series_of(part, outcome.steps)[:, CONTEXT:]) ** 2
-            ours["ours"].append(float(outcome.errors[part].mean()))
-            ours["fit"].append(float(fit.mean()))
-            if outcome.steps == max(BOOK):
-                first = [float(outcome.errors[part][:, 0].mean()), float(fit[:, 0].mean())]
-                ours.setdefault("first", []).extend(first)
-    first = ours["first"]
-    ours["ours"] += first[0::2]
-    ours["fit"] += first[1::2]
-    return [
-        ["the chapter's best", f"{BOOK[1]:.5f}", "", f"{BOOK[10]:.5f}", "", "", ""],
-        ["this recipe", *(f"{error:.5f}" for error in ours["ours"])],
-        ["least-squares fit of the two sines", *(f"{error:.5f}" for error in ours["fit"])],
-        ["variance of the noise", *[f"{NOISE_VARIANCE:.5f}"] * 6],
-    ]
+            book = f"{BOOK[outcome.steps]:.4f}" if part == "val" else ""
+            title = f"{TITLES[outcome.steps]}, {name}"
+            lines.append([title, book, f"{ours.mean():.5f}", f"{fit.mean():.5f}", f"{NOISE_VARIANCE:.5f}"])
+            if outcome.steps > 1:
+                first = [f"{errors[:, 0].mean():.5f}" for errors in (ours, fit)]
+                lines.append([f"the first of these, {name}", "", *first, f"{NOISE_VARIANCE:.5f}"])
+    return lines
 
 
 OURS, FIT, SERIES, TEXT, GRID = "#1f5fa8", "#d9730d", "#8a8a8a", "#444444", "#e6e6e6"
@@ -333,9 +321,8 @@ def main() -> None:
         TextColumn("validation MSE {task.fields[error]:.5f}"),
         console=console,
     ) as progress:
-        names = {1: "one step ahead", 10: "ten steps ahead"}
         bars = {
-            task.steps: progress.add_task(names[task.steps], total=task.epochs, error=float("nan"))
+            task.steps: progress.add_task(TITLES[task.steps], total=task.epochs, error=float("nan"))
             for task in tasks
         }
 
@@ -345,7 +332,7 @@ def main() -> None:
 
         outcomes = run_all(tasks, given.workers, report)
     lines = rows(outcomes)
-    printed = Table(*HEADER, title="Mean squared error")
+    printed = Table(*HEADER)
     for line in lines:
         printed.add_row(*line)
     console.print(printed)

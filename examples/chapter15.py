@@ -107,7 +107,7 @@ ROWS = {
         "deep RNN 20-20-1, all recurrent", RNNForecaster, {1: (0.0029,)}, DEEP | {"recurrent_output": True}
     ),
     "deep_rnn": Row(
-        "deep RNN 20-20, linear output; ten steps recursive",
+        "deep RNN 20-20, linear output; recursive",
         RNNForecaster,
         {1: (0.0026,), 10: (0.0275,)},
         DEEP,
@@ -118,21 +118,21 @@ ROWS = {
         "deep RNN 20-20, every step", RNNForecaster, {10: (0.0058, 0.0096)}, EVERY_STEP | {"lr": 1e-2}
     ),
     "batch_norm": Row(
-        "the same with batch norm", RNNForecaster, {10: (0.0164,)}, EVERY_STEP | {"batch_norm": True}
+        "the same, batch norm between", RNNForecaster, {10: (0.0164,)}, EVERY_STEP | {"batch_norm": True}
     ),
     "layer_norm": Row(
-        "layer-norm RNN 20-20, every step", RNNForecaster, {10: (0.0121,)}, EVERY_STEP | {"layer_norm": True}
+        "layer-norm RNN 20-20", RNNForecaster, {10: (0.0121,)}, EVERY_STEP | {"layer_norm": True}
     ),
-    "lstm": Row("LSTM 20-20, every step", LSTMForecaster, {10: (0.0086,)}, EVERY_STEP),
-    "gru": Row("GRU 20-20, every step", GRUForecaster, {10: (0.0103,)}, EVERY_STEP),
+    "lstm": Row("LSTM 20-20", LSTMForecaster, {10: (0.0086,)}, EVERY_STEP),
+    "gru": Row("GRU 20-20", GRUForecaster, {10: (0.0103,)}, EVERY_STEP),
     "conv_gru": Row(
-        "Conv1D(20, 4, stride 2) + GRU 20-20, every step",
+        "Conv1D(20, 4, stride 2), GRU 20-20",
         ConvGRUForecaster,
         {10: (0.0080,)},
         EVERY_STEP | {"filters": 20, "kernel_size": 4, "stride": 2},
     ),
     "wavenet": Row(
-        "simple WaveNet, every step",
+        "simple WaveNet",
         WaveNetForecaster,
         {10: (0.0072,)},
         {
@@ -286,7 +286,7 @@ def run_all(
 
 # The table
 
-HEADER = ("model", "one step: book", "ours", "ten steps: book", "ours", "CPU s")
+HEADER = ("model", "1: book", "ours", "10: book", "ours", "CPU s")
 
 
 def limits() -> list[list[str]]:
@@ -304,15 +304,7 @@ def limits() -> list[list[str]]:
     ]
 
 
-def median_and_range(errors: Sequence[float]) -> str:
-    """Return "0.0040 (0.0039 to 0.0043)"."""
-    middle, lowest, highest = (
-        f"{value:.4f}" for value in (statistics.median(errors), min(errors), max(errors))
-    )
-    return middle if lowest == highest else f"{middle} ({lowest} to {highest})"
-
-
-def cells(key: str, results: Sequence[Result]) -> list[str]:
+def cells(key: str, results: Sequence[Result], *, ranges: bool) -> list[str]:
     """Return one row of the table as text; the median is marked where it is above the book's figure."""
     row, cells = ROWS[key], [ROWS[key].title]
     mine = [result for result in results if result.row == key]
@@ -321,20 +313,25 @@ def cells(key: str, results: Sequence[Result]) -> list[str]:
             cells += ["", ""]
             continue
         errors = [result.errors[steps] for result in mine]
-        if row.forecaster is NaiveForecaster:
-            errors = errors[:1]  # the same for every seed
+        median = f"{statistics.median(errors):.4f}"
+        lowest, highest = f"{min(errors):.4f}", f"{max(errors):.4f}"
+        spread = f" ({lowest} to {highest})" if ranges and lowest != highest else ""
         # Compared as they are printed, in four digits.
-        above = round(statistics.median(errors), 4) > max(row.book[steps])
+        above = " above" if float(median) > max(row.book[steps]) else ""
         cells.append(" to ".join(f"{figure:.4f}" for figure in row.book[steps]))
-        cells.append(median_and_range(errors) + (" (above)" if above else ""))
+        cells.append(median + spread + above)
     return [*cells, f"{statistics.mean(result.cpu_seconds for result in mine):.0f}"]
 
 
 def table(keys: Sequence[str], results: Sequence[Result]) -> Table:
     """Return the table for the terminal."""
-    printed = Table(*HEADER, title="Validation MSE: median (lowest to highest) of the seeds")
+    printed = Table(
+        *HEADER,
+        title="Validation MSE, median of the seeds",
+        caption="1: one step ahead; 10: the mean over ten steps; CPU s: processor time of one seed",
+    )
     for key in keys:
-        printed.add_row(*cells(key, results))
+        printed.add_row(*cells(key, results, ranges=False))
     printed.add_section()
     for limit in limits():
         printed.add_row(*limit)
@@ -345,7 +342,7 @@ def markdown(keys: Sequence[str], results: Sequence[Result], about: str) -> str:
     """Return the same as Markdown."""
     lines = ["# The chapter's table", "", *about.splitlines(), ""]
     lines += ["| " + " | ".join(HEADER) + " |", "|---|" + "---:|" * (len(HEADER) - 1)]
-    rows = [cells(key, results) for key in keys] + limits()
+    rows = [cells(key, results, ranges=True) for key in keys] + limits()
     lines += ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join(lines) + "\n"
 
@@ -416,7 +413,7 @@ def draw_epochs(keys: Sequence[str], results: Sequence[Result]) -> Figure | None
             ax.axhline(figure_of_book, color=BOOK, linewidth=1.2)
         ax.axhline(NOISE_VARIANCE, color=LIMIT, linewidth=1.0, linestyle="--")
         ax.set_yscale("log")
-        title = ROWS[key].title.partition(";")[0].replace(", every step", "\nevery step")
+        title = ROWS[key].title.partition(";")[0]
         ahead = "one step ahead" if steps == 1 else f"{steps} steps ahead"
         ax.set_title(f"{title}\n{ahead}", loc="left", fontsize=8, color=TEXT)
     for ax in axes[len(panels) :]:
@@ -479,7 +476,8 @@ def main() -> None:
         f"minutes on {given.workers} processes of one thread.\n\n"
         "Validation MSE after the last epoch: median (lowest to highest) of the seeds "
         f"{', '.join(map(str, given.seeds))}. The book's figures are those of Geron, "
-        '"Hands-On Machine Learning" (2nd ed.), chapter 15; CPU s is the processor time of one seed.'
+        '"Hands-On Machine Learning" (2nd ed.), chapter 15. 1 is one step ahead, 10 the mean over ten steps; '
+        "CPU s is the processor time of one seed."
     )
     (given.output / "chapter15.md").write_text(markdown(keys, results, about), encoding="utf-8")
     draw_errors(keys, results).savefig(given.output / "chapter15.png")

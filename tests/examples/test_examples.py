@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 from seqlight.cli import main
+from seqlight.nn import LSTM
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
@@ -27,6 +29,7 @@ Script = Callable[..., None]
 def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
     """``script("name.py", "--option", ...)`` runs an example as ``__main__`` in a folder of its own."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(EXAMPLES)  # as for a program that is run: examples share modules
 
     def call(name: str, *arguments: str) -> None:
         monkeypatch.setattr(sys, "argv", [name, *arguments])
@@ -45,6 +48,47 @@ def test_forecast_csv(script: Script, tmp_path: Path, capsys: pytest.CaptureFixt
     printed = capsys.readouterr().out
     for name in ("peephole LSTM", "linear", "seasonal naive", "naive"):
         assert f"\n{name} " in printed
+
+
+def test_chapter15(script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = ("naive", "all_recurrent", "deep_rnn", "batch_norm", "layer_norm", "conv_gru", "wavenet")
+    options = ("--seeds", "0", "1", "--epochs", "1", "--batches", "2", "--workers", "1")
+    script("chapter15.py", "--rows", *rows, *options)
+    lines = (tmp_path / "chapter15.md").read_text().splitlines()
+    table = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in lines if "|" in line}
+    # The figures of these two need no training: generator, window and error are the chapter's.
+    assert table["naive"][1:5] == ["0.0202", "0.0202", "0.2570", "0.2570"]
+    fit = table["least-squares fit of the two sines"]
+    assert (fit[2], fit[4]) == ("0.00098", "0.00106")
+    assert table["deep RNN 20-20, linear output; recursive"][4].endswith("above")  # after two batches
+    assert len(table) == len(rows) + 4  # header, rule, two limits
+    for name in ("chapter15.png", "chapter15_epochs.png"):
+        assert (tmp_path / name).stat().st_size > 10_000
+    assert "layer-norm RNN" in capsys.readouterr().out
+
+
+def test_keras_initialization(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    from keras_initialization import initialize_as_keras_
+
+    lstm = LSTM(3, 8)
+    initialize_as_keras_(lstm)
+    torch.testing.assert_close(lstm.weight_hh_l0.T @ lstm.weight_hh_l0, torch.eye(8))
+    assert lstm.weight_ih_l0.abs().max() <= math.sqrt(6 / (3 + 32))
+    forget_gate = torch.arange(32).div(8, rounding_mode="floor") == 1
+    torch.testing.assert_close(lstm.bias_ih_l0 + lstm.bias_hh_l0, forget_gate.float())
+
+
+def test_beyond_chapter15(script: Script, tmp_path: Path) -> None:
+    options = ("--epochs", "1", "--batches", "2", "--hidden-size", "4", "--workers", "1")
+    written = []
+    for folder in ("first", "second"):
+        script("beyond_chapter15.py", *options, "-o", folder)
+        assert (tmp_path / folder / "beyond_chapter15.png").stat().st_size > 10_000
+        text = (tmp_path / folder / "beyond_chapter15.md").read_text()
+        written.append([line for line in text.splitlines() if line.startswith("|")])
+    assert len(written[0]) == 8
+    assert written[0] == written[1]  # one seed, one result
 
 
 @pytest.mark.parametrize("strategy", ["direct", "every_step"])
