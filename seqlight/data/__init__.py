@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from seqlight.data.frequency import Frequency, infer_frequency, parse_frequency
     from seqlight.data.mase_scale import seasonal_scale
     from seqlight.data.series_store import SeriesStore, TimeGrid
+    from seqlight.data.stateful_sampler import StatefulSampler
     from seqlight.data.synthetic_data_module import SyntheticDataModule
+    from seqlight.data.tbptt_loader import TBPTTLoader
     from seqlight.data.window_data_module import WindowDataModule
     from seqlight.data.window_loader import WindowLoader, WindowSampler
     from seqlight.data.windows import WindowDataset
@@ -24,7 +26,9 @@ _HOMES = {
     "CSVDialect": "csv_file",
     "Frequency": "frequency",
     "SeriesStore": "series_store",
+    "StatefulSampler": "stateful_sampler",
     "SyntheticDataModule": "synthetic_data_module",
+    "TBPTTLoader": "tbptt_loader",
     "TimeGrid": "series_store",
     "WindowDataModule": "window_data_module",
     "WindowDataset": "windows",
@@ -42,7 +46,9 @@ __all__ = [
     "DataError",
     "Frequency",
     "SeriesStore",
+    "StatefulSampler",
     "SyntheticDataModule",
+    "TBPTTLoader",
     "TimeGrid",
     "WindowDataModule",
     "WindowDataset",

@@ -33,6 +33,9 @@ class SyntheticDataModule(WindowDataModule):
         seasons: periods, in steps, of added seasons.
         season_amplitude: largest amplitude of an added season.
         batch_size: windows in a batch.
+        tbptt_steps: train on chunks of so many time steps of each window's context, with the state carried
+            from one to the next (truncated backpropagation through time, see :class:`TBPTTLoader`); None
+            trains on whole windows.
         seed: of NumPy's legacy generator, which draws the series, and of the order of training windows.
         num_workers: worker processes of the loaders; 0 is fastest.
         persistent_workers: keep workers between epochs.
@@ -55,6 +58,7 @@ class SyntheticDataModule(WindowDataModule):
         seasons: Sequence[int] = (),
         season_amplitude: float = 1.0,
         batch_size: int = 32,
+        tbptt_steps: int | None = None,
         seed: int = 42,
         num_workers: int = 0,
         persistent_workers: bool = False,
@@ -77,6 +81,7 @@ class SyntheticDataModule(WindowDataModule):
             persistent_workers=persistent_workers,
             pin_memory=pin_memory,
             seed=seed,
+            tbptt_steps=tbptt_steps,
         )
         check_positive(n_train=n_train, n_val=n_val, n_test=n_test)
         for period in seasons:

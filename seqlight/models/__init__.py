@@ -1,6 +1,7 @@
 """Forecasters: LightningModules of a network, a strategy, a transform and a loss; and their baselines."""
 
 from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from .carried_state import CarriesState
 from .forecaster import Forecaster
 from .gru import GRUForecaster
 from .linear import LinearForecaster
@@ -14,6 +15,7 @@ from .wavenet import WaveNetForecaster
 
 __all__ = [
     "BaselineForecaster",
+    "CarriesState",
     "Forecaster",
     "GRUForecaster",
     "LSTMForecaster",

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
@@ -14,18 +13,20 @@ from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_me
 from seqlight.strategies import STRATEGIES, Window, masked_loss
 from seqlight.transforms import WindowState, build_transform
 
+from .carried_state import CarriesState
 from .checkpoint import CHECKPOINT_KEY, class_reference, constructor_arguments, names_of_module, plain_names
 from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
 from .losses import LOSSES
 from .mixed_lightning import RefusesPytorchLightning
 from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
 from .random_state import random_state, set_random_state
+from .state_rows import has_tensors, state_batch_dim
 from .training_values import values_of_trainer
 
 Batch = Mapping[str, Tensor]
 
 
-class Forecaster(RefusesPytorchLightning, LightningModule):
+class Forecaster(RefusesPytorchLightning, CarriesState):
     """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
 
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
@@ -47,6 +48,14 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
     channels: covariates are known ahead, so they enter one step early. Only the recursive strategy sees
     those of the whole future; the others see them up to the first future step.
+
+    **Long sequences.** Where training batches have ``reset`` (``tbptt_steps`` or ``stateful`` of the
+    DataModules, :class:`seqlight.data.TBPTTLoader`), the network goes on with the state that it had at the
+    end of the batch before, detached. It must have a state then, and the transform must be one that does
+    not depend on the window, such as ``"standard"``: another scale in every chunk would change the meaning
+    of the state. The strategies every-step and recursive take their loss over all steps, so that the
+    chunks' losses add up to the window's; direct has none before a window's end and is refused where
+    windows are cut.
 
     **Logged**: ``train_loss`` is the strategy's training loss in transformed space, over the cells that are
     known in all processes; ``val_loss`` and ``test_loss`` are the same loss on the decoded forecast, and so
@@ -200,12 +209,13 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         past_covariates: Tensor | None = None,
         future_covariates: Tensor | None = None,
         static: Tensor | None = None,
+        *,
+        length: int | None = None,
     ) -> tuple[Window, WindowState]:
-        """Check one batch's inputs and take them to transformed space."""
-        steps = {"B": None, "L": self.context_length, "C": self.target_size}
-        check_shape(
-            "past_target", past_target, steps, f"past_target[:, -{self.context_length}:] are the last L steps"
-        )
+        """Check one batch's inputs and take them to transformed space; ``length`` replaces L."""
+        length = self.context_length if length is None else length
+        steps = {"B": None, "L": length, "C": self.target_size}
+        check_shape("past_target", past_target, steps, f"past_target[:, -{length}:] are the last L steps")
         batch = past_target.shape[0]
         past = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
         if past_observed is not None:
@@ -218,7 +228,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
                     "past_covariates and future_covariates: needed, for covariate_size is "
                     f"{self.covariate_size}"
                 )
-            covariate_axes = {"B": batch, "L": self.context_length, "K": self.covariate_size}
+            covariate_axes = {"B": batch, "L": length, "K": self.covariate_size}
             check_shape("past_covariates", past_covariates, covariate_axes)
             covariate_axes = {"B": batch, "H": self.prediction_length, "K": self.covariate_size}
             check_shape("future_covariates", future_covariates, covariate_axes)
@@ -238,7 +248,9 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
         )
         return window, state
 
-    def _batch_window(self, batch: Batch, *, with_future: bool) -> tuple[Window, WindowState]:
+    def _batch_window(
+        self, batch: Batch, *, with_future: bool, length: int | None = None
+    ) -> tuple[Window, WindowState]:
         required = ["past_target"]
         if with_future:
             required.append("future_target")
@@ -248,7 +260,8 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
             required.append("static")
         check_batch(batch, required)
         names = ("past_target", "past_observed", "past_covariates", "future_covariates", "static")
-        return self._window(**{name: batch[name] for name in names if batch.get(name) is not None})
+        given = {name: batch[name] for name in names if batch.get(name) is not None}
+        return self._window(**given, length=length)
 
     def _future(self, batch: Batch) -> Tensor:
         """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
@@ -283,9 +296,12 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the strategy's training loss, a mean over the known cells of all processes."""
-        window, state = self._batch_window(batch, with_future=True)
-        future = self.transform.transform_future(self._future(batch), state)
-        total, count = self.strategy.loss(self.network, window, future, self.pointwise_loss)
+        if batch.get("reset") is not None:
+            total, count = self._chunk_loss(batch)
+        else:
+            window, state = self._batch_window(batch, with_future=True)
+            future = self.transform.transform_future(self._future(batch), state)
+            total, count = self.strategy.loss(self.network, window, future, self.pointwise_loss)
         # DDP averages the gradients of the processes. Dividing each process's sum by the mean count, rather
         # than by its own, makes that average the gradient of the mean over all cells.
         mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
@@ -323,6 +339,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the class's name and the random states; name parameters as without ``torch.compile``."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
         states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size
@@ -334,6 +351,7 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
+        super().on_load_checkpoint(checkpoint)
         checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
         trainer = self._trainer
         if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
@@ -345,7 +363,12 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
             set_random_state(self._resumed_random_state, self.device)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Forget the random state of a resumed fit: it is in use."""
+        """Set the random state again where a resumed fit goes on in the middle of an epoch.
+
+        Lightning has made the loader's iterator since, which the uninterrupted run did before the epoch.
+        """
+        if self._resumed_random_state is not None and batch_idx > 0:
+            set_random_state(self._resumed_random_state, self.device)
         self._resumed_random_state = None
 
     def on_train_epoch_end(self) -> None:
@@ -361,6 +384,35 @@ class Forecaster(RefusesPytorchLightning, LightningModule):
     def decode(self, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` of a window in transformed space."""
         return self.strategy.decode(self.network, window)
+
+    def _chunk_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, summed, and the count of a batch that goes on where the one before ended."""
+        check_batch(batch, ["past_target"])
+        length = batch["past_target"].shape[1]
+        if self.strategy.sequence_to_vector and length != self.context_length:
+            raise ValueError(
+                f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and this "
+                f"chunk of {length} of its {self.context_length} steps has none; train with "
+                "strategy='every_step' or 'recursive', or without tbptt_steps"
+            )
+        window, scaling = self._batch_window(batch, with_future=True, length=length)
+        if has_tensors(scaling):
+            raise ValueError(
+                f"transform={self.hparams.get('transform')!r} depends on the window, so that a state "
+                "carried from one chunk to the next would change its meaning; train with "
+                "transform='standard' or 'none'"
+            )
+        future = self.transform.transform_future(self._future(batch), scaling)
+        total, count, state = self.strategy.chunk_loss(
+            self.network, window, future, self.pointwise_loss, self.carried_state(batch["reset"])
+        )
+        if not has_tensors(state):
+            raise ValueError(
+                f"{type(self.network).__name__} has no state to carry from one chunk of time to the next; "
+                "train on whole windows, without tbptt_steps and stateful"
+            )
+        self.carry_state(state, batch_dim=state_batch_dim(self.network))
+        return total, count
 
     def _evaluation_step(
         self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection

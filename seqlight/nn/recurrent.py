@@ -87,6 +87,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
     gate_count: int
     #: How many tensors make up the state.
     state_count: int
+    #: The batch axis of the state's tensors, for those who carry it from batch to batch.
+    state_batch_dim = 1
 
     def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
         """Name the parameters of one layer and direction, in torch.nn's order, with their shapes."""
