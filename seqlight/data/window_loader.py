@@ -81,6 +81,9 @@ class WindowLoader(DataLoader[Batch]):
     iteration goes on after them. Lightning saves and restores both in its checkpoints. A finished iteration
     moves on to the next epoch's order by itself, unless ``sampler.set_epoch`` says otherwise.
 
+    Iterating draws no number from torch's global generator, unlike any other DataLoader: a run resumed between
+    training and validation would differ by those of the validation that Lightning then leaves out.
+
     With a :class:`StatefulSampler` every batch gets an entry ``reset``, bool [B]: which rows start anew.
     """
 
@@ -88,6 +91,11 @@ class WindowLoader(DataLoader[Batch]):
     _batches = 0
     _resume_at = 0
     _resume_epoch = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("generator") is None:
+            kwargs["generator"] = torch.Generator().manual_seed(torch.initial_seed())
+        super().__init__(*args, **kwargs)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Batches of one epoch, or what is left of it after ``load_state_dict``."""

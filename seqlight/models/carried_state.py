@@ -6,6 +6,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from .loader_positions import restore_loader_positions
 from .state_rows import BatchDim, map_tensors, rows_axis, state_batch_dim
 
 CHECKPOINT_KEY = "seqlight_carried_state"
@@ -28,9 +29,9 @@ class CarriesState(LightningModule):
 
     Optimisation stays Lightning's own: clipping, accumulation, precision and schedulers as in any module.
     The state goes into checkpoints, one for each process, and comes back when a fit is resumed with as many
-    processes. A class of your own that overrides ``on_save_checkpoint`` or ``on_load_checkpoint`` calls
-    ``super()``'s. In evaluation mode another state is carried than in training, so that a validation in the
-    middle of an epoch leaves training as it was.
+    processes. A class of your own that overrides ``on_train_start``, ``on_save_checkpoint`` or
+    ``on_load_checkpoint`` calls ``super()``'s. In evaluation mode another state is carried than in
+    training, so that a validation in the middle of an epoch leaves training as it was.
     """
 
     state_batch_dim: BatchDim = None
@@ -103,6 +104,11 @@ class CarriesState(LightningModule):
 
         kept = (map_tensors(state, end, batch_dim), rows, batch_dim)
         self._carried = (self._carried or {}) | {self.training: kept}
+
+    def on_train_start(self) -> None:
+        """Let the loaders of a resumed fit go on where they were."""
+        super().on_train_start()
+        restore_loader_positions(self.trainer)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the state carried in training, of every process."""

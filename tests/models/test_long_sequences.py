@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time and stateful training: gradients, memory, Lightning's own features."""
+"""Truncated backpropagation through time, stateful training: gradients, memory, the Trainer's own features."""
 
 import weakref
 
@@ -214,7 +214,7 @@ def test_memory_does_not_grow_with_the_sequence(layer, trainer):
 
 
 def test_lightnings_own_features_work_on_chunks(trainer):
-    """Clipping by Lightning's argument, accumulation, schedules over all chunks, the progress bar's length."""
+    """Clipping by Lightning's argument, accumulation, a schedule over all chunks, the progress bar."""
 
     class Watch(Callback):
         def __init__(self):
