@@ -81,8 +81,8 @@ class WindowLoader(DataLoader[Batch]):
     iteration goes on after them. Lightning saves and restores both in its checkpoints. A finished iteration
     moves on to the next epoch's order by itself, unless ``sampler.set_epoch`` says otherwise.
 
-    Iterating draws no number from torch's global generator, unlike any other DataLoader: a run resumed between
-    training and validation would differ by those of the validation that Lightning then leaves out.
+    Iterating draws no number from torch's global generator, unlike any other DataLoader: a run resumed
+    between training and validation would differ by those of the validation that Lightning then leaves out.
 
     With a :class:`StatefulSampler` every batch gets an entry ``reset``, bool [B]: which rows start anew.
     """

@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time, stateful training: gradients, memory, the Trainer's own features."""
+"""Truncated backpropagation through time, stateful training: gradients, memory, the Trainer's features."""
 
 import weakref
 
