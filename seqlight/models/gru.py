@@ -18,4 +18,5 @@ class GRUForecaster(RecurrentForecaster):
 
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the GRU."""
-        return GRU(self.input_size, self.hparams["hidden_size"], num_layers, dropout=dropout)
+        hidden_size, recurrent_init = self.hparams["hidden_size"], self.hparams["recurrent_init"]
+        return GRU(self.input_size, hidden_size, num_layers, dropout=dropout, recurrent_init=recurrent_init)

@@ -6,6 +6,7 @@ from torch import nn
 
 from seqlight.nn import LSTM
 
+from .checks import check_number
 from .recurrent import RecurrentForecaster
 
 
@@ -15,15 +16,20 @@ class LSTMForecaster(RecurrentForecaster):
     Args:
         peephole: whether the gates see the cell state (Gers and Schmidhuber 2000), see
             :class:`seqlight.nn.LSTM`.
-        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
-            and :class:`Forecaster`.
+        forget_bias: value that the forget gates' biases start with (Jozefowicz et al. 2015 advise 1); None
+            draws them as all others.
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
+            ``recurrent_init``) and :class:`Forecaster`.
 
     """
 
-    def __init__(self, *, peephole: bool = False, **kwargs: Any) -> None:
+    def __init__(self, *, peephole: bool = False, forget_bias: float | None = None, **kwargs: Any) -> None:
+        if forget_bias is not None:
+            check_number("forget_bias", forget_bias, float("-inf"))
         super().__init__(**kwargs)
 
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
-        hidden_size, peephole = self.hparams["hidden_size"], self.hparams["peephole"]
-        return LSTM(self.input_size, hidden_size, num_layers, dropout=dropout, peephole=peephole)
+        names = ("peephole", "recurrent_init", "forget_bias")
+        options = {name: self.hparams[name] for name in names}
+        return LSTM(self.input_size, self.hparams["hidden_size"], num_layers, dropout=dropout, **options)

@@ -1,6 +1,6 @@
 """What the forecasters of a recurrent layer share."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -18,12 +18,21 @@ class RecurrentForecaster(Forecaster):
         hidden_size: units of each layer.
         num_layers: stacked layers.
         dropout: probability of dropping each output of each layer in training.
+        recurrent_init: how the recurrent weights are drawn: ``"uniform"`` as in torch.nn, or
+            ``"orthogonal"``, which keeps the norm of states and gradients (Saxe et al. 2014), see
+            :func:`seqlight.nn.init_recurrent_`.
         kwargs: the arguments of :class:`Forecaster`.
 
     """
 
     def __init__(
-        self, *, hidden_size: int = 64, num_layers: int = 1, dropout: float = 0.0, **kwargs: Any
+        self,
+        *,
+        hidden_size: int = 64,
+        num_layers: int = 1,
+        dropout: float = 0.0,
+        recurrent_init: Literal["uniform", "orthogonal"] = "uniform",
+        **kwargs: Any,
     ) -> None:
         check_integer("hidden_size", hidden_size, 1)
         check_integer("num_layers", num_layers, 1)

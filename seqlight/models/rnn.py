@@ -14,8 +14,8 @@ class RNNForecaster(RecurrentForecaster):
 
     Args:
         nonlinearity: ``"tanh"`` or ``"relu"``.
-        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``)
-            and :class:`Forecaster`.
+        kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
+            ``recurrent_init``) and :class:`Forecaster`.
 
     """
 
@@ -24,5 +24,5 @@ class RNNForecaster(RecurrentForecaster):
 
     def build_core(self, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the simple recurrent layers."""
-        hidden_size, nonlinearity = self.hparams["hidden_size"], self.hparams["nonlinearity"]
-        return RNN(self.input_size, hidden_size, num_layers, nonlinearity=nonlinearity, dropout=dropout)
+        options = {name: self.hparams[name] for name in ("nonlinearity", "recurrent_init")}
+        return RNN(self.input_size, self.hparams["hidden_size"], num_layers, dropout=dropout, **options)

@@ -6,10 +6,11 @@ Running a sequence in chunks with the state handed on equals running it whole.
 
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.gru import GRU
+from seqlight.nn.initialization import init_recurrent_
 from seqlight.nn.lstm import LSTM
 from seqlight.nn.recurrent import Recurrent
 from seqlight.nn.rnn import RNN
 from seqlight.nn.tcn import TCN
 from seqlight.nn.wavenet import WaveNet
 
-__all__ = ["GRU", "LSTM", "RNN", "TCN", "CausalConv1d", "Recurrent", "WaveNet"]
+__all__ = ["GRU", "LSTM", "RNN", "TCN", "CausalConv1d", "Recurrent", "WaveNet", "init_recurrent_"]

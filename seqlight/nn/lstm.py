@@ -5,6 +5,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.recurrent import Recurrent
 from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
 from seqlight.ops import lstm
@@ -47,7 +48,11 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         peephole: whether the gates see the cell state.
+        forget_bias: value that the forget gates' two biases add up to at the beginning; 1 lets gradients
+            through (Jozefowicz et al. 2015). None draws them as all others.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
@@ -74,11 +79,15 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         bias: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        recurrent_init: RecurrentInit = "uniform",
         peephole: bool = False,
+        forget_bias: float | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_initialization("LSTM", recurrent_init, forget_bias, bias=bias)
         self.peephole = peephole
+        self.forget_bias = forget_bias
         super().__init__(
             input_size,
             hidden_size,
@@ -86,6 +95,7 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             bias=bias,
             dropout=dropout,
             bidirectional=bidirectional,
+            recurrent_init=recurrent_init,
             device=device,
             dtype=dtype,
         )
@@ -96,6 +106,11 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         if self.peephole:
             shapes["weight_peephole"] = (3, self.hidden_size)
         return shapes
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, and set the forget gates' biases if the layer was asked to."""
+        super().reset_parameters()
+        init_recurrent_(self, forget_bias=self.forget_bias)
 
     def run_layer(
         self,
@@ -157,7 +172,8 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
 
     def extra_repr(self) -> str:
         """List the sizes, and what differs from the defaults."""
-        return super().extra_repr() + (", peephole=True" if self.peephole else "")
+        forget_bias = "" if self.forget_bias is None else f", forget_bias={self.forget_bias}"
+        return super().extra_repr() + (", peephole=True" if self.peephole else "") + forget_bias
 
 
 def _describe(state: object) -> str:

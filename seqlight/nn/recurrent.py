@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
+from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
 
 State = TypeVar("State")
@@ -32,6 +33,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         device: of the parameters.
         dtype: of the parameters.
 
@@ -48,6 +51,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         bias: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        recurrent_init: RecurrentInit = "uniform",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -70,6 +74,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self.bias = bias
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
+        check_initialization(name, recurrent_init)
+        self.recurrent_init = recurrent_init
         # Per layer and direction: the op's name of an argument, and ours of the parameter.
         self._parameter_names: list[dict[str, str]] = []
         for layer in range(num_layers):
@@ -126,10 +132,13 @@ class Recurrent(nn.Module, Generic[State], ABC):
         return 2 if self.bidirectional else 1
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size)."""
+        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size), or as the
+        layer was asked to.
+        """
         bound = 1 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             nn.init.uniform_(parameter, -bound, bound)
+        init_recurrent_(self, self.recurrent_init)
 
     @overload
     def forward(
@@ -246,6 +255,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
     def extra_repr(self) -> str:
         """List the sizes, and what differs from the defaults."""
         defaults: dict[str, Any] = {"num_layers": 1, "bias": True, "dropout": 0.0, "bidirectional": False}
+        defaults |= {"recurrent_init": "uniform"}
         options = [
             f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value
         ]

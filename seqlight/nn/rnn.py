@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.nn.hidden_state import HiddenStateRecurrent
+from seqlight.nn.initialization import RecurrentInit
 from seqlight.nn.torch_conversion import check_convertible, copy_parameters, shared_arguments
 from seqlight.ops import rnn
 from seqlight.ops.rnn import check_nonlinearity
@@ -42,6 +43,8 @@ class RNN(HiddenStateRecurrent):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
@@ -68,6 +71,7 @@ class RNN(HiddenStateRecurrent):
         bias: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        recurrent_init: RecurrentInit = "uniform",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -79,6 +83,7 @@ class RNN(HiddenStateRecurrent):
             bias=bias,
             dropout=dropout,
             bidirectional=bidirectional,
+            recurrent_init=recurrent_init,
             device=device,
             dtype=dtype,
         )
