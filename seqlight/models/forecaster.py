@@ -289,6 +289,13 @@ class Forecaster(RefusesPytorchLightning, CarriesState):
 
     def setup(self, stage: str) -> None:
         """Fit the transform on the training part, unless it was fitted before or loaded."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        steps = getattr(data, "tbptt_steps", None)
+        if stage == "fit" and (steps is not None or getattr(data, "stateful", False)):
+            # Now, before anything is fitted or trained.
+            past = torch.ones(1, self.context_length, self.target_size)
+            length = self.context_length if steps is None else min(steps, self.context_length)
+            self._check_chunk(length, self.transform.transform(past)[1])
         if stage == "fit" and not self.transform.fitted:
             found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
             if found is not None:
@@ -385,23 +392,27 @@ class Forecaster(RefusesPytorchLightning, CarriesState):
         """Return the forecast ``[B, H, C]`` of a window in transformed space."""
         return self.strategy.decode(self.network, window)
 
+    def _check_chunk(self, length: int, scaling: WindowState) -> None:
+        """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
+        if self.strategy.sequence_to_vector and length < self.context_length:
+            raise ValueError(
+                f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and a chunk "
+                f"of {length} of its {self.context_length} steps has none; train with strategy='every_step' "
+                "or 'recursive', or without tbptt_steps"
+            )
+        if has_tensors(scaling):
+            raise ValueError(
+                f"transform={self.hparams.get('transform')!r} depends on the window, so that a state carried "
+                "from one chunk of time to the next would change its meaning; train with "
+                "transform='standard' or 'none', or without tbptt_steps and stateful"
+            )
+
     def _chunk_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the loss, summed, and the count of a batch that goes on where the one before ended."""
         check_batch(batch, ["past_target"])
         length = batch["past_target"].shape[1]
-        if self.strategy.sequence_to_vector and length != self.context_length:
-            raise ValueError(
-                f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and this "
-                f"chunk of {length} of its {self.context_length} steps has none; train with "
-                "strategy='every_step' or 'recursive', or without tbptt_steps"
-            )
         window, scaling = self._batch_window(batch, with_future=True, length=length)
-        if has_tensors(scaling):
-            raise ValueError(
-                f"transform={self.hparams.get('transform')!r} depends on the window, so that a state "
-                "carried from one chunk to the next would change its meaning; train with "
-                "transform='standard' or 'none'"
-            )
+        self._check_chunk(length, scaling)
         future = self.transform.transform_future(self._future(batch), scaling)
         total, count, state = self.strategy.chunk_loss(
             self.network, window, future, self.pointwise_loss, self.carried_state(batch["reset"])

@@ -24,6 +24,7 @@ def series_of(counts):
     return np.repeat(np.arange(len(counts)), counts)
 
 
+@settings(max_examples=40)
 @given(counts=COUNTS, batch_size=st.integers(1, 8), shuffle=st.booleans(), epoch=st.integers(0, 2))
 def test_rows_go_on_or_say_that_they_start_anew(counts, batch_size, shuffle, epoch):
     sampler = StatefulSampler(counts, batch_size, shuffle=shuffle, seed=3)

@@ -193,3 +193,31 @@ def test_wrong_batches_are_refused(batch, arguments, message):
 def test_unknown_length():
     with pytest.raises(TypeError, match="made with length=None"):
         len(TBPTTLoader(batches(), 2))
+
+
+@pytest.fixture
+def two_processes(monkeypatch):
+    """A process group of two, of which the other one has batches of three chunks."""
+
+    def gather(found, own):
+        found[:] = [own, 3]
+
+    for name, value in (
+        ("is_initialized", lambda: True),
+        ("get_world_size", lambda: 2),
+        ("get_rank", lambda: 0),
+        ("all_gather_object", gather),
+    ):
+        monkeypatch.setattr(torch.distributed, name, value)
+
+
+def test_other_numbers_of_chunks_elsewhere_are_refused(two_processes):
+    assert len(list(TBPTTLoader(batches(1), 4))) == 3
+    with pytest.raises(DataError, match=r"same number of time chunks in all processes, got \[5, 3\]"):
+        list(TBPTTLoader(batches(1), 2))
+
+
+def test_a_loader_that_no_sampler_shares_out_is_told_so(two_processes):
+    data = DataLoader(TensorDataset(torch.rand(4, 10, 1)), batch_size=2)
+    with pytest.warns(UserWarning, match="each of the 2 processes trains on all of its batches"):
+        list(TBPTTLoader(data, 4, length=10, names=("x",)))

@@ -26,7 +26,7 @@ LAYERS = {
     "rnn": lambda: seqlight.nn.RNN(2, 5),
     "lstm": lambda: seqlight.nn.LSTM(2, 5, num_layers=3, peephole=True),
     "gru": lambda: seqlight.nn.GRU(2, 5),
-    "torch": lambda: nn.LSTM(2, 5, num_layers=3, batch_first=True),
+    "torch": lambda: nn.GRU(2, 5, num_layers=3, batch_first=True),
     "tcn": lambda: seqlight.nn.TCN(2, 5, num_blocks=2, kernel_size=4),  # states [B, 3, C] at B = 3
     "wavenet": lambda: seqlight.nn.WaveNet(
         2, 5, hidden_size=4, layers_per_block=2, num_blocks=1, kernel_size=4
@@ -351,7 +351,7 @@ class Stateless(Forecaster):
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        (LSTMForecaster, {"strategy": "direct"}, "this chunk of 7 of its 24 steps has none"),
+        (LSTMForecaster, {"strategy": "direct"}, "a chunk of 7 of its 24 steps has none"),
         (LSTMForecaster, {"transform": "instance"}, "transform='instance' depends on the window"),
         (Stateless, {}, "SequenceNetwork has no state to carry"),
     ],
@@ -362,3 +362,31 @@ def test_forecasters_refuse_what_has_no_meaning(kind, settings, message, windows
     batch = torch.utils.data.default_collate(windows(4))
     with pytest.raises(ValueError, match=message):
         forecaster._chunk_loss(next(iter(TBPTTLoader([batch], 7))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"strategy": "direct", "transform": "none"}, "a chunk of 7 of its 24 steps has none"),
+        ({"strategy": "every_step"}, "transform='instance' depends on the window"),
+        ({"strategy": "every_step", "transform": "difference(1) + standard"}, "depends on the window"),
+    ],
+)
+def test_data_modules_chunks_are_refused_before_any_work(settings, message, trainer):
+    data = SyntheticDataModule(n_train=9, n_val=2, n_test=2, context_length=24, tbptt_steps=7)
+    forecaster = LSTMForecaster(context_length=24, prediction_length=1, **settings)
+    with pytest.raises(ValueError, match=message):
+        trainer(max_epochs=1).fit(forecaster, data)
+    assert not forecaster.transform.fitted
+
+
+def test_a_composed_transform_of_single_values_will_do(trainer):
+    data = SyntheticDataModule(
+        n_train=9, n_val=2, n_test=2, context_length=24, trend=1.0, tbptt_steps=7, batch_size=4
+    )
+    forecaster = LSTMForecaster(
+        context_length=24, prediction_length=1, strategy="every_step", transform="standard + min_max"
+    )
+    running = trainer(max_epochs=1)
+    running.fit(forecaster, data)
+    assert running.callback_metrics["train_loss"].isfinite()
