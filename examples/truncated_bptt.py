@@ -1,9 +1,9 @@
 """Truncated backpropagation through time: sequences of 5,000 steps, trained in chunks of 100.
 
 Every chunk is one ordinary Lightning batch: gradient clipping, accumulation, mixed precision, schedulers,
-logging and checkpoints are the Trainer's own arguments, as in any training. Only the state is new: the model
-carries it from one chunk to the next. The target here is a slow average of the input that remembers 500 steps,
-five times as far as a chunk reaches, so a model that forgets its state at every chunk cannot follow it.
+logging and checkpoints are the Trainer's own arguments, as in any training. Only the state is new: the
+model carries it from one chunk to the next. The target here is a slow average of the input that remembers 500
+steps, five times as far as a chunk reaches, so a model that forgets its state at every chunk cannot follow.
 
     python examples/truncated_bptt.py
     python examples/truncated_bptt.py --forget             # what the carried state is for
@@ -86,7 +86,9 @@ def main() -> None:
 
     loss = trainer.callback_metrics["train_loss"].item()
     variance = data.tensors[1].var().item()
-    print(f"{len(chunks)} batches an epoch; mean squared error {loss:.4f}, of the best constant {variance:.4f}")
+    print(
+        f"{len(chunks)} batches an epoch; mean squared error {loss:.4f}, of the best constant {variance:.4f}"
+    )
     print("wrote gradients/gradients_through_time.png")
 
 
