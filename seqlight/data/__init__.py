@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from seqlight.data.imputation_data_module import ImputationDataModule
     from seqlight.data.mase_scale import seasonal_scale
     from seqlight.data.series_store import SeriesStore, TimeGrid
+    from seqlight.data.stateful_sampler import StatefulSampler
     from seqlight.data.synthetic_data_module import SyntheticDataModule
     from seqlight.data.synthetic_imputation_data_module import SyntheticImputationDataModule
+    from seqlight.data.tbptt_loader import TBPTTLoader
     from seqlight.data.window_data_module import WindowDataModule
     from seqlight.data.window_loader import WindowLoader, WindowSampler
     from seqlight.data.windows import WindowDataset
@@ -31,8 +33,10 @@ _HOMES = {
     "GapWindows": "gap_windows",
     "ImputationDataModule": "imputation_data_module",
     "SeriesStore": "series_store",
+    "StatefulSampler": "stateful_sampler",
     "SyntheticDataModule": "synthetic_data_module",
     "SyntheticImputationDataModule": "synthetic_imputation_data_module",
+    "TBPTTLoader": "tbptt_loader",
     "TimeGrid": "series_store",
     "WindowDataModule": "window_data_module",
     "WindowDataset": "windows",
@@ -53,8 +57,10 @@ __all__ = [
     "GapWindows",
     "ImputationDataModule",
     "SeriesStore",
+    "StatefulSampler",
     "SyntheticDataModule",
     "SyntheticImputationDataModule",
+    "TBPTTLoader",
     "TimeGrid",
     "WindowDataModule",
     "WindowDataset",

@@ -44,6 +44,13 @@ class CSVDataModule(WindowDataModule):
             fraction above 0 is at least one horizon.
         test_size: test part, likewise.
         stride: distance between the training windows of a series; other parts use every window.
+        tbptt_steps: train on chunks of so many time steps of each window's context, with the state carried
+            from one to the next (truncated backpropagation through time, see :class:`TBPTTLoader`); None
+            trains on whole windows.
+        stateful: train on each series as one long sequence: its windows follow each other without overlap
+            (the last one ends with the training part), each row of a batch goes on with the window after
+            the one before, and the model carries its state along, see :class:`StatefulSampler`. Together
+            with ``tbptt_steps`` the windows are cut further.
         missing: "error" refuses missing cells, "mask" carries them as NaN with masks of what is observed.
         calendar_features: known covariates, out of "minute", "hour", "day_of_week", "day_of_month",
             "day_of_year", "month"; each is a sine and a cosine, so covariate_size is twice their number.
@@ -78,6 +85,8 @@ class CSVDataModule(WindowDataModule):
         val_size: int | float = 0.1,
         test_size: int | float = 0.2,
         stride: int = 1,
+        tbptt_steps: int | None = None,
+        stateful: bool = False,
         missing: Literal["error", "mask"] = "error",
         calendar_features: Sequence[str] = (),
         season_length: int | None = None,
@@ -118,8 +127,14 @@ class CSVDataModule(WindowDataModule):
             persistent_workers=persistent_workers,
             pin_memory=pin_memory,
             seed=seed,
+            tbptt_steps=tbptt_steps,
+            stateful=stateful,
         )
         check_positive(stride=stride)
+        if stateful and stride not in (1, context_length):
+            raise DataError(
+                f"stride: expected none with stateful=True, whose windows follow each other, got {stride}"
+            )
         check_size("val_size", val_size, prediction_length)
         check_size("test_size", test_size, prediction_length)
         if season_length is not None:
@@ -198,13 +213,18 @@ class CSVDataModule(WindowDataModule):
             "test": (split.val_stop, split.length),
             "predict": (split.length, split.length + self.prediction_length),
         }[part]
+        first = np.maximum(first, self.context_length)
+        stride = self.stride if part == "train" else 1
+        if part == "train" and self.stateful:
+            stride = self.context_length
+            first = first + (stop - self.prediction_length - first) % stride
         return WindowDataset(
             store,
             self.context_length,
             self.prediction_length,
-            first=np.maximum(first, self.context_length),
+            first=first,
             stop=stop,
-            stride=self.stride if part == "train" else 1,
+            stride=stride,
             covariates=self._known_covariates(),
             scale=self.scale,
             with_observed=self.observed_indicator,

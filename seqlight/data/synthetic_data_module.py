@@ -46,6 +46,9 @@ class SyntheticDataModule(WindowDataModule):
         seasons: periods, in steps, of added seasons.
         season_amplitude: largest amplitude of an added season.
         batch_size: windows in a batch.
+        tbptt_steps: train on chunks of so many time steps of each window's context, with the state carried
+            from one to the next (truncated backpropagation through time, see :class:`TBPTTLoader`); None
+            trains on whole windows.
         seed: of NumPy's legacy generator, which draws the series, and of the order of training windows.
         num_workers: worker processes of the loaders; 0 is fastest.
         persistent_workers: keep workers between epochs.
@@ -68,6 +71,7 @@ class SyntheticDataModule(WindowDataModule):
         seasons: Sequence[int] = (),
         season_amplitude: float = 1.0,
         batch_size: int = 32,
+        tbptt_steps: int | None = None,
         seed: int = 42,
         num_workers: int = 0,
         persistent_workers: bool = False,
@@ -90,6 +94,7 @@ class SyntheticDataModule(WindowDataModule):
             persistent_workers=persistent_workers,
             pin_memory=pin_memory,
             seed=seed,
+            tbptt_steps=tbptt_steps,
         )
         check_positive(n_train=n_train, n_val=n_val, n_test=n_test)
         self.static_size = draw.static_size

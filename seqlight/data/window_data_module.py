@@ -14,6 +14,8 @@ from torch import Tensor
 
 from seqlight.data.errors import DataError
 from seqlight.data.series_store import SeriesStore
+from seqlight.data.stateful_sampler import StatefulSampler
+from seqlight.data.tbptt_loader import TBPTTLoader
 from seqlight.data.window_loader import WindowLoader, WindowSampler, even_batch_size
 from seqlight.data.windows import WindowDataset
 
@@ -35,6 +37,11 @@ class WindowDataModule(LightningDataModule):
         observed_indicator: whether batches carry ``past_observed`` and ``future_observed``.
         target_cols: names of the channels.
         time_col: name of the time axis.
+        tbptt_steps: time steps of the chunks that training batches are cut into, see :class:`TBPTTLoader`;
+        None
+            for whole windows.
+        stateful: whether each row of the training batches stays on its series, see :class:`StatefulSampler`.
+            The training windows of a series must then follow each other without overlap.
     """
 
     static_size: int = 0
@@ -55,11 +62,15 @@ class WindowDataModule(LightningDataModule):
         persistent_workers: bool,
         pin_memory: bool,
         seed: int,
+        tbptt_steps: int | None = None,
+        stateful: bool = False,
     ) -> None:
         super().__init__()
         check_positive(
             context_length=context_length, prediction_length=prediction_length, batch_size=batch_size
         )
+        if tbptt_steps is not None:
+            check_positive(tbptt_steps=tbptt_steps)
         if num_workers < 0:
             raise DataError(f"num_workers: expected 0 or more, got {num_workers}")
         if seed < 0:
@@ -76,6 +87,8 @@ class WindowDataModule(LightningDataModule):
         self.persistent_workers = persistent_workers
         self.pin_memory = pin_memory
         self.seed = seed
+        self.tbptt_steps = tbptt_steps
+        self.stateful = stateful
 
     @property
     @abstractmethod
@@ -131,9 +144,12 @@ class WindowDataModule(LightningDataModule):
             warnings.filterwarnings("ignore", ".*does not have many workers", category=PossibleUserWarning)
         _ = self.store
 
-    def train_dataloader(self) -> WindowLoader:
-        """Windows of the training part in an order drawn from (seed, epoch)."""
-        return self._loader("train")
+    def train_dataloader(self) -> WindowLoader | TBPTTLoader:
+        """Windows of the training part in an order drawn from (seed, epoch), or their chunks of time."""
+        loader = self._loader("train")
+        if self.tbptt_steps is None:
+            return loader
+        return TBPTTLoader(loader, self.tbptt_steps, length=self.context_length)
 
     def val_dataloader(self) -> WindowLoader | list[Any]:
         """Windows of the validation part in order; [] where there is none."""
@@ -153,9 +169,11 @@ class WindowDataModule(LightningDataModule):
             raise DataError(f"the {part} part has no windows; make it larger or the windows shorter")
         replicas, rank = self._processes()
         train = part == "train"
-        sampler = WindowSampler(
-            dataset, num_replicas=replicas, rank=rank, shuffle=train, seed=self.seed, even=train
-        )
+        process: dict[str, Any] = {"num_replicas": replicas, "rank": rank, "seed": self.seed}
+        if train and self.stateful:
+            sampler: WindowSampler = StatefulSampler(dataset.counts, self.batch_size, shuffle=True, **process)
+        else:
+            sampler = WindowSampler(dataset, shuffle=train, even=train, **process)
         return WindowLoader(
             dataset,
             batch_size=self.batch_size if train else even_batch_size(len(dataset), self.batch_size, replicas),

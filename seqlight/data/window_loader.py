@@ -1,13 +1,14 @@
 """Order and loading of windows: seeded, right in distributed runs, resumable in the middle of an epoch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
-from seqlight.data.windows import Batch, WindowDataset
+from seqlight.data.time_chunks import RESET
+from seqlight.data.windows import Batch
 
 _CHUNK = 1 << 16
 
@@ -20,7 +21,7 @@ class WindowSampler(DistributedSampler[int]):
     DistributedSampler, in which Lightning puts no other one.
 
     Args:
-        dataset: the windows.
+        dataset: the windows; only their number counts.
         num_replicas: R, the number of processes.
         rank: r, 0 to R - 1.
         shuffle: whether to permute.
@@ -31,7 +32,7 @@ class WindowSampler(DistributedSampler[int]):
 
     def __init__(
         self,
-        dataset: WindowDataset,
+        dataset: Sized,
         *,
         num_replicas: int = 1,
         rank: int = 0,
@@ -39,7 +40,8 @@ class WindowSampler(DistributedSampler[int]):
         seed: int = 0,
         even: bool = True,
     ) -> None:
-        super().__init__(dataset, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)
+        sizes: Any = dataset  # of which DistributedSampler asks nothing but len
+        super().__init__(sizes, num_replicas=num_replicas, rank=rank, shuffle=shuffle, seed=seed)
         self.even = even
         self.skip = 0  # windows of this process that the next iteration leaves out
 
@@ -78,11 +80,22 @@ class WindowLoader(DataLoader[Batch]):
     ``state_dict()`` holds the epoch and the number of batches handed out; after ``load_state_dict`` the next
     iteration goes on after them. Lightning saves and restores both in its checkpoints. A finished iteration
     moves on to the next epoch's order by itself, unless ``sampler.set_epoch`` says otherwise.
+
+    Iterating draws no number from torch's global generator, unlike any other DataLoader: a run resumed
+    between training and validation would differ by those of the validation that Lightning then leaves out.
+
+    With a :class:`StatefulSampler` every batch gets an entry ``reset``, bool [B]: which rows start anew.
     """
 
+    _epoch: int | None = None  # of the last iteration
     _batches = 0
     _resume_at = 0
     _resume_epoch = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("generator") is None:
+            kwargs["generator"] = torch.Generator().manual_seed(torch.initial_seed())
+        super().__init__(*args, **kwargs)
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         """Batches of one epoch, or what is left of it after ``load_state_dict``."""
@@ -91,9 +104,15 @@ class WindowLoader(DataLoader[Batch]):
         # If the epoch was set to another one since, the one of the state was finished, early perhaps.
         self._batches = self._resume_at if epoch == self._resume_epoch else 0
         self._resume_at = 0
+        self._epoch = epoch
+        size = self.batch_size or 1
         if isinstance(sampler, WindowSampler):
-            sampler.skip = self._batches * (self.batch_size or 1)
+            sampler.skip = self._batches * size
+        reset_masks = getattr(sampler, "reset_masks", None)
+        masks = None if reset_masks is None else reset_masks().split(size)
         for batch in super().__iter__():
+            if masks is not None:
+                batch[RESET] = masks[self._batches]
             self._batches += 1
             yield batch
         if isinstance(sampler, WindowSampler) and sampler.epoch == epoch:
@@ -101,14 +120,15 @@ class WindowLoader(DataLoader[Batch]):
 
     def state_dict(self) -> dict[str, Any]:
         """Position: {"epoch", "batches"}."""
-        return {"epoch": getattr(self.sampler, "epoch", 0), "batches": self._batches}
+        epoch = getattr(self.sampler, "epoch", 0) if self._epoch is None else self._epoch
+        return {"epoch": epoch, "batches": self._batches}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from ``state``; one that is at the end of its epoch starts the next from its beginning."""
         batches = int(state["batches"])
         finished = batches >= len(self)
         self._batches = self._resume_at = 0 if finished else batches
-        self._resume_epoch = int(state["epoch"]) + finished
+        self._epoch = self._resume_epoch = int(state["epoch"]) + finished
         if isinstance(self.sampler, WindowSampler):
             self.sampler.set_epoch(self._resume_epoch)
 

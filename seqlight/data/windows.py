@@ -99,6 +99,11 @@ class WindowDataset(Dataset[Batch]):
         """Number of windows."""
         return int(self._ends[-1]) if len(self._ends) else 0
 
+    @property
+    def counts(self) -> Tensor:
+        """[S] int64, number of windows of each series."""
+        return self._ends - self._begins
+
     def __getitem__(self, index: int) -> Batch:
         """One window, without the batch dimension."""
         if not -len(self) <= index < len(self):

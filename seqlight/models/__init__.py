@@ -3,6 +3,7 @@ cells, their baselines, and models from sequences to labels and from vectors to 
 """
 
 from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from .carried_state import CarriesState
 from .conv_gru import ConvGRUForecaster
 from .conv_imputer import ConvImputer
 from .conv_lstm import ConvLSTMForecaster
@@ -31,6 +32,7 @@ from .wavenet import WaveNetForecaster
 __all__ = [
     "BaselineForecaster",
     "BaselineImputer",
+    "CarriesState",
     "ConvGRUForecaster",
     "ConvImputer",
     "ConvLSTMForecaster",

@@ -15,6 +15,7 @@ from .checkpoint import constructor_arguments
 from .checks import check_batch, check_integer, check_shape, choose, plain_value
 from .losses import LOSSES
 from .module import SeqlightModule
+from .state_rows import has_tensors, state_batch_dim
 from .training_values import values_of_trainer
 
 Batch = Mapping[str, Tensor]
@@ -42,6 +43,14 @@ class Forecaster(SeqlightModule):
     **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
     channels: covariates are known ahead, so they enter one step early. The strategies ``"recursive"`` and
     ``"encoder_decoder"`` see those of the whole future; the others see them up to the first future step.
+
+    **Long sequences.** Where training batches have ``reset`` (``tbptt_steps`` or ``stateful`` of the
+    DataModules, :class:`seqlight.data.TBPTTLoader`), the network goes on with the state that it had at the
+    end of the batch before, detached. It must have a state then, and the transform must be one that does
+    not depend on the window, such as ``"standard"``: another scale in every chunk would change the meaning
+    of the state. The strategies every-step and recursive take their loss over all steps, so that the
+    chunks' losses add up to the window's; direct has none before a window's end and is refused where
+    windows are cut.
 
     **Logged**: ``train_loss`` is the strategy's training loss in transformed space, over the cells that are
     known in all processes; ``val_loss`` and ``test_loss`` are the same loss on the decoded forecast, and so
@@ -193,12 +202,13 @@ class Forecaster(SeqlightModule):
         past_covariates: Tensor | None = None,
         future_covariates: Tensor | None = None,
         static: Tensor | None = None,
+        *,
+        length: int | None = None,
     ) -> tuple[Window, WindowState]:
-        """Check one batch's inputs and take them to transformed space."""
-        steps = {"B": None, "L": self.context_length, "C": self.target_size}
-        check_shape(
-            "past_target", past_target, steps, f"past_target[:, -{self.context_length}:] are the last L steps"
-        )
+        """Check one batch's inputs and take them to transformed space; ``length`` replaces L."""
+        length = self.context_length if length is None else length
+        steps = {"B": None, "L": length, "C": self.target_size}
+        check_shape("past_target", past_target, steps, f"past_target[:, -{length}:] are the last L steps")
         batch = past_target.shape[0]
         past = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
         if past_observed is not None:
@@ -211,7 +221,7 @@ class Forecaster(SeqlightModule):
                     "past_covariates and future_covariates: needed, for covariate_size is "
                     f"{self.covariate_size}"
                 )
-            covariate_axes = {"B": batch, "L": self.context_length, "K": self.covariate_size}
+            covariate_axes = {"B": batch, "L": length, "K": self.covariate_size}
             check_shape("past_covariates", past_covariates, covariate_axes)
             covariate_axes = {"B": batch, "H": self.prediction_length, "K": self.covariate_size}
             check_shape("future_covariates", future_covariates, covariate_axes)
@@ -231,7 +241,9 @@ class Forecaster(SeqlightModule):
         )
         return window, state
 
-    def _batch_window(self, batch: Batch, *, with_future: bool) -> tuple[Window, WindowState]:
+    def _batch_window(
+        self, batch: Batch, *, with_future: bool, length: int | None = None
+    ) -> tuple[Window, WindowState]:
         required = ["past_target"]
         if with_future:
             required.append("future_target")
@@ -241,7 +253,8 @@ class Forecaster(SeqlightModule):
             required.append("static")
         check_batch(batch, required)
         names = ("past_target", "past_observed", "past_covariates", "future_covariates", "static")
-        return self._window(**{name: batch[name] for name in names if batch.get(name) is not None})
+        given = {name: batch[name] for name in names if batch.get(name) is not None}
+        return self._window(**given, length=length)
 
     def _future(self, batch: Batch) -> Tensor:
         """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
@@ -269,6 +282,13 @@ class Forecaster(SeqlightModule):
 
     def setup(self, stage: str) -> None:
         """Fit the transform on the training part, unless it was fitted before or loaded."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        steps = getattr(data, "tbptt_steps", None)
+        if stage == "fit" and (steps is not None or getattr(data, "stateful", False)):
+            # Now, before anything is fitted or trained.
+            past = torch.ones(1, self.context_length, self.target_size)
+            length = self.context_length if steps is None else min(steps, self.context_length)
+            self._check_chunk(length, self.transform.transform(past)[1])
         if stage == "fit" and not self.transform.fitted:
             found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
             if found is not None:
@@ -276,9 +296,12 @@ class Forecaster(SeqlightModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the strategy's training loss, a mean over the known cells of all processes."""
-        window, state = self._batch_window(batch, with_future=True)
-        future = self.transform.transform_future(self._future(batch), state)
-        total, count = self.training_loss(window, future)
+        if batch.get("reset") is not None:
+            total, count = self._chunk_loss(batch)
+        else:
+            window, state = self._batch_window(batch, with_future=True)
+            future = self.transform.transform_future(self._future(batch), state)
+            total, count = self.training_loss(window, future)
         loss = self.mean_over_processes(total, count)
         size = batch["past_target"].shape[0]
         self.log(
@@ -315,6 +338,39 @@ class Forecaster(SeqlightModule):
 
         """
         return self.strategy.loss(self.network, window, future, self.pointwise_loss)
+
+    def _check_chunk(self, length: int, scaling: WindowState) -> None:
+        """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
+        if self.strategy.sequence_to_vector and length < self.context_length:
+            raise ValueError(
+                f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and a chunk "
+                f"of {length} of its {self.context_length} steps has none; train with strategy='every_step' "
+                "or 'recursive', or without tbptt_steps"
+            )
+        if has_tensors(scaling):
+            raise ValueError(
+                f"transform={self.hparams.get('transform')!r} depends on the window, so that a state carried "
+                "from one chunk of time to the next would change its meaning; train with "
+                "transform='standard' or 'none', or without tbptt_steps and stateful"
+            )
+
+    def _chunk_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, summed, and the count of a batch that goes on where the one before ended."""
+        check_batch(batch, ["past_target"])
+        length = batch["past_target"].shape[1]
+        window, scaling = self._batch_window(batch, with_future=True, length=length)
+        self._check_chunk(length, scaling)
+        future = self.transform.transform_future(self._future(batch), scaling)
+        total, count, state = self.strategy.chunk_loss(
+            self.network, window, future, self.pointwise_loss, self.carried_state(batch["reset"])
+        )
+        if not has_tensors(state):
+            raise ValueError(
+                f"{type(self.network).__name__} has no state to carry from one chunk of time to the next; "
+                "train on whole windows, without tbptt_steps and stateful"
+            )
+        self.carry_state(state, batch_dim=state_batch_dim(self.network))
+        return total, count
 
     def _evaluation_step(
         self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection

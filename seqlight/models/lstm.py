@@ -6,6 +6,7 @@ from torch import nn
 
 from seqlight.nn import LSTM
 
+from .checks import check_number
 from .recurrent import RecurrentForecaster
 
 
@@ -20,9 +21,10 @@ class LSTMForecaster(RecurrentForecaster):
             one mask for all steps of a sequence (Gal and Ghahramani 2016).
         zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017);
             one number, or a pair for the hidden and the cell state.
+        forget_bias: value that the forget gates' biases start with (Jozefowicz et al. 2015 advise 1); None
+            draws them as all others.
         kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
-            ``batch_norm``, ``recurrent_output``)
-            and :class:`Forecaster`.
+            ``batch_norm``, ``recurrent_output``, ``recurrent_init``) and :class:`Forecaster`.
 
     """
 
@@ -33,19 +35,15 @@ class LSTMForecaster(RecurrentForecaster):
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
+        forget_bias: float | None = None,
         **kwargs: Any,
     ) -> None:
+        if forget_bias is not None:
+            check_number("forget_bias", forget_bias, float("-inf"))
         super().__init__(**kwargs)
 
     def build_core(self, input_size: int, hidden_size: int, *, num_layers: int, dropout: float) -> nn.Module:
         """Return the LSTM."""
-        return LSTM(
-            input_size,
-            hidden_size,
-            num_layers,
-            dropout=dropout,
-            peephole=self.hparams["peephole"],
-            layer_norm=self.hparams["layer_norm"],
-            recurrent_dropout=self.hparams["recurrent_dropout"],
-            zoneout=self.hparams["zoneout"],
-        )
+        names = ("peephole", "layer_norm", "recurrent_dropout", "zoneout", "recurrent_init", "forget_bias")
+        options = {name: self.hparams[name] for name in names}
+        return LSTM(input_size, hidden_size, num_layers, dropout=dropout, **options)

@@ -3,10 +3,10 @@
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
+from .carried_state import CarriesState
 from .checkpoint import CHECKPOINT_KEY, class_reference, names_of_module, plain_names
 from .checks import check_number, choose
 from .mixed_lightning import RefusesPytorchLightning
@@ -14,7 +14,7 @@ from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_sched
 from .random_state import random_state, set_random_state
 
 
-class SeqlightModule(RefusesPytorchLightning, LightningModule):
+class SeqlightModule(RefusesPytorchLightning, CarriesState):
     """Base of the LightningModules whose hyperparameters are plain values.
 
     The ``__init__`` of a subclass calls ``save_hyperparameters``, keeps
@@ -54,6 +54,7 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the class's name and the random states; name parameters as without ``torch.compile``."""
+        super().on_save_checkpoint(checkpoint)
         checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
         states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size
@@ -65,6 +66,7 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
+        super().on_load_checkpoint(checkpoint)
         checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
         trainer = self._trainer
         if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
@@ -76,7 +78,12 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
             set_random_state(self._resumed_random_state, self.device)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Forget the random state of a resumed fit: it is in use."""
+        """Set the random state again where a resumed fit goes on in the middle of an epoch.
+
+        Lightning has made the loader's iterator since, which the uninterrupted run did before the epoch.
+        """
+        if self._resumed_random_state is not None and batch_idx > 0:
+            set_random_state(self._resumed_random_state, self.device)
         self._resumed_random_state = None
 
     def on_train_epoch_end(self) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from .state_rows import BatchDim, state_batch_dim
+
 
 class SequenceNetwork(nn.Module):
     """A layer with state in and out, dropout, and an output layer on every step.
@@ -35,6 +37,11 @@ class SequenceNetwork(nn.Module):
         if self.last_only:
             output = output[:, -1:]
         return self.head(self.dropout(output)), state
+
+    @property
+    def state_batch_dim(self) -> BatchDim:
+        """The batch axis of the core's state."""
+        return state_batch_dim(self.core)
 
     def output_steps(self, length: int) -> range:
         """Return the input step that each output has seen last."""

@@ -1,7 +1,7 @@
 """What the forecasters of a recurrent layer share."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -26,6 +26,9 @@ class RecurrentForecaster(Forecaster):
         recurrent_output: make the output layer recurrent too, a layer of the same kind with one unit per
             output, rather than linear. All it can say lies where its activation does (-1 to 1 for tanh), and
             its state is its output: the linear layer is the better choice, this one is for comparison.
+        recurrent_init: how the recurrent weights are drawn: ``"uniform"`` as in torch.nn, or
+            ``"orthogonal"``, which keeps the norm of states and gradients (Saxe et al. 2014), see
+            :func:`seqlight.nn.init_recurrent_`.
         kwargs: the arguments of :class:`Forecaster`.
 
     """
@@ -38,6 +41,7 @@ class RecurrentForecaster(Forecaster):
         dropout: float = 0.0,
         batch_norm: bool = False,
         recurrent_output: bool = False,
+        recurrent_init: Literal["uniform", "orthogonal"] = "uniform",
         **kwargs: Any,
     ) -> None:
         check_integer("hidden_size", hidden_size, 1)

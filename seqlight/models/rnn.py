@@ -19,7 +19,7 @@ class RNNForecaster(RecurrentForecaster):
             one mask for all steps of a sequence (Gal and Ghahramani 2016).
         zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017).
         kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
-            ``batch_norm``, ``recurrent_output``)
+            ``batch_norm``, ``recurrent_output``, ``recurrent_init``)
             and :class:`Forecaster`.
 
     """
@@ -46,4 +46,5 @@ class RNNForecaster(RecurrentForecaster):
             layer_norm=self.hparams["layer_norm"],
             recurrent_dropout=self.hparams["recurrent_dropout"],
             zoneout=self.hparams["zoneout"],
+            recurrent_init=self.hparams["recurrent_init"],
         )

@@ -8,6 +8,7 @@ from seqlight.nn.centered_convolution import CenteredConv1d
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.encoder_decoder import EncoderDecoder
 from seqlight.nn.gru import GRU
+from seqlight.nn.initialization import init_recurrent_
 from seqlight.nn.lstm import LSTM
 from seqlight.nn.recurrent import Recurrent
 from seqlight.nn.recurrent_stack import RecurrentStack, SequenceBatchNorm
@@ -27,4 +28,5 @@ __all__ = [
     "RecurrentStack",
     "SequenceBatchNorm",
     "WaveNet",
+    "init_recurrent_",
 ]

@@ -48,6 +48,9 @@ class CausalConv1d(nn.Module):
         (torch.Size([32, 50, 20]), torch.Size([32, 4, 3]))
     """
 
+    #: The batch axis of the state, for those who carry it from batch to batch.
+    state_batch_dim = 0
+
     bias: nn.Parameter | None
 
     def __init__(

@@ -65,6 +65,8 @@ class GRU(HiddenStateRecurrent):
         zoneout: probability p, 0 <= p < 1, of a unit keeping its previous state at a time step (Krueger et
             al., "Zoneout: Regularizing RNNs by randomly preserving hidden activations", 2017): drawn for each
             unit and step in training, the expectation in evaluation.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.

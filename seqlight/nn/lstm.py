@@ -5,6 +5,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.recurrent import Recurrent
 from seqlight.nn.torch_conversion import check_convertible, check_plain, copy_parameters, shared_arguments
 from seqlight.ops import lstm
@@ -62,6 +63,8 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         peephole: whether the gates see the cell state.
         layer_norm: whether the cells normalise over the features at every time step, see above.
         recurrent_dropout: probability p, 0 <= p < 1, of dropping a hidden unit where it enters the recurrent
@@ -72,6 +75,8 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             al., "Zoneout: Regularizing RNNs by randomly preserving hidden activations", 2017): drawn for each
             unit and step in training, the expectation in evaluation. One number for the hidden and the cell
             state, or a pair ``(p_h, p_c)``.
+        forget_bias: value that the forget gates' two biases add up to at the beginning; 1 lets gradients
+            through (Jozefowicz et al. 2015). None draws them as all others.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
@@ -102,14 +107,18 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         bias: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        recurrent_init: RecurrentInit = "uniform",
         peephole: bool = False,
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, float] = 0.0,
+        forget_bias: float | None = None,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_initialization("LSTM", recurrent_init, forget_bias, bias=bias)
         self.peephole = peephole
+        self.forget_bias = forget_bias
         super().__init__(
             input_size,
             hidden_size,
@@ -120,6 +129,7 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             layer_norm=layer_norm,
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
+            recurrent_init=recurrent_init,
             device=device,
             dtype=dtype,
         )
@@ -130,6 +140,11 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         if self.peephole:
             shapes["weight_peephole"] = (3, self.hidden_size)
         return shapes
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, and set the forget gates' biases if the layer was asked to."""
+        super().reset_parameters()
+        init_recurrent_(self, forget_bias=self.forget_bias)
 
     def run_layer(
         self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
@@ -184,7 +199,8 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
 
     def extra_repr(self) -> str:
         """List the sizes, and what differs from the defaults."""
-        return super().extra_repr() + (", peephole=True" if self.peephole else "")
+        forget_bias = "" if self.forget_bias is None else f", forget_bias={self.forget_bias}"
+        return super().extra_repr() + (", peephole=True" if self.peephole else "") + forget_bias
 
 
 def _describe(state: object) -> str:

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
+from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
 from seqlight.nn.packed_weights import PackedWeights
 from seqlight.ops.backend import reference_is_chosen, use_native
@@ -54,6 +55,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
             mask for all steps of a sequence, drawn anew by each call for each layer and direction.
         zoneout: probability of a unit keeping its previous state at a step, drawn for each unit and step in
             training, the expectation in evaluation; one number, or one for each state.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         device: of the parameters.
         dtype: of the parameters.
 
@@ -91,6 +94,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, ...] = 0.0,
+        recurrent_init: RecurrentInit = "uniform",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -127,6 +131,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self._zones_out = any(self._zoneouts)
         self._packed: PackedWeights | None = None
         self._packed_depth = 0  # of nested blocks
+        check_initialization(name, recurrent_init)
+        self.recurrent_init = recurrent_init
         # Per layer and direction: the op's name of an argument, and ours of the parameter.
         self._parameter_names: list[dict[str, str]] = []
         for layer in range(num_layers):
@@ -139,6 +145,9 @@ class Recurrent(nn.Module, Generic[State], ABC):
                     self.register_parameter(names[argument], parameter)
                 self._parameter_names.append(names)
         self.reset_parameters()
+
+    #: The batch axis of the state's tensors, for those who carry it from batch to batch.
+    state_batch_dim = 1
 
     def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
         """Name the parameters of one layer and direction, in torch.nn's order, with their shapes."""
@@ -186,7 +195,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         return 2 if self.bidirectional else 1
 
     def reset_parameters(self) -> None:
-        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size).
+        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size), or as the
+        layer was asked to.
 
         Gains of layer normalisation become 1, its biases 0.
         """
@@ -199,6 +209,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 gains, biases = parameter.split(self.layer_norm_rows)
                 gains.fill_(1)
                 biases.fill_(0)
+        init_recurrent_(self, self.recurrent_init)
 
     @overload
     def forward(
@@ -445,6 +456,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
             "bidirectional": False,
             "layer_norm": False,
             "recurrent_dropout": 0.0,
+            "recurrent_init": "uniform",
         }
         options = [
             f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.nn.hidden_state import HiddenStateRecurrent
+from seqlight.nn.initialization import RecurrentInit
 from seqlight.nn.torch_conversion import check_convertible, check_plain, copy_parameters, shared_arguments
 from seqlight.ops import rnn
 from seqlight.ops.rnn import check_nonlinearity, native_rnn
@@ -58,6 +59,8 @@ class RNN(HiddenStateRecurrent):
         zoneout: probability p, 0 <= p < 1, of a unit keeping its previous state at a time step (Krueger et
             al., "Zoneout: Regularizing RNNs by randomly preserving hidden activations", 2017): drawn for each
             unit and step in training, the expectation in evaluation.
+        recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
+            :func:`seqlight.nn.init_recurrent_`.
         device: of the parameters.
         dtype: of the parameters. float16 and bfloat16 are computed in float32 and answered in their own
             dtype.
@@ -90,6 +93,7 @@ class RNN(HiddenStateRecurrent):
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
+        recurrent_init: RecurrentInit = "uniform",
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -104,6 +108,7 @@ class RNN(HiddenStateRecurrent):
             layer_norm=layer_norm,
             recurrent_dropout=recurrent_dropout,
             zoneout=zoneout,
+            recurrent_init=recurrent_init,
             device=device,
             dtype=dtype,
         )

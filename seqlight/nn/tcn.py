@@ -43,6 +43,9 @@ class TCN(nn.Module):
         (torch.Size([8, 100, 32]), 61)
     """
 
+    #: The batch axis of the state's tensors, for those who carry it from batch to batch.
+    state_batch_dim = 0
+
     def __init__(
         self,
         input_size: int,

@@ -66,6 +66,9 @@ class WaveNet(nn.Module):
         (torch.Size([32, 50, 10]), 32)
     """
 
+    #: The batch axis of the state's tensors, for those who carry it from batch to batch.
+    state_batch_dim = 0
+
     def __init__(
         self,
         input_size: int,

@@ -66,16 +66,33 @@ class Strategy(ABC):
             pointwise: the loss of every cell.
 
         """
-        output, steps, _ = self._run_past(network, window)
-        return masked_loss(pointwise, output, self.targets(window.past, future, steps))
+        return self.chunk_loss(network, window, future, pointwise, None)[:2]
+
+    def chunk_loss(
+        self, network: nn.Module, window: Window, future: Tensor, pointwise: PointwiseLoss, state: Any
+    ) -> tuple[Tensor, Tensor, Any]:
+        """Return the training loss of windows that go on from a network state, as :meth:`loss` does, and the
+        network's state at their end.
+
+        Args:
+            network: ``network(inputs, state) -> (output, state)``.
+            window: the windows' past, of any number of steps.
+            future: transformed target ``[B, H, C]``, NaN where missing.
+            pointwise: the loss of every cell.
+            state: the network's state before the first step; None for the beginning.
+
+        """
+        output, steps, state = self._run_past(network, window, state)
+        total, count = masked_loss(pointwise, output, self.targets(window.past, future, steps))
+        return total, count, state
 
     def decode(self, network: nn.Module, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` in transformed space."""
         return self._run_past(network, window)[0][:, -1]
 
-    def _run_past(self, network: nn.Module, window: Window) -> tuple[Tensor, range, Any]:
+    def _run_past(self, network: nn.Module, window: Window, state: Any = None) -> tuple[Tensor, range, Any]:
         """Run over the past: outputs ``[B, T', horizon, C]``, their steps, and the network's state."""
         inputs = window.inputs()
-        output, state = run_network(network, inputs, None, self.output_size, window)
+        output, state = run_network(network, inputs, state, self.output_size, window)
         steps = output_steps(network, inputs.shape[1], output.shape[1])
         return output.unflatten(2, (self.horizon, self.target_size)), steps, state

@@ -1,5 +1,7 @@
 """All future steps at once, from the last output."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from .base import Strategy
@@ -25,8 +27,10 @@ class DirectStrategy(Strategy):
         """Return the future itself, ``[B, 1, H, C]``: only the last output counts."""
         return future.unsqueeze(1)
 
-    def loss(
-        self, network: nn.Module, window: Window, future: Tensor, pointwise: PointwiseLoss
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss of the last output, summed over the future's known cells, and their count."""
-        return masked_loss(pointwise, self.decode(network, window), future)
+    def chunk_loss(
+        self, network: nn.Module, window: Window, future: Tensor, pointwise: PointwiseLoss, state: Any
+    ) -> tuple[Tensor, Tensor, Any]:
+        """Return the loss of the last output, its count of known cells, and the network's state."""
+        output, _, state = self._run_past(network, window, state)
+        total, count = masked_loss(pointwise, output[:, -1], future)
+        return total, count, state

@@ -156,3 +156,9 @@ def test_the_packaged_demand_is_what_the_script_writes(script: Script, tmp_path:
     assert (written["demand"].is_null() == packaged["demand"].is_null()).all()
     assert (written["demand"] - packaged["demand"]).abs().max() <= 1
     assert DEMO_CSV.stat().st_size < 300_000
+
+
+def test_truncated_bptt(script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script("truncated_bptt.py", "--length", "60", "--steps", "25", "--sequences", "20", "--epochs", "2")
+    assert "6 batches an epoch; mean squared error" in capsys.readouterr().out
+    assert (tmp_path / "gradients" / "gradients_through_time.png").stat().st_size > 10_000

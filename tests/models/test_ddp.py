@@ -1,3 +1,5 @@
+"""Two processes train as one does with the same global batch: every architecture, windows and chunks."""
+
 import os
 import subprocess
 import sys
@@ -9,6 +11,17 @@ import torch
 import seqlight
 
 SCRIPT = Path(__file__).with_name("ddp_script.py")
+CASES = [
+    "lstm",
+    "rnn",
+    "gru",
+    "wavenet",
+    "tcn",
+    "linear",
+    "tbptt",
+    "stateful",
+    "stateful convolution",
+]
 
 
 @pytest.fixture(scope="module")
@@ -26,28 +39,39 @@ def results(tmp_path_factory):
         )
         assert done.returncode == 0, done.stderr
     return {
-        processes: (
-            torch.load(folder / f"{processes}.ckpt", weights_only=True),
-            torch.load(folder / f"{processes}.pt", weights_only=True),
+        (case, processes): tuple(
+            torch.load(folder / f"{case} {processes}.{kind}", weights_only=True) for kind in ("ckpt", "pt")
         )
+        for case in CASES
         for processes in (1, 2)
     }
 
 
-def test_two_processes_train_as_one_does_with_the_same_global_batch(results):
-    one, two = results[1][0]["state_dict"], results[2][0]["state_dict"]
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_train_as_one_does_with_the_same_global_batch(results, case):
+    one, two = (results[case, processes][0] for processes in (1, 2))
+    assert one["global_step"] == two["global_step"] > 0
+    one, two = one["state_dict"], two["state_dict"]
     assert one.keys() == two.keys()
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=0, atol=1e-5, msg=name)
 
 
-def test_two_processes_log_what_one_does(results):
-    one, two = results[1][1], results[2][1]
-    assert {"train_loss", "val_loss", "val_mae", "val_rmse", "val_mase", "val_smape"} <= one.keys()
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_log_what_one_does(results, case):
+    one, two = (results[case, processes][1] for processes in (1, 2))
+    logged = {"train_loss", "val_loss", "val_mae", "val_rmse", "val_mase", "val_smape"}
+    assert logged <= one.keys() == two.keys()
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-5), name
 
 
-def test_every_process_has_its_random_state_saved(results):
-    first, second = results[2][0]["seqlight"]["random_states"]
+def test_every_process_has_its_random_and_carried_state_saved(results):
+    first, second = results["lstm", 2][0]["seqlight"]["random_states"]
     assert first.keys() == second.keys() == {"cpu"}
+    ((whole, rows, _),) = results["tbptt", 1][0]["seqlight_carried_state"]
+    shares = results["tbptt", 2][0]["seqlight_carried_state"]
+    assert rows == 8
+    for part in range(2):  # h and c; row r is in process r % 2
+        together = torch.stack([state[part] for state, _, _ in shares], dim=2).flatten(1, 2)
+        torch.testing.assert_close(together, whole[part], rtol=0, atol=1e-5)
