@@ -12,8 +12,11 @@ def seasonal_scale(
 ) -> NDArray[np.float32]:
     """In-sample mean absolute error of the seasonal naive forecast (Hyndman and Koehler 2006).
 
-    scale[s, c] = mean over t of |y[t, c] - y[t - m, c]|, m = ``season_length``, over the training part of
-    series s; pairs with a missing (NaN) cell are left out. A series whose training part has no such pair
+    With m = ``season_length``, over the training part of series s::
+
+        scale[s, c] = mean over t of |y[t, c] - y[t - m, c]|
+
+    Pairs with a missing (NaN) cell are left out. A series whose training part has no such pair
     (it is no longer than a season) takes m = 1 instead. Where that has no pair either, and where the mean
     is 0 (a constant series), the scale is undefined and comes back as NaN; the metric leaves it out.
 

@@ -7,6 +7,7 @@ Running a sequence in chunks with the state handed on equals running it whole.
 from seqlight.nn.centered_convolution import CenteredConv1d
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.encoder_decoder import EncoderDecoder
+from seqlight.nn.gates import gate_activations
 from seqlight.nn.gru import GRU
 from seqlight.nn.initialization import init_recurrent_
 from seqlight.nn.lstm import LSTM
@@ -28,5 +29,6 @@ __all__ = [
     "RecurrentStack",
     "SequenceBatchNorm",
     "WaveNet",
+    "gate_activations",
     "init_recurrent_",
 ]
