@@ -39,7 +39,7 @@ def dependence(
     if not functions:
         raise ValueError("dependence: functions expected at least one, got none")
     across = 0.5 + 3.35 * len(functions)
-    figure = Figure(figsize=(max(across, 6.0), 4.35), dpi=150, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(max(across, 6.0), 4.15), dpi=150, facecolor="white", layout="constrained")
     axes = figure.subplots(1, len(functions), squeeze=False)[0]
     mesh = None
     for ax, (name, function) in zip(axes, functions.items(), strict=True):
@@ -70,7 +70,8 @@ def dependence(
     bar.set_label("derivative, against the largest", fontsize=8.5, color=NOTE_COLOUR)
     bar.ax.tick_params(labelsize=8, colors=TEXT_COLOUR)
     bar.outline.set_visible(False)
-    figure.suptitle(title, fontsize=14, fontweight="bold", color=TITLE_COLOUR)
+    figure.suptitle(title, x=0.012, ha="left", fontsize=14, fontweight="bold", color=TITLE_COLOUR)
+    figure.get_layout_engine().set(h_pad=0.1)
     return figure
 
 

@@ -46,21 +46,22 @@ def lines(
             line = np.asarray(values)
             if line.ndim != 1:
                 raise ValueError(f"lines: {label!r} expected [T], got {list(line.shape)}")
+            known = np.isfinite(line).sum()
             ax.plot(
                 np.arange(first_step, first_step + len(line)),
                 line,
                 color=COLOURS[number % len(COLOURS)],
                 linewidth=1.5,
                 label=label,
-                marker="o" if np.isfinite(line).sum() <= 30 else "",
-                markersize=3,
+                marker="o" if known <= 30 else "",
+                markersize=3 if known > 1 else 6,
             )
         if log:
             ax.set_yscale("log")
         ax.set_title(heading, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
         ax.set_ylabel(y_label, fontsize=9, color=TEXT_COLOUR)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=10, integer=True))
-        ax.tick_params(labelsize=8, colors=TEXT_COLOUR, length=3)
+        ax.tick_params(which="both", labelsize=8, colors=TEXT_COLOUR, length=3)
         ax.grid(True, color=GRID_COLOUR, linewidth=0.8)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)

@@ -80,6 +80,8 @@ def strided_convolution(steps: int, *, kernel_size: int, stride: int, title: str
     figure.text(
         0.2 / width, 1 - 0.14 / height, heading, fontsize=14, fontweight="bold", color=TITLE_COLOUR, va="top"
     )
-    note = f"kernel size {kernel_size}, stride {stride}: each output, such as the red one, sees {kernel_size} inputs"
+    note = (
+        f"kernel size {kernel_size}, stride {stride}: each output, as the red one, sees {kernel_size} inputs"
+    )
     figure.text(0.2 / width, 1 - 0.45 / height, note, fontsize=9, color=NOTE_COLOUR, va="top")
     return figure
