@@ -18,11 +18,12 @@ WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, len(os.sched_getaffinit
 ifeq ($(PY),.venv/bin/python)
 RUN_ENV := .venv/.run
 DEV_ENV := .venv/.dev
+DOCS_ENV := .venv/.docs
 PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build demo chapter15 beyond test lint format types cuda-check wheel-test clean
+.PHONY: build demo chapter15 beyond test docs lint format types cuda-check wheel-test clean
 
 build: $(RUN_ENV)
 	@mkdir -p build
@@ -46,6 +47,12 @@ beyond: build
 # One thread per process; tests of threading set their own number.
 test: build $(DEV_ENV)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --dist worksteal
+
+# The site, in build/docs. Runs every snippet of the pages for what they print and draw; any warning is an error.
+docs: build $(DOCS_ENV)
+	@rm -rf build/docs
+	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -E -W --keep-going -b html docs build/docs
+	@echo "docs: open build/docs/index.html"
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
 
@@ -105,4 +112,9 @@ clean:
 .venv/.dev: .venv/.run
 	@echo "adding the tools of tests, lint and types to .venv"
 	@$(PIP) 'seqlight[dev]'  # already installed, so this adds the extra's packages and leaves the build alone
+	@touch $@
+
+.venv/.docs: .venv/.run
+	@echo "adding Sphinx to .venv"
+	@$(PIP) 'seqlight[docs]'
 	@touch $@

@@ -1,4 +1,4 @@
-"""Sphinx extension: equations as MathML, which browsers draw by themselves. No script, no network, no LaTeX."""
+"""Sphinx extension: equations as MathML, which browsers draw without script, network or LaTeX."""
 
 from typing import Any
 
