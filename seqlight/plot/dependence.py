@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
@@ -71,7 +72,9 @@ def dependence(
     bar.ax.tick_params(labelsize=8, colors=TEXT_COLOUR)
     bar.outline.set_visible(False)
     figure.suptitle(title, x=0.012, ha="left", fontsize=14, fontweight="bold", color=TITLE_COLOUR)
-    figure.get_layout_engine().set(h_pad=0.1)
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(h_pad=0.1)
     return figure
 
 
