@@ -21,10 +21,7 @@ class _Call:
     run_layer: RunLayer
     x: Tensor  # [B, T, I]
     states: tuple[Tensor, ...]  # [B, H] each
-    parameters: dict[str, Any]
-    lengths: Tensor | None
-    reverse: bool
-    options: dict[str, Any]
+    arguments: dict[str, Any]  # of the op: weights, masks, lengths, reverse
     gradients: dict[int, Tensor] = field(
         default_factory=dict
     )  # 0: output [B, T, H], then final states [B, H]
@@ -47,7 +44,8 @@ class StateGradients:
 
     is read off at every step. An LSTM's state is the pair of h_t and c_t, of which each is taken with the
     other one held: what c_t does by h_t of the same step is in the gradient of h_t. What lies above a layer
-    is in g_t already. The step itself computes what it would have computed without, to the last bit, and
+    is in g_t already. Dropout of the recurrent product is the step's own; zoneout keeps other units than in
+    the step, as many. The step itself computes what it would have computed without, to the last bit, and
     nothing draws a random number.
 
     Use it as a context around forward and backward passes, and :meth:`norms` before the parameters change.
@@ -94,20 +92,15 @@ class StateGradients:
         made = 0
 
         def run_layer(
-            x: Tensor,
-            states: tuple[Tensor, ...],
-            parameters: dict[str, Any],
-            lengths: Tensor | None,
-            reverse: bool,
-            **options: Any,
+            x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
         ) -> tuple[Tensor, tuple[Tensor, ...]]:
             nonlocal made
             index = made // layer.num_directions % layer.num_layers
             made += 1
-            output, finals = original(x, states, parameters, lengths, reverse, **options)
+            output, finals = original(x, states, arguments)
             if output.requires_grad and torch.is_grad_enabled():
-                part = f"{name}.l{index}{'_reverse' if reverse else ''}".lstrip(".")
-                call = _Call(part, original, x, states, parameters, lengths, reverse, options)
+                part = f"{name}.l{index}{'_reverse' if arguments['reverse'] else ''}"
+                call = _Call(part.lstrip("."), original, x, states, arguments)
                 self._calls.append(call)
 
                 for number, result in enumerate((output, *finals)):
@@ -124,20 +117,24 @@ def recurrent_layers(module: nn.Module) -> dict[str, Recurrent[Any]]:
 
 def _through_time(call: _Call) -> list[Tensor]:
     """Run a layer again, step by step: for each of its states, the norms [T] of its total gradients."""
-    dtype = call.parameters["weight_hh"].dtype
-    parameters = {
-        name: value.detach() if isinstance(value, Tensor) else value
-        for name, value in call.parameters.items()
+    arguments = {
+        name: value.detach() if isinstance(value, Tensor) else value for name, value in call.arguments.items()
     }
+    arguments.pop("packed", None)
+    lengths, reverse = arguments["lengths"], arguments["reverse"]
+    seed = arguments.get("zoneout_seed")
+    dtype = arguments["weight_hh"].dtype
     x = call.x.detach().to(dtype)
     steps = x.shape[1]
     device = x.device
     with torch.enable_grad(), torch.autocast(device.type, enabled=False):
         states = tuple(state.detach().to(dtype).requires_grad_() for state in call.states)
         visited: list[tuple[Tensor, ...]] = [states] * steps
-        for t in reversed(range(steps)) if call.reverse else range(steps):
-            lengths = None if call.lengths is None else (call.lengths > t).long()
-            _, states = call.run_layer(x[:, t : t + 1], states, parameters, lengths, False, **call.options)
+        for t in reversed(range(steps)) if reverse else range(steps):
+            arguments |= {"lengths": None if lengths is None else (lengths > t).long(), "reverse": False}
+            if seed is not None:  # every call starts to count its steps anew
+                arguments["zoneout_seed"] = seed ^ t
+            _, states = call.run_layer(x[:, t : t + 1], states, arguments)
             visited[t] = states
         # The first state is the output, except past a row's end, where the output is constant zero.
         results: list[Tensor] = []
@@ -149,8 +146,8 @@ def _through_time(call: _Call) -> list[Tensor]:
                 continue
             for t in range(steps):
                 direct = gradient[:, t].to(dtype)
-                if call.lengths is not None:
-                    direct = direct.masked_fill((call.lengths <= t).to(device)[:, None], 0)
+                if lengths is not None:
+                    direct = direct.masked_fill((lengths <= t).to(device)[:, None], 0)
                 results.append(visited[t][0])
                 gradients.append(direct)
         wanted = [state for after in visited for state in after]
@@ -160,7 +157,7 @@ def _through_time(call: _Call) -> list[Tensor]:
         if total is None:
             norms.append(x.new_zeros(()))
             continue
-        if call.lengths is not None:  # there is no state of a row past its end
-            total = total.masked_fill((call.lengths <= index // len(states)).to(device)[:, None], 0)
+        if lengths is not None:  # there is no state of a row past its end
+            total = total.masked_fill((lengths <= index // len(states)).to(device)[:, None], 0)
         norms.append(torch.linalg.vector_norm(total))
     return list(torch.stack(norms).view(steps, -1).unbind(1))

@@ -63,6 +63,24 @@ def test_linear_recurrence_has_the_exact_gradient(factor, tmp_path):
         torch.testing.assert_close(torch.from_numpy(values), expected)
 
 
+def test_dropout_of_the_recurrent_product_is_that_of_the_step():
+    """One mask for all steps: it cuts h_t = a h_(t-1) + x_t, or doubles a."""
+    layer = seqlight.nn.RNN(1, 1, nonlinearity="relu", bias=False, recurrent_dropout=0.5)
+    nn.init.ones_(layer.weight_ih_l0)
+    nn.init.constant_(layer.weight_hh_l0, 0.4)
+    seen = set()
+    for seed in range(8):
+        torch.manual_seed(seed)
+        with StateGradients(layer) as gradients:
+            output, _ = layer(torch.ones(1, 6, 1))
+            output[:, -1].sum().backward()
+        kept = bool(output[0, 1, 0] > 1)
+        seen.add(kept)
+        expected = (0.8 if kept else 0.0) ** torch.arange(5, -1, -1.0)
+        torch.testing.assert_close(gradients.norms()["l0.h"], expected)
+    assert seen == {True, False}
+
+
 def stepwise(layer, x, loss_of):
     """Total gradients by autograd through a loop of steps: one [T] of norms for each state."""
     states, outputs, state = [], [], None
@@ -86,8 +104,9 @@ def stepwise(layer, x, loss_of):
         lambda: seqlight.nn.RNN(2, 5),
         lambda: seqlight.nn.LSTM(2, 5, peephole=True),
         lambda: seqlight.nn.GRU(2, 5),
+        lambda: seqlight.nn.LSTM(2, 5, layer_norm=True),
     ],
-    ids=["rnn", "lstm", "gru"],
+    ids=["rnn", "lstm", "gru", "layer norm"],
 )
 def test_total_gradient_is_that_of_a_loop_of_steps(layer, final):
     torch.manual_seed(0)
@@ -166,10 +185,17 @@ class Recorder(GradientMonitor):
 
 
 @pytest.mark.parametrize("tbptt_steps", [None, 5])
-@pytest.mark.parametrize("kind", [RNNForecaster, LSTMForecaster, GRUForecaster])
-def test_training_is_the_same_to_the_last_bit(kind, tbptt_steps, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (RNNForecaster, {}),
+        (LSTMForecaster, {"layer_norm": True, "recurrent_dropout": 0.2}),
+        (GRUForecaster, {"zoneout": 0.2}),
+    ],
+)
+def test_training_is_the_same_to_the_last_bit(kind, options, tbptt_steps, tmp_path):
     def fit(every):
-        model = forecaster(kind, num_layers=2, dropout=0.3)
+        model = forecaster(kind, num_layers=2, dropout=0.3, **options)
         watch = Recorder(every)
         trainer_of(tmp_path, watch, max_epochs=2, gradient_clip_val=0.1).fit(
             model, data(tbptt_steps=tbptt_steps)
