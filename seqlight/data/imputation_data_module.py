@@ -108,6 +108,10 @@ class ImputationDataModule(LightningDataModule):
         self.pin_memory = pin_memory
         self._held_out: dict[str, NDArray[np.bool_]] | None = None
 
+    def __str__(self) -> str:
+        """Name the class. Lightning's own makes every loader, and so may read the data for nothing."""
+        return type(self).__name__
+
     @property
     @abstractmethod
     def store(self) -> SeriesStore:

@@ -90,6 +90,10 @@ class WindowDataModule(LightningDataModule):
         self.tbptt_steps = tbptt_steps
         self.stateful = stateful
 
+    def __str__(self) -> str:
+        """Name the class. Lightning's own makes every loader, and so may read the data for nothing."""
+        return type(self).__name__
+
     @property
     @abstractmethod
     def store(self) -> SeriesStore:
