@@ -10,8 +10,7 @@ from torch import Tensor
 LENGTHS = torch.tensor([3, 0, 2])
 
 
-@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["whole", "lengths"])
-@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("lengths", "reverse"), [(None, False), (LENGTHS, True)], ids=["plain", "reversed"])
 def test_gradcheck(native: object, cell: Any, lengths: Tensor | None, reverse: bool) -> None:
     tensors = cell.arguments(3, 3, 2, 3, dtype=torch.float64, requires_grad=True)
 
@@ -22,15 +21,12 @@ def test_gradcheck(native: object, cell: Any, lengths: Tensor | None, reverse: b
 
 
 @pytest.mark.parametrize(("masked", "zoneout", "seeded"), [(True, 0.3, True), (False, 0.3, False)])
-@pytest.mark.parametrize("backend", ["native", "reference"])
-def test_gradcheck_with_noise(
-    native: object, cell: Any, masked: bool, zoneout: float, seeded: bool, backend: str
-) -> None:
+def test_gradcheck_with_noise(native: object, cell: Any, masked: bool, zoneout: float, seeded: bool) -> None:
     tensors = cell.arguments(3, 3, 2, 3, dtype=torch.float64, requires_grad=True)
     noise = cell.noise(3, 3, masked=masked, zoneout=zoneout, seeded=seeded)
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
-        return cell(*tensors, **noise, lengths=LENGTHS, reverse=True, backend=backend)
+        return cell(*tensors, **noise, lengths=LENGTHS, reverse=True, backend="native")
 
     assert torch.autograd.gradcheck(run, tensors)
 
@@ -40,15 +36,15 @@ def test_gradcheck_with_noise(
     [((), False), (("bias_ih",), False), (("bias_hh",), False), (("bias_ih", "bias_hh"), False), ((), True)],
 )
 def test_second_derivatives(native: object, cell: Any, absent: tuple[str, ...], noisy: bool) -> None:
-    tensors = cell.arguments(3, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    tensors = cell.arguments(2, 2, 1, 2, dtype=torch.float64, requires_grad=True)
     present = [place for place, name in enumerate(cell.names) if name not in absent]
-    noise = cell.noise(3, 2) if noisy else {}
+    noise = cell.noise(2, 2) if noisy else {}
 
     def run(*given: Tensor) -> tuple[Tensor, ...]:
         arguments: list[Tensor | None] = [None] * len(tensors)
         for place, tensor in zip(present, given, strict=True):
             arguments[place] = tensor
-        return cell(*arguments, **noise, lengths=torch.tensor([2, 0, 1]), backend="native")
+        return cell(*arguments, **noise, lengths=torch.tensor([2, 1]), backend="native")
 
     assert torch.autograd.gradgradcheck(run, [tensors[place] for place in present])
 

@@ -283,7 +283,7 @@ def test_widest_hidden_size(native: ModuleType, cell: Any) -> None:
 
 
 def test_rounding_errors_do_not_pile_up(native: ModuleType, cell: Any) -> None:
-    run_against_reference(Case(2, 1_000, 2, 5, torch.float64, lengths=(1_000, 999), seed=4), cell)
+    run_against_reference(Case(2, 500, 2, 5, torch.float64, lengths=(500, 499), seed=4), cell)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
