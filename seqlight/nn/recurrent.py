@@ -302,11 +302,11 @@ class Recurrent(nn.Module, Generic[State], ABC):
 
         :meth:`forward` and :meth:`step` give what they give outside. Weights must not change inside: what was
         packed does not follow them. Nothing is kept after the block. Blocks nest, and several threads may
-        enter them. Where the reference runs, the block does nothing. To be entered outside of
+        enter them. Where no CPU kernel runs, the block does nothing. To be entered outside of
         ``torch.compile``.
 
         Raises:
-            RuntimeError: raised by calls inside, where gradients of the weights would be wanted.
+            RuntimeError: from calls inside that would have to compute gradients of the weights.
         """
         with _counting:
             if self._packed_depth == 0:
@@ -321,10 +321,13 @@ class Recurrent(nn.Module, Generic[State], ABC):
                     self._packed = None
 
     def _pack(self) -> PackedWeights | None:
-        """Pack the weights of all layers and directions; None where no kernel would read them."""
+        """Pack the weights of all layers and directions; None where no kernel would read them.
+
+        The CUDA kernels read the weights as they are.
+        """
         weight = getattr(self, self._parameter_names[0]["weight_ih"])
         dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
-        if not use_native(self.native_cell.name, "auto", weight.device, dtype):
+        if not use_native(self.native_cell.name, "auto", weight.device, dtype) or not weight.is_cpu:
             return None
         weights = []
         for index in range(len(self._parameter_names)):
