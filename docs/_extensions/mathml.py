@@ -1,16 +1,30 @@
 """Sphinx extension: equations as MathML, which browsers draw without script, network or LaTeX."""
 
+from html import escape
 from typing import Any
 
 from docutils import nodes
-from docutils.utils.math import latex2mathml
+from docutils.utils.math import MathError, latex2mathml
 from sphinx.application import Sphinx
+from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
+
+
+logger = logging.getLogger(__name__)
+
+
+def mathml(node: nodes.Element, text: str, *, as_block: bool) -> str:
+    """The equation as MathML; as its source, with a warning, where it has a command that docutils lacks."""
+    try:
+        return latex2mathml.tex2mathml(text, as_block=as_block)
+    except MathError as error:
+        logger.warning("equation: %s", error, location=node)
+        return f"<code>{escape(text)}</code>"
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
     """Write an equation in a line of text."""
-    self.body.append(latex2mathml.tex2mathml(node.astext()))
+    self.body.append(mathml(node, node.astext(), as_block=False))
     raise nodes.SkipNode
 
 
@@ -19,8 +33,7 @@ def visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
     text = node.astext()
     if "&" in text or r"\\" in text:
         text = rf"\begin{{aligned}}{text}\end{{aligned}}"
-    equation = latex2mathml.tex2mathml(text, as_block=True)
-    self.body.append(f'<div class="math">{equation}</div>\n')
+    self.body.append(f'<div class="math">{mathml(node, text, as_block=True)}</div>\n')
     raise nodes.SkipNode
 
 

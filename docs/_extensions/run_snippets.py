@@ -1,4 +1,7 @@
-"""Sphinx extension: runs every page's Python blocks, shows what they print, and writes their pictures."""
+"""Sphinx extension: runs every page's Python blocks, shows what they print, and writes their pictures.
+
+``-D run_snippets=0`` leaves that out, to proof-read the text quickly.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ _printed: dict[str, list[str]] = {}
 
 def run_all(app: Sphinx) -> None:
     """Run the pages, and put each one's pictures into the folder ``pictures`` beside it."""
-    if app.builder.name == "linkcheck":
+    if not app.config.run_snippets:
         return
     for page in pages():
         docname = page.relative_to(DOCS).with_suffix("").as_posix()
@@ -34,6 +37,7 @@ def add_output(app: Sphinx, docname: str, source: list[str]) -> None:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register with Sphinx."""
+    app.add_config_value("run_snippets", True, "env", types=frozenset({bool}))
     app.connect("builder-inited", run_all)
     app.connect("source-read", add_output)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -32,7 +32,7 @@ class RNNImputer(Imputer):
     never sees :math:`x_t`. The directions are joined by learned weights,
 
     .. math::
-        \omega_t &= \sigma(a \odot \log(\delta'_t / \delta_t) + g(\hbox{both directions' features})) \\
+        \omega_t &= \sigma(a \odot \log(\delta'_t / \delta_t) + g(\text{both directions' features})) \\
         \bar x_t &= \omega_t \odot \hat x_t + (1 - \omega_t) \odot \hat x'_t
 
     (primes: backward in time), and the other channels of the row correct the result by what was unexpected in
