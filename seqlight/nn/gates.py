@@ -51,7 +51,7 @@ def gate_activations(
         raise ValueError("gate_activations: layer expected one without layer normalisation")
     given = layer._checked_states(x, state)  # type: ignore[arg-type]
     zeros = x.new_zeros(x.shape[0], layer.hidden_size)
-    states = (zeros,) * layer.state_count if given is None else tuple(tensor[0] for tensor in given)
+    states = (zeros,) * layer.state_count if given is None else tuple(s[0].detach() for s in given)
     run = _lstm if isinstance(layer, LSTM) else _gru
     steps = run({name: p.detach() for name, p in layer.named_parameters()}, x.detach(), states)
     return {name: torch.stack([step[name] for step in steps], dim=1) for name in steps[0]} if steps else {}
