@@ -28,6 +28,8 @@ import torch
 from keras_initialization import initialize_as_keras_
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -367,7 +369,9 @@ def draw_errors(keys: Sequence[str], results: Sequence[Result]) -> Figure:
     columns = [(steps, rows) for steps, rows in columns if rows]
     heights = [len(rows) + 1.2 for _, rows in columns]
     figure = Figure(figsize=(9.5, 1.6 + 0.34 * sum(heights)), dpi=150, layout="constrained")
-    axes = figure.subplots(len(columns), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    axes = figure.subplots(
+        len(columns), 1, squeeze=False, sharex=True, gridspec_kw={"height_ratios": heights}
+    )[:, 0]
     for ax, (steps, rows) in zip(axes, columns, strict=True):
         bare(ax)
         ax.grid(False, axis="y")
@@ -387,6 +391,8 @@ def draw_errors(keys: Sequence[str], results: Sequence[Result]) -> Figure:
         ax.set_xscale("log")
         ahead = "one step ahead" if steps == 1 else f"{steps} steps ahead, mean over all"
         ax.set_title(ahead, loc="left", fontsize=10, fontweight="bold", color=TEXT)
+    axes[-1].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes[-1].xaxis.set_minor_formatter(NullFormatter())
     axes[-1].set_xlabel("validation MSE", fontsize=9, color=TEXT)
     axes[0].plot([], [], "D", color=BOOK, mfc="white", label="the book")
     axes[0].plot([], [], "o", color=OURS, label="ours, each seed")
@@ -413,15 +419,21 @@ def draw_epochs(keys: Sequence[str], results: Sequence[Result]) -> Figure | None
             ax.axhline(figure_of_book, color=BOOK, linewidth=1.2)
         ax.axhline(NOISE_VARIANCE, color=LIMIT, linewidth=1.0, linestyle="--")
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
         title = ROWS[key].title.partition(";")[0]
         ahead = "one step ahead" if steps == 1 else f"{steps} steps ahead"
         ax.set_title(f"{title}\n{ahead}", loc="left", fontsize=8, color=TEXT)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     figure.supxlabel("epoch", fontsize=9, color=TEXT)
-    figure.supylabel(
-        "validation MSE: ours (blue), the book's last (orange), noise (dashed)", fontsize=9, color=TEXT
-    )
+    figure.supylabel("validation MSE", fontsize=9, color=TEXT)
+    lines = [
+        Line2D([], [], color=OURS, label="ours, each seed"),
+        Line2D([], [], color=BOOK, label="the book after its last epoch"),
+        Line2D([], [], color=LIMIT, linestyle="--", label="variance of the noise"),
+    ]
+    figure.legend(handles=lines, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure
 
 

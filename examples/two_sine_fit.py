@@ -34,7 +34,7 @@ class TwoSineFit:
     """
 
     def __init__(
-        self, context_length: int, prediction_length: int, *, grid: int = 21, iterations: int = 20
+        self, context_length: int, prediction_length: int, *, grid: int = 21, iterations: int = 12
     ) -> None:
         time = np.linspace(0.0, 1.0, context_length + prediction_length)
         self.past, self.future = time[:context_length], time[context_length:]
@@ -43,8 +43,9 @@ class TwoSineFit:
         self.pairs = np.stack(np.meshgrid(first, second, indexing="ij"), axis=-1).reshape(-1, 2)  # [G, 2]
         angles = self.pairs[:, None, :] * self.past[None, :, None]  # [G, L, 2]
         # sin(wt + p) = cos(p) sin(wt) + sin(p) cos(wt): linear in the two factors.
-        self.basis = np.concatenate([np.sin(angles), np.cos(angles)], axis=2)  # [G, L, 4]
-        self.orthogonal, _ = np.linalg.qr(self.basis)
+        basis = np.concatenate([np.sin(angles), np.cos(angles)], axis=2)  # [G, L, 4]
+        self.orthogonal, _ = np.linalg.qr(basis)
+        self.inverse = np.linalg.pinv(basis)  # [G, 4, L]
 
     def __call__(self, past: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the forecast [B, H] of series whose first L values are ``past`` [B, L]."""
@@ -69,7 +70,7 @@ class TwoSineFit:
         self, start: NDArray[np.int64], values: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return parameters [B, 4] and squared error [B] after descending from grid pairs ``start`` [B]."""
-        weights = (np.linalg.pinv(self.basis)[start] @ values[:, :, None])[:, :, 0]  # [B, 4]
+        weights = (self.inverse[start] @ values[:, :, None])[:, :, 0]  # [B, 4]
         parameters = np.concatenate([self.pairs[start], np.arctan2(weights[:, 2:], weights[:, :2])], axis=1)
         lowest, highest = np.transpose(FREQUENCIES)
         damping = np.full(len(values), 1e-2)
