@@ -11,6 +11,7 @@ from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_me
 from seqlight.strategies import STRATEGIES, Window, masked_loss
 from seqlight.transforms import WindowState, build_transform
 
+from .carried_state import CarriesState
 from .checkpoint import constructor_arguments
 from .checks import check_batch, check_integer, check_shape, choose, plain_value
 from .losses import LOSSES
@@ -21,7 +22,7 @@ from .training_values import values_of_trainer
 Batch = Mapping[str, Tensor]
 
 
-class Forecaster(SeqlightModule):
+class Forecaster(SeqlightModule, CarriesState):
     """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
 
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
@@ -341,6 +342,11 @@ class Forecaster(SeqlightModule):
 
     def _check_chunk(self, length: int, scaling: WindowState) -> None:
         """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
+        if not self.strategy.carries_state:
+            raise ValueError(
+                f"strategy={self.hparams.get('strategy')!r} begins every window anew; train with "
+                "strategy='every_step' or 'recursive', or without tbptt_steps and stateful"
+            )
         if self.strategy.sequence_to_vector and length < self.context_length:
             raise ValueError(
                 f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and a chunk "

@@ -18,8 +18,7 @@ class GRUForecaster(RecurrentForecaster):
             one mask for all steps of a sequence (Gal and Ghahramani 2016).
         zoneout: probability of a unit keeping its previous state at a time step (Krueger et al. 2017).
         kwargs: the arguments of :class:`RecurrentForecaster` (``hidden_size``, ``num_layers``, ``dropout``,
-            ``batch_norm``, ``recurrent_output``, ``recurrent_init``)
-            and :class:`Forecaster`.
+            ``batch_norm``, ``recurrent_output``, ``recurrent_init``) and :class:`Forecaster`.
 
     """
 

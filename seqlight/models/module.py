@@ -3,18 +3,19 @@
 from typing import Any
 
 import torch
+from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from .carried_state import CarriesState
 from .checkpoint import CHECKPOINT_KEY, class_reference, names_of_module, plain_names
 from .checks import check_number, choose
+from .loader_positions import restore_loader_positions
 from .mixed_lightning import RefusesPytorchLightning
 from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
 from .random_state import random_state, set_random_state
 
 
-class SeqlightModule(RefusesPytorchLightning, CarriesState):
+class SeqlightModule(RefusesPytorchLightning, LightningModule):
     """Base of the LightningModules whose hyperparameters are plain values.
 
     The ``__init__`` of a subclass calls ``save_hyperparameters``, keeps
@@ -76,6 +77,11 @@ class SeqlightModule(RefusesPytorchLightning, CarriesState):
             self._resumed_random_state = states[trainer.global_rank]
             # Now and not later: the loaders draw random numbers too, and may be set up right after this.
             set_random_state(self._resumed_random_state, self.device)
+
+    def on_train_start(self) -> None:
+        """Let the loaders of a resumed fit go on where they were."""
+        super().on_train_start()
+        restore_loader_positions(self.trainer)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Set the random state again where a resumed fit goes on in the middle of an epoch.

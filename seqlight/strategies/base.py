@@ -21,6 +21,9 @@ class Strategy(ABC):
     sequence_to_vector: bool = False
     """Whether only the network's last output is used, so that it need not compute the others."""
 
+    carries_state: bool = True
+    """Whether windows can go on from the network's state after the one before, see :meth:`chunk_loss`."""
+
     def __init__(self, target_size: int, prediction_length: int) -> None:
         self.target_size = target_size
         self.prediction_length = prediction_length

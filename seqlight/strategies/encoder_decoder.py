@@ -34,6 +34,8 @@ class EncoderDecoderStrategy(Strategy):
     value that was fed back. A true value that is missing enters as a missing one does in the past.
     """
 
+    carries_state = False  # the decoder has left the past behind when the next window begins
+
     @property
     def horizon(self) -> int:
         """1, the decoder's next step."""
