@@ -40,6 +40,7 @@ class Family(Generic[CaseT]):
         kept_unit: what kept memory is divided by (a number for the case, and its name).
         has_training: whether training has a meaning for the case.
         unit: what times are told per: a call, or what a call does several of.
+        costs: pairs (peer, base): two of ours whose times are compared, such as with an option and without.
         notes: sentences that a reader of the figures needs: how operations are counted, what the peers are.
     """
 
@@ -52,6 +53,7 @@ class Family(Generic[CaseT]):
     kept_unit: Callable[[CaseT], tuple[int, str]]
     has_training: Callable[[CaseT], bool] = lambda case: True
     unit: str = "call"
+    costs: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
 
 
@@ -72,6 +74,8 @@ class Settings:
         modes: of `MODES`.
         schedule: how long to measure; None checks and times nothing.
         compile_limit: seconds that a compiling peer's first call may take.
+        compile_budget: seconds that the first calls of a family's compiling peers may take together, after
+            which the rest are left out; they then run at the last number of threads only. None for no limit.
         seed: of the random weights and inputs.
     """
 
@@ -79,6 +83,7 @@ class Settings:
     modes: Sequence[str] = MODES
     schedule: Schedule | None = field(default_factory=Schedule)
     compile_limit: float = 300.0
+    compile_budget: float | None = None
     seed: int = 0
 
 
@@ -99,12 +104,13 @@ def run(
     ``announce`` is told what is being worked on. The number of torch threads is restored at the end.
     """
     threads_before = torch.get_num_threads()
+    compiling = _CompileBudget(settings)
     try:
         for case in cases:
             announce(f"{case.label}: matrix-product check")
             gflops = {n: matrix_product_gflops(threads=n) for n in sorted({1, *settings.threads})}
             modes = _modes(family, case, settings)
-            work = _CaseWork(family, case, settings, training="training" in modes)
+            work = _CaseWork(family, case, settings, compiling, training="training" in modes)
             for threads in settings.threads:
                 torch.set_num_threads(threads)
                 for mode in modes:
@@ -128,6 +134,7 @@ def run(
                         baseline=family.baseline,
                         kept_unit=unit,
                         unit=family.unit,
+                        costs=[list(pair) for pair in family.costs],
                         peers=peers,
                     )
     finally:
@@ -145,12 +152,46 @@ def _modes(family: Family[CaseT], case: CaseT, settings: Settings) -> list[str]:
     ]
 
 
+class _CompileBudget:
+    """What one family's compilations may take, and have taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.spent = 0.0
+
+    @property
+    def limit(self) -> float:
+        """Seconds for the next compilation."""
+        budget = self.settings.compile_budget
+        left = self.settings.compile_limit if budget is None else budget - self.spent
+        return min(left, self.settings.compile_limit)
+
+    def obstacle(self) -> str | None:
+        """Why nothing is compiled with the present number of threads, or None."""
+        if self.settings.compile_budget is None:
+            return None
+        if torch.get_num_threads() != self.settings.threads[-1]:
+            return f"compiled for {self.settings.threads[-1]} threads only"
+        if self.limit <= 0:
+            return f"the {self.settings.compile_budget:g} s for compiling are spent (--compile-budget)"
+        return None
+
+
 class _CaseWork(Generic[CaseT]):
     """One case: its problem, its references (computed once), and what was given up on."""
 
-    def __init__(self, family: Family[CaseT], case: CaseT, settings: Settings, *, training: bool) -> None:
+    def __init__(
+        self,
+        family: Family[CaseT],
+        case: CaseT,
+        settings: Settings,
+        compiling: _CompileBudget,
+        *,
+        training: bool,
+    ) -> None:
         self.family = family
         self.settings = settings
+        self.compiling = compiling
         self.training = training
         self.problem = family.make_problem(case, settings.seed)
         self.references: dict[str, dict[str, Tensor]] = {}
@@ -169,6 +210,8 @@ class _CaseWork(Generic[CaseT]):
                 if reason == "":
                     continue
                 reason = reason or self.gave_up.get((peer.name, mode))
+                if peer.compiles:
+                    reason = reason or self.compiling.obstacle()
                 result = PeerResult(peer.name, peer.label, peer.variant, peer.ours, reason=reason)
                 results.append(result)
                 if reason is None:
@@ -188,22 +231,34 @@ class _CaseWork(Generic[CaseT]):
             name: [each / self.units[name] for each in calls]
             for name, calls in interleave(ready, schedule).items()
         }
+        timed = [result for result in results if result.name in samples]
+        for result in timed:
+            result.status = "timed"
+            result.rounds = len(samples[result.name])
+            result.seconds = quartiles(samples[result.name])
         baseline = samples.get(self.family.baseline)
-        for result in results:
-            if result.name in samples:
-                result.status = "timed"
-                result.samples = samples[result.name]
-                result.seconds = quartiles(result.samples)
-                if baseline is not None:
-                    result.ratio = quartiles(paired_ratios(baseline, result.samples))
+        others = {
+            result.name: result.seconds.median for result in timed if result.seconds and not result.ours
+        }
+        bases = dict(self.family.costs)
+        for result in timed:
+            own = samples[result.name]
+            if baseline is not None:
+                result.ratio = quartiles(paired_ratios(baseline, own))
+            if result.ours and len(others) > 1:
+                fastest = min(others, key=lambda name: others[name])
+                result.against_best = quartiles(paired_ratios(samples[fastest], own))
+            base = samples.get(bases.get(result.name, ""))
+            if base is not None:
+                result.cost = quartiles(paired_ratios(own, base))
 
     def _prepare(
         self, peer: Peer, mode: str, result: PeerResult, stack: ExitStack
     ) -> Callable[[], object] | None:
         """Build the peer and check it; the work to time, or None with the reason in ``result``."""
-        begin = time.perf_counter()
+        begin, limit = time.perf_counter(), self.compiling.limit
         try:
-            with time_limit(self.settings.compile_limit) if peer.compiles else nullcontext():
+            with time_limit(limit) if peer.compiles else nullcontext():
                 runner = peer.build(self.problem)
                 stack.callback(runner.close)
                 self.units[peer.name] = runner.units
@@ -217,9 +272,14 @@ class _CaseWork(Generic[CaseT]):
         except Exception as error:  # whatever stops a peer is reported, and the others go on
             result.reason = _one_line(error)
             if peer.compiles:
+                if time.perf_counter() - begin >= limit:  # what the compiler makes of the alarm says little
+                    result.reason = f"not compiled within {limit:.3g} s"
                 self.gave_up[peer.name, mode] = result.reason
                 _stop_compile_workers()
             return None
+        finally:
+            if peer.compiles:
+                self.compiling.spent += time.perf_counter() - begin
         result.errors = relative_errors(values, self._expected(peer.variant, mode))
         result.reason = verdict(result.errors)
         result.status = "checked" if result.reason is None else "wrong"
@@ -228,7 +288,10 @@ class _CaseWork(Generic[CaseT]):
     def _expected(self, variant: str, mode: str) -> dict[str, Tensor]:
         if variant not in self.references:
             fullest = "training" if self.training else "forward"
+            threads = torch.get_num_threads()
+            torch.set_num_threads(max(self.settings.threads))
             self.references[variant] = self.family.reference(self.problem, variant, fullest)
+            torch.set_num_threads(threads)
         reference = self.references[variant]
         return reference if mode == "training" else {"output": reference["output"]}
 
