@@ -36,7 +36,7 @@ class Cell:
     op: Callable[..., tuple[Tensor, ...]]
 
     def make_problem(self, case: RecurrentCase, seed: int) -> Problem:
-        """Weights uniform in +-1/sqrt(H) as torch.nn initialises them, normalisations near 1; the rest normal."""
+        """Weights uniform in +-1/sqrt(H) as in torch.nn, those of layer norm around 1; the rest normal."""
         generator = torch.Generator().manual_seed(seed)
         hidden, bound = case.hidden_size, case.hidden_size**-0.5
 

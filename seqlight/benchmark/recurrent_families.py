@@ -27,8 +27,8 @@ UNROLL_LIMIT = 100
 """Longest sequence that torch.compile is given: it compiles every step of the unrolled loop."""
 
 SCRIPT_LIMIT = 10_000_000_000
-"""Operations of a forward pass from which torch.jit.script is left out, to save time: there is little to do but
-products, and it takes as long as the eager loop."""
+"""Operations of a forward pass from which torch.jit.script is left out, to save time: products are nearly all
+there is to do, and it takes as long as the eager loop."""
 
 Loop = Callable[..., Tensor]
 
@@ -222,8 +222,8 @@ LAYER_NORM_RNN_FAMILY = _family(
     "eager",
     costs=(("seqlight-layer-norm", "seqlight-plain"),),
     notes=(
-        "torch.nn has no layer-normalised cell: its plain layer stands beside as a yardstick, and the speed of "
-        "the layer-norm RNN is told against the eager loop.",
+        "torch.nn has no layer-normalised cell: its plain layer stands beside as a yardstick, and the speed "
+        "of the layer-norm RNN is told against the eager loop.",
     ),
 )
 

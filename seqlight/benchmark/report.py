@@ -197,7 +197,7 @@ def cost_tables(report: Report) -> list[Table]:
         labels = {peer.name: peer.label for row in rows for peer in row.peers}
         pairs = [(name, base) for name, base in rows[0].costs if name in labels and base in labels]
         table = Table(
-            f"{family}, {report.machine['allocator']}: time over time (median [quartiles], below 1 is faster)",
+            f"{family}, {report.machine['allocator']}: time over time (median [quartiles])",
             [
                 f"{family} {','.join(rows[0].shape)}",
                 *(f"{labels[name]} over {labels[base]}" for name, base in pairs),
