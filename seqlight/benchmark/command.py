@@ -17,8 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from seqlight import use_backend
 from seqlight.benchmark import report as text
+from seqlight.benchmark.estimate import estimate_seconds
 from seqlight.benchmark.gate import TOLERANCE
-from seqlight.benchmark.machine import describe_machine, flushes_denormals, usable_cores
+from seqlight.benchmark.machine import (
+    describe_machine,
+    flushes_denormals,
+    matrix_product_gflops,
+    usable_cores,
+)
 from seqlight.benchmark.peers import Case
 from seqlight.benchmark.plot import save_plot
 from seqlight.benchmark.results import Report, Results
@@ -198,6 +204,8 @@ def _measure(
             notes=list(dict.fromkeys(note for section in sections for note in section.family.notes)),
         )
         _print_lines(text.machine_lines(report), console)
+        seconds = estimate_seconds(sections, settings, matrix_product_gflops(threads=1))
+        _print_lines([f"takes about {max(1, round(seconds / 60))} min on an idle machine"], console)
         progress = stack.enter_context(
             Progress(
                 BarColumn(bar_width=24),

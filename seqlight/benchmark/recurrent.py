@@ -39,7 +39,7 @@ def run_recurrent(argv: Sequence[str]) -> int:
     )
     add_common_options(parser)
     # Sections times shapes are many rows; some take a second a round. About eight minutes on two cores.
-    parser.set_defaults(min_time=0.5, max_time=4.0, compile_budget=30.0)
+    parser.set_defaults(min_time=0.5, max_time=3.0, compile_budget=30.0)
     args = parser.parse_args(argv)
     selection = ["--sections", *args.sections]
     if args.shapes:

@@ -30,6 +30,9 @@ SCRIPT_LIMIT = 10_000_000_000
 """Operations of a forward pass from which torch.jit.script is left out, to save time: products are nearly all
 there is to do, and it takes as long as the eager loop."""
 
+LONG = 30_000_000_000
+"""Operations of a forward pass from which a case is measured at the largest number of threads only."""
+
 Loop = Callable[..., Tensor]
 
 
@@ -149,10 +152,12 @@ def _family(
         flops=cell.flops,
         kept_unit=kept_unit,
         has_training=lambda case: training,
+        is_long=lambda case: cell.flops(case, "forward") >= LONG,
         costs=costs,
         notes=(
             "Recurrent layers take and give [B, T, features] and count 2 B T G H (I + H) operations forward "
-            "(G = 4 for an LSTM, 3 for a GRU, 1 for an RNN), three times that in training.",
+            "(G = 4 for an LSTM, 3 for a GRU, 1 for an RNN), three times that in training. Cases of more than "
+            f"{LONG:.0e} operations forward are measured at the largest number of threads only.",
             *notes,
         ),
     )

@@ -39,6 +39,7 @@ class Family(Generic[CaseT]):
         flops: multiplications and additions in the matrix products of one call, by case and mode.
         kept_unit: what kept memory is divided by (a number for the case, and its name).
         has_training: whether training has a meaning for the case.
+        is_long: whether the case takes so long that it is measured at the last number of threads only.
         unit: what times are told per: a call, or what a call does several of.
         costs: pairs (peer, base): two of ours whose times are compared, such as with an option and without.
         notes: sentences that a reader of the figures needs: how operations are counted, what the peers are.
@@ -52,6 +53,7 @@ class Family(Generic[CaseT]):
     flops: Callable[[CaseT, str], int]
     kept_unit: Callable[[CaseT], tuple[int, str]]
     has_training: Callable[[CaseT], bool] = lambda case: True
+    is_long: Callable[[CaseT], bool] = lambda case: False
     unit: str = "call"
     costs: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
@@ -89,7 +91,9 @@ class Settings:
 
 def count_rows(family: Family[CaseT], cases: Sequence[CaseT], settings: Settings) -> int:
     """How many rows `run` will give."""
-    return sum(len(settings.threads) * len(_modes(family, case, settings)) for case in cases)
+    return sum(
+        len(row_threads(family, case, settings)) * len(row_modes(family, case, settings)) for case in cases
+    )
 
 
 def run(
@@ -109,9 +113,9 @@ def run(
         for case in cases:
             announce(f"{case.label}: matrix-product check")
             gflops = {n: matrix_product_gflops(threads=n) for n in sorted({1, *settings.threads})}
-            modes = _modes(family, case, settings)
+            modes = row_modes(family, case, settings)
             work = _CaseWork(family, case, settings, compiling, training="training" in modes)
-            for threads in settings.threads:
+            for threads in row_threads(family, case, settings):
                 torch.set_num_threads(threads)
                 for mode in modes:
                     peers = work.measure(mode, partial(_announce, announce, case.label, threads, mode))
@@ -145,11 +149,16 @@ def _announce(tell: Callable[[str], None], case: str, threads: int, mode: str, w
     tell(f"{case}, {threads} threads, {mode}: {what}")
 
 
-def _modes(family: Family[CaseT], case: CaseT, settings: Settings) -> list[str]:
+def row_modes(family: Family[CaseT], case: CaseT, settings: Settings) -> list[str]:
     """The wanted modes that the case has, forward first."""
     return [
         mode for mode in MODES if mode in settings.modes and (mode == "forward" or family.has_training(case))
     ]
+
+
+def row_threads(family: Family[CaseT], case: CaseT, settings: Settings) -> Sequence[int]:
+    """The numbers of threads at which the case is measured."""
+    return settings.threads[-1:] if family.is_long(case) else settings.threads
 
 
 class _CompileBudget:

@@ -6,9 +6,12 @@ import time
 import pytest
 import torch
 
+from seqlight.benchmark import suite
+from seqlight.benchmark.estimate import estimate_seconds
 from seqlight.benchmark.gate import relative_error, relative_errors, verdict
 from seqlight.benchmark.memory import kept_floats
 from seqlight.benchmark.suite import time_limit
+from seqlight.benchmark.timing import Schedule
 
 
 def by_name(row):
@@ -77,6 +80,34 @@ def test_number_of_threads_is_set_and_restored(toy, run_toys):
     assert set(seen) == {before + 1}
     assert torch.get_num_threads() == before
     assert rows[0].threads == before + 1
+
+
+def test_long_cases_have_the_last_number_of_threads_only(toy, monkeypatch):
+    from dataclasses import replace
+
+    monkeypatch.setattr(suite, "matrix_product_gflops", lambda *, threads: 100.0 * threads)
+    family = replace(toy.family(toy.GOOD), is_long=lambda case: case.size > 4)
+    settings = suite.Settings(threads=[1, 2], modes=["forward"], schedule=None)
+    cases = [toy.ToyCase(4), toy.ToyCase(8)]
+    rows = list(suite.run(family, cases, settings))
+    assert [(row.case, row.threads) for row in rows] == [("4", 1), ("4", 2), ("8", 2)]
+    assert suite.count_rows(family, cases, settings) == 3
+
+
+def test_estimate_grows_with_rounds_operations_and_compilations(toy):
+    def seconds(size, rounds=21, **options):
+        settings = suite.Settings(threads=[1], schedule=Schedule(rounds=rounds), **options)
+        return estimate_seconds(
+            [suite.Section(toy.family(toy.GOOD, *extra), [toy.ToyCase(size)])], settings, 1.0
+        )
+
+    extra = []
+    brief = seconds(8)
+    assert brief == pytest.approx(2 * 1.6, rel=0.1)  # a second of timing and the checks, in both modes
+    assert seconds(10**9) > 20 * brief
+    assert seconds(10**8, rounds=42) > 1.3 * seconds(10**8)
+    extra = [toy.peer("compiled", torch.mul, compiles=True)]
+    assert seconds(8, compile_budget=50.0) == pytest.approx(brief + 50)
 
 
 def test_slow_compilation_is_given_up_once_per_mode(toy, run_toys):
