@@ -44,8 +44,8 @@ STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020b000000000000"
 CXX_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", STABLE_ABI]
 CXX_WARNINGS = ["-Wall", "-Wextra"]
 # Kernels are unrolled, so that every check is compiled hundreds of times: hence calls in place of inlined
-# checks, and none of UBSan's checks of pointers, whose targets AddressSanitizer watches (and vectors go to and
-# from memory by memcpy).
+# checks, and none of UBSan's checks of pointers, whose targets AddressSanitizer watches (and vectors go to
+# and from memory by memcpy).
 SANITIZE_FLAGS = [
     *("-O1", "-g1", "-fno-omit-frame-pointer", "-fno-var-tracking"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),

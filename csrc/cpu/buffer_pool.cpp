@@ -77,7 +77,7 @@ class BufferPool {
     void* memory = nullptr;
     if (posix_memalign(&memory, alignment, size) != 0) throw std::bad_alloc();
 #if defined(__linux__)
-    if (bytes >= kHugePage && !kAddressSanitizer) madvise(memory, size, MADV_HUGEPAGE);  // a hint; fewer and cheaper faults
+    if (bytes >= kHugePage) madvise(memory, size, MADV_HUGEPAGE);  // a hint; fewer and cheaper faults
 #endif
     return {memory, size};
   }

@@ -156,8 +156,8 @@ def _family(
         costs=costs,
         notes=(
             "Recurrent layers take and give [B, T, features] and count 2 B T G H (I + H) operations forward "
-            "(G = 4 for an LSTM, 3 for a GRU, 1 for an RNN), three times that in training. Cases of more than "
-            f"{LONG:.0e} operations forward are measured at the largest number of threads only.",
+            "(G = 4 for an LSTM, 3 for a GRU, 1 for an RNN), three times that in training. Cases of more "
+            f"than {LONG:.0e} operations forward are measured at the largest number of threads only.",
             *notes,
         ),
     )
