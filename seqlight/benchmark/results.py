@@ -16,7 +16,7 @@ JSON schema (version 2), one object::
         matmul_gflops   {threads: GFLOP/s of torch.mm just before this case}
         baseline        name of the peer that ratios refer to
         costs           [[peer, the peer that its cost refers to], ...]
-        peers           one entry per peer:
+        peers           one entry per peer, with what is not null of:
           name, label, variant, ours
           status             "timed" | "wrong" (failed the gate) | "skipped" | "checked" (gate only)
           reason             why it was not timed, or null
@@ -131,6 +131,9 @@ class Results:
             for row in report["rows"]:
                 for peer in row["peers"]:
                     peer["errors"] = _largest(peer["errors"])
+                row["peers"] = [
+                    {key: value for key, value in peer.items() if value is not None} for peer in row["peers"]
+                ]
         return _text(_plain(content)) + "\n"
 
     @classmethod
@@ -177,7 +180,7 @@ def _peer(content: dict[str, Any]) -> PeerResult:
         **{
             **content,
             "errors": errors,
-            **{name: spread(content[name]) for name in ("seconds", "ratio", "against_best", "cost")},
+            **{name: spread(content.get(name)) for name in ("seconds", "ratio", "against_best", "cost")},
         }
     )
 

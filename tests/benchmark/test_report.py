@@ -34,6 +34,7 @@ def test_json_is_strict_and_holds_what_the_schema_says(results):
     assert peer["name"] == "ours" and peer["status"] == "timed" and peer["rounds"] == 3
     assert set(peer["seconds"]) == set(peer["ratio"]) == set(peer["cost"]) == {"median", "q1", "q3"}
     assert len(peer["errors"]) == 1  # the largest
+    assert None not in peer.values()
     assert report["rows"][0]["peers"][0]["errors"] == {"output": None}
 
 
