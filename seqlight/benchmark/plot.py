@@ -15,14 +15,14 @@ OTHERS = ("#e07a5f", "#8d99ae", "#c9a227", "#7d5ba6", "#9c6644")
 INK = "#2f3640"
 FAINT = "#e3e6ea"
 LANE = 0.13  # distance of two peers of one case, in cases
-MANY = 3  # kinds of layers, beyond which a panel for every number of threads and allocator is too much for one page
+MANY = 5  # kinds of layers; with more, not every number of threads and allocator fits a page
 
 
 def plot_results(results: Results) -> Figure:
     """A panel for each kind of layer, number of threads and mode: median and quartiles of every peer's ratio.
 
-    With several memory allocators, each gets its own panels. With many kinds of layers, only the largest number
-    of threads and the first allocator are drawn.
+    With several memory allocators, each gets its own panels. With more than five kinds of layers, only the largest
+    number of threads and the first allocator are drawn.
     """
     families = list(dict.fromkeys(row.family for report in results.reports for row in report.rows))
     heights = [_height(results, family) for family in families]
