@@ -5,6 +5,6 @@ those do not know, a ``Scan`` over time; a causal convolution becomes a ``Conv``
 dynamic. Needs ``pip install seqlight[onnx]``.
 """
 
-from seqlight.onnx.export import export
+from seqlight.onnx.exporter import export
 
 __all__ = ["export"]

@@ -210,7 +210,9 @@ def _run_over_time(
 ) -> tuple[ir.Value, ...]:
     """Give the output, the final states and, for what is saved for backward, nothing: [0]."""
     zero = constant(op, 0.0, np.float32)
-    probabilities = [constant(op, probability, np.float32) if probability else None for probability in zoneouts]
+    probabilities = [
+        constant(op, probability, np.float32) if probability else None for probability in zoneouts
+    ]
     alive = None
     if lengths is not None:
         steps = op.Range(constant(op, 0), op.Squeeze(op.Shape(x, start=1, end=2)), constant(op, 1))

@@ -207,14 +207,12 @@ def _write(
                 verbose=False,
             )
     except torch.onnx.errors.OnnxExporterError as error:
-        raise RuntimeError(
-            f"module: {name} has no translation to ONNX: {_first_cause(error)}"
-        ) from error
+        raise RuntimeError(f"module: {name} has no translation to ONNX: {_first_cause(error)}") from error
     assert exported is not None, "torch.onnx.export returns a program unless it is told to trace"
     model = exported.model
-    NameFixPass()(model)
     # Weights were reordered by nodes; the file is to hold the results, however large.
     optimizer.optimize_ir(model, should_fold=_fold_weights)
+    NameFixPass()(model)  # values inside a Scan may not be called as those around it
     name_axes(model.graph)
     exported.save(path)
     onnx.checker.check_model(path, full_check=True)
