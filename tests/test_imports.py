@@ -18,7 +18,9 @@ EVERYTHING = frozenset(
     for path in PACKAGE.iterdir()
     if path.suffix == ".py" or (path / "__init__.py").is_file()
 )
-BASICS = frozenset({"_extension", "transforms", "metrics", "data", "ops", "nn", "strategies", "models"})
+BASICS = frozenset(
+    {"_extension", "transforms", "metrics", "data", "ops", "nn", "onnx", "strategies", "models"}
+)
 
 # Part -> parts it may import, itself aside.
 MAY_IMPORT = {
@@ -28,8 +30,9 @@ MAY_IMPORT = {
     "data": NOTHING,
     "ops": frozenset({"_extension"}),
     "nn": frozenset({"ops"}),
+    "onnx": frozenset({"ops", "nn"}),
     "strategies": frozenset({"nn"}),
-    "models": frozenset({"nn", "metrics", "transforms", "strategies"}),
+    "models": frozenset({"nn", "metrics", "onnx", "transforms", "strategies"}),
     "callbacks": BASICS,
     "evaluation": BASICS | {"callbacks"},
     "plot": BASICS | {"callbacks", "evaluation"},
@@ -42,7 +45,17 @@ IMPORTED_BY_NOBODY = frozenset({"cli", "benchmark", "__main__"})
 FRONT_DOORS = frozenset({"cli", "benchmark", "__init__", "__main__"})
 
 # Installed with seqlight, but imported when used: never at the top of these parts.
-HEAVY = ("lightning", "torchmetrics", "polars", "pandas", "matplotlib", "jsonargparse", "rich")
+HEAVY = (
+    "lightning",
+    "torchmetrics",
+    "polars",
+    "pandas",
+    "matplotlib",
+    "jsonargparse",
+    "rich",
+    "onnx",
+    "onnxscript",
+)
 TORCH_ALONE = ("_extension", "ops", "nn")
 
 

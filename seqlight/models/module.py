@@ -1,5 +1,7 @@
 """What all LightningModules of seqlight share: plain hyperparameters, optimisers by name, checkpoints."""
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,6 +54,34 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
             return optimizer
         scheduler = build_schedule(schedule, optimizer, lr, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def to_onnx(  # type: ignore[override]
+        self,
+        file_path: str | Path,
+        input_sample: Mapping[str, Any] | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+    ) -> None:
+        """Write :meth:`forward` to an ONNX file, transform and decoding included: raw values in and out.
+
+        See :func:`seqlight.onnx.export`, whose arguments these are under Lightning's names. The model is put
+        into evaluation mode for it.
+
+        Args:
+            file_path: of the file.
+            input_sample: keyword arguments of :meth:`forward`; None for :meth:`example_inputs`.
+            outputs: names of the outputs; None for ``output``.
+
+        """
+        from seqlight.onnx import export
+
+        modes = [(part, part.training) for part in self.modules()]
+        self.eval()
+        try:
+            export(self, file_path, input_sample, outputs=outputs)
+        finally:
+            for part, training in modes:
+                part.training = training
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the class's name and the random states; name parameters as without ``torch.compile``."""
