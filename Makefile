@@ -48,13 +48,12 @@ beyond: build
 test: build $(DEV_ENV)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --dist worksteal
 
-<<<<<<< HEAD
 # The site, in build/docs. Runs every snippet of the pages for what they print and draw; any warning is an error.
 docs: build $(DOCS_ENV)
 	@rm -rf build/docs
 	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -E -W --keep-going -b html docs build/docs
 	@echo "docs: open build/docs/index.html"
-=======
+
 # The kernels under AddressSanitizer and UBSan: built into a folder of their own, and the tests of ops and layers run on
 # them, without those that compile or trace. An error ends the run, with the line in csrc. Takes several minutes.
 SANITIZE := $(CURDIR)/build/sanitize
@@ -75,7 +74,6 @@ sanitize: $(DEV_ENV)
 	cd $(SANITIZE)/lib && $(SANITIZE_ENV) $(abspath $(PY)) -m pytest -q -n $(WORKERS) --dist worksteal \
 		-c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --ignore-glob='*tracing*' --ignore-glob='*cuda*' \
 		$(addprefix $(CURDIR)/,$(SANITIZE_TESTS))
->>>>>>> 0dfcca6b6100223ce257b692fb10be4da1eae3c4
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
 
