@@ -21,8 +21,8 @@ MANY = 5  # kinds of layers; with more, not every number of threads and allocato
 def plot_results(results: Results) -> Figure:
     """A panel for each kind of layer, number of threads and mode: median and quartiles of every peer's ratio.
 
-    With several memory allocators, each gets its own panels. With more than five kinds of layers, only the largest
-    number of threads and the first allocator are drawn.
+    With several memory allocators, each gets its own panels. With more than five kinds of layers, only the
+    largest number of threads and the first allocator are drawn.
     """
     families = list(dict.fromkeys(row.family for report in results.reports for row in report.rows))
     heights = [_height(results, family) for family in families]

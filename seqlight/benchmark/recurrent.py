@@ -64,11 +64,12 @@ def _section(name: str, cases: Sequence[RecurrentCase] | None) -> Section[Recurr
 
 def _with_mmap_off(args: argparse.Namespace) -> list[str]:
     """What is measured again with the other allocator: the LSTM's training, where it matters."""
-    arguments = ["--compile-budget", "0"]
+    sections = ["lstm"] if "lstm" in args.sections else args.sections
+    peers = [peer for name in sections for peer in RECURRENT_SECTIONS[name].family.peers if not peer.compiles]
+    names = [peer.name for peer in peers if args.peers is None or peer.name in args.peers]
+    arguments = ["--sections", *sections, "--peers", *dict.fromkeys(names)]
     if "training" in args.modes:
         arguments += ["--modes", "training"]
-    if "lstm" in args.sections:
-        arguments += ["--sections", "lstm"]
     if args.shapes is None:
         arguments += ["--shapes", *ALLOCATOR_CASES, "--threads", str(max(args.threads))]
     return arguments

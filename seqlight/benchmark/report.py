@@ -236,7 +236,7 @@ def allocator_table(results: Results) -> Table | None:
 
     The two settings ran in two processes, one after the other, so these figures are not paired.
     """
-    if len(results.reports) < 2:
+    if len(results.reports) < 2 or not results.reports[1].rows:
         return None
     first, second = results.reports[:2]
     later = {(row.family, row.case, row.threads, row.mode): row for row in second.rows}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seqlight import _extension
-from seqlight.benchmark import main, suite
+from seqlight.benchmark import command, main, suite
 from seqlight.benchmark.machine import describe_allocator, flushes_denormals, matrix_product_gflops
 from seqlight.benchmark.recurrent import ALLOCATOR_CASES
 from seqlight.benchmark.recurrent_case import RecurrentCase
@@ -138,6 +138,36 @@ def test_check_only_times_nothing(capsys):
     main(["recurrent", "--check-only", "--threads", "1", *chosen])
     printed = capsys.readouterr().out
     assert "checked" in printed and "Kept for backward" in printed
+
+
+def test_the_other_allocator_is_measured_on_the_training_of_larger_lstms(monkeypatch):
+    asked = []
+
+    def measure(name, arguments, console):
+        asked.extend(arguments)
+        return []
+
+    monkeypatch.setattr(command, "_measure_without_mmap", measure)
+    monkeypatch.setattr(command, "run", lambda *args, **options: iter(()))
+    main(
+        [
+            "recurrent",
+            "--allocator-nommap",
+            "--threads",
+            "1",
+            "2",
+            "--peers",
+            "torch-lstm",
+            "eager",
+            "compile",
+        ]
+    )
+    expected = ["--sections", "lstm", "--peers", "torch-lstm", "eager", "--modes", "training"]
+    assert asked[-len(expected) - len(ALLOCATOR_CASES) - 3 :] == [
+        *expected,
+        *("--shapes", *ALLOCATOR_CASES),
+        *("--threads", "2"),
+    ]
 
 
 def test_family_names_are_unique():

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -98,6 +98,16 @@ def test_plot_shows_every_timed_peer_but_the_baseline(results, tmp_path):
     assert drawn == ["label of ours", "label of flipped", "label of ours"]
     save_plot(results, tmp_path / "ratios.png")
     assert (tmp_path / "ratios.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_of_many_kinds_of_layers_shows_the_most_threads_only(results):
+    report = results.reports[0]
+    rows = [replace(row, family=f"kind {kind}") for kind in range(6) for row in report.rows]
+    report.rows = [*rows, *(replace(row, threads=2) for row in rows)]
+    titles = [axes.get_title(loc="left") for axes in plot_results(results).axes]
+    assert titles == [
+        f"kind {kind}, {mode}, 2 threads" for kind in range(6) for mode in ("forward", "training")
+    ]
 
 
 @pytest.mark.parametrize(
