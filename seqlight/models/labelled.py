@@ -62,7 +62,7 @@ class PooledNetwork(nn.Module):
         if lengths is None:
             last = output[:, -1]
         else:
-            last = output[torch.arange(len(output), device=output.device), lengths - 1]
+            last = output[torch.arange(output.shape[0], device=output.device), lengths - 1]
         if getattr(self.core, "num_directions", 1) == 1:
             return last
         forward_size = output.shape[2] // 2
@@ -155,7 +155,7 @@ class LabelledSequenceModule(SupervisedModule):
         check_shape("past_target", past_target, {"B": None, "T": None, "C": self.hparams["input_size"]})
         x = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
         if lengths is not None:
-            check_shape("lengths", lengths, {"B": len(x)})
+            check_shape("lengths", lengths, {"B": x.shape[0]})
             if not torch.compiler.is_compiling() and len(x) and not self._lie_within(lengths, x.shape[1]):
                 raise ValueError(
                     f"lengths: expected 1 to T = {x.shape[1]} steps, got {lengths.min()} to {lengths.max()}"

@@ -57,7 +57,7 @@ def _causal_conv1d_forward(
 
 def _wavenet_layer_forward(*arguments: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute ``torch.ops.seqlight.wavenet_layer_forward``; nothing is saved for backward."""
-    *of_layer, residual, _save_for_backward = arguments
-    h_next, skip_sum, new_state = wavenet_layer(*of_layer, residual)
+    residual = arguments[-2]
+    h_next, skip_sum, new_state = wavenet_layer(*arguments[:-1])
     nothing = new_state.new_empty(0)
     return h_next if residual else nothing, skip_sum, new_state, nothing.clone()

@@ -14,7 +14,7 @@ from torch.utils import _pytree as pytree
 
 from seqlight.nn import Recurrent
 from seqlight.onnx.decompositions import decompositions
-from seqlight.onnx.names import input_names, name_axes, output_names
+from seqlight.onnx.names import input_names, name_axes, name_bodies, output_names
 from seqlight.ops.backend import reference_is_chosen, use_backend, why_not_native
 
 _PACKAGES = ("onnx", "onnxscript")
@@ -41,10 +41,10 @@ def export(
         module: a layer of :mod:`seqlight.nn`, a model of :mod:`seqlight.models` or a module of your own; on
             the CPU, in float32.
         path: of the file.
-        example_inputs: keyword arguments of ``forward``: tensors, or tuples and dicts of them, with a batch of
-            at least 2 rows and at least 2 time steps; which values they hold is all the same. Only what is
-            given becomes an input, so give ``state`` or ``lengths`` for a file that takes them. None asks the
-            module's ``example_inputs``, as all of :mod:`seqlight.models` have it.
+        example_inputs: keyword arguments of ``forward``: tensors, or tuples and dicts of them, with at least
+            2 rows and 2 time steps; which values they hold is all the same. Only what is given becomes an
+            input, so give ``state`` or ``lengths`` for a file that takes them. None asks the module's
+            ``example_inputs``, as all of :mod:`seqlight.models` have it.
         outputs: names of the outputs; None for ``output`` and, where ``forward`` returns a pair,
             ``new_state``.
 
@@ -105,8 +105,8 @@ def _check_module(module: nn.Module) -> None:
             )
         if tensor.is_floating_point() and tensor.dtype != torch.float32:
             raise TypeError(
-                f"module: {name} expected in float32, which all ONNX runtimes have kernels for, but {path} is "
-                f"{tensor.dtype}; use module.float()"
+                f"module: {name} expected in float32, for which all ONNX runtimes have kernels, but {path} "
+                f"is {tensor.dtype}; use module.float()"
             )
     recurrent = [part for part in module.modules() if isinstance(part, Recurrent)]
     if recurrent:
@@ -115,8 +115,8 @@ def _check_module(module: nn.Module) -> None:
             reason = "use_backend('reference') is in force"
         if reason is not None:
             raise RuntimeError(
-                f"module: {name} holds {type(recurrent[0]).__name__} layers, whose loop over time becomes one "
-                f"ONNX node only through the native operators, and {reason}; without them it would be "
+                f"module: {name} holds {type(recurrent[0]).__name__} layers, whose loop over time becomes "
+                f"one ONNX node only through the native operators, and {reason}; without them it would be "
                 "unrolled. Export where seqlight was built with a C++ compiler (seqlight.build_info() tells)"
             )
 
@@ -191,9 +191,9 @@ def _write(
 ) -> None:
     """Translate the traced program, fold what is constant, name what is visible, save and check."""
     import onnx
-    from onnx_ir.passes.common import NameFixPass
     from onnxscript import optimizer
 
+    from seqlight.onnx.cumulative_maximum import cummax
     from seqlight.onnx.recurrent import translations
 
     try:
@@ -202,7 +202,7 @@ def _write(
                 program,
                 input_names=inputs,
                 output_names=outputs,
-                custom_translation_table=translations(),
+                custom_translation_table=translations() | {torch.ops.aten.cummax.default: cummax},
                 optimize=False,
                 verbose=False,
             )
@@ -210,9 +210,12 @@ def _write(
         raise RuntimeError(f"module: {name} has no translation to ONNX: {_first_cause(error)}") from error
     assert exported is not None, "torch.onnx.export returns a program unless it is told to trace"
     model = exported.model
+    # Before, since the optimiser infers shapes by name, and after, for what it added; by another word, since
+    # constants that it moved out of a body keep their names.
+    name_bodies(model.graph, "body")
     # Weights were reordered by nodes; the file is to hold the results, however large.
     optimizer.optimize_ir(model, should_fold=_fold_weights)
-    NameFixPass()(model)  # values inside a Scan may not be called as those around it
+    name_bodies(model.graph, "step")
     name_axes(model.graph)
     exported.save(path)
     onnx.checker.check_model(path, full_check=True)

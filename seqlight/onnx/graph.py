@@ -38,7 +38,8 @@ def record(builder: Builder) -> None:
     The exporter calls a translation under an onnxscript evaluator that collects nodes. Its operators know
     neither subgraphs nor how many outputs a Scan has, so nodes are made by `builder` and handed over whole.
     """
-    evaluator.default().nodes.extend(builder.nodes)
+    collecting: Any = evaluator.default()
+    collecting.nodes.extend(builder.nodes)
 
 
 def constant(builder: Builder, value: Any, dtype: Any = np.int64) -> ir.Value:
@@ -53,13 +54,21 @@ def rows(builder: Builder, tensor: ir.Value, indices: Sequence[int]) -> ir.Value
     return taken
 
 
+def size_of(tensor: ir.Value, axis: int) -> int:
+    """Give a size that is no dynamic one, such as a weight's."""
+    assert tensor.shape is not None, "the exporter knows the shape of every argument"
+    size = tensor.shape[axis]
+    assert isinstance(size, int), "weights have no dynamic sizes"
+    return size
+
+
 def scan(
     builder: Builder,
     step: Step,
     states: Sequence[ir.Value],
     sequences: Sequence[ir.Value],
     *,
-    reverse: bool,
+    reverse: bool = False,
 ) -> Sequence[ir.Value]:
     """Make a Scan over the second axis of `sequences`.
 

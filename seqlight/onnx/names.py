@@ -31,6 +31,22 @@ def _names(name: str, value: Any) -> Iterator[str]:
         yield from (f"{name}_{number}" for number in range(count))
 
 
+def name_bodies(graph: Any, word: str) -> None:
+    """Name the values inside a Scan by its first result and `word`, so that none is called as one outside."""
+    for node in graph:
+        for attribute in node.attributes.values():
+            if attribute.type.name != "GRAPH":
+                continue
+            body = attribute.value
+            inside = [
+                *body.inputs,
+                *body.initializers.values(),
+                *(value for part in body for value in part.outputs),
+            ]
+            for number, value in enumerate(inside):
+                value.name = f"{node.outputs[0].name}_{word}_{number}"
+
+
 def name_axes(graph: Any) -> None:
     """Rename torch's symbols of dynamic sizes: ``batch``, ``length``, and else the input and its axis.
 

@@ -12,7 +12,7 @@ import onnx_ir as ir
 import torch
 
 from seqlight.onnx import recurrent_scan
-from seqlight.onnx.graph import Builder, constant, record, rows
+from seqlight.onnx.graph import Builder, constant, record, rows, size_of
 
 # Where ONNX's gates stand among ours.
 _LSTM_GATES = (0, 3, 1, 2)  # i, o, f, c of i, f, g, o
@@ -75,7 +75,7 @@ def lstm(
         _sequence_lengths(op, lengths),
         *states,
         *(() if peephole is None else (peephole,)),
-        hidden_size=_hidden_size(weight_hh),
+        hidden_size=size_of(weight_hh, 1),
         direction="reverse" if reverse else "forward",
         outputs=3,
     )
@@ -110,7 +110,7 @@ def gru(
         *_weights(op, _GRU_GATES, *weights),
         _sequence_lengths(op, lengths),
         _as_batch_of_one(op, h0),
-        hidden_size=_hidden_size(weight_hh),
+        hidden_size=size_of(weight_hh, 1),
         direction="reverse" if reverse else "forward",
         linear_before_reset=1,  # torch's variant: the reset gate multiplies the product and its bias
         outputs=2,
@@ -147,7 +147,7 @@ def rnn(
         *_weights(op, _RNN_GATES, *weights),
         _sequence_lengths(op, lengths),
         _as_batch_of_one(op, h0),
-        hidden_size=_hidden_size(weight_hh),
+        hidden_size=size_of(weight_hh, 1),
         direction="reverse" if reverse else "forward",
         activations=["Relu" if relu else "Tanh"],
         outputs=2,
@@ -161,11 +161,6 @@ def _refuse_noise(op: str, zoneout_seed: ir.Value | None) -> None:
             f"{op}: zoneout_seed draws random numbers, which no ONNX operator reproduces; "
             "export in evaluation mode, where zoneout is its expectation"
         )
-
-
-def _hidden_size(weight_hh: ir.Value) -> int:
-    assert weight_hh.shape is not None, "the exporter knows the shape of every argument"
-    return int(weight_hh.shape[1])
 
 
 def _time_first(op: Builder, x: ir.Value) -> ir.Value:
@@ -189,7 +184,7 @@ def _weights(
     bias_hh: ir.Value | None,
 ) -> tuple[ir.Value, ir.Value, ir.Value | None]:
     """Give ONNX's W, R and B: in its order of gates, with the axis of directions."""
-    size = _hidden_size(weight_hh)
+    size = size_of(weight_hh, 1)
     order = [gate * size + unit for gate in gates for unit in range(size)]
 
     def in_order(tensor: ir.Value | None) -> ir.Value:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from seqlight.onnx.graph import Builder, constant, record, rows, scan
+from seqlight.onnx.graph import Builder, constant, record, rows, scan, size_of
 from seqlight.ops.reference import LAYER_NORM_EPS
 
 Weights = tuple[ir.Value, ir.Value, ir.Value | None, ir.Value | None]
@@ -42,8 +42,7 @@ class _Product:
         self.norms: list[tuple[ir.Value, ...]] = []
         if gains is None:
             return
-        assert gains.shape is not None, "rows() was told its number of rows"
-        hidden_size = int(gains.shape[1])
+        hidden_size = size_of(gains, 1)
         first = 0
         for gates in parts:
             gain = op.Reshape(rows(op, gains, range(first, first + gates)), constant(op, [-1]))
@@ -179,8 +178,7 @@ def _products(
     if norm is not None:
         for place in range(2):
             gain = rows(op, norm, range(place * gates, (place + 1) * gates))
-            assert norm.shape is not None, "the exporter knows the shape of every argument"
-            gain.shape = ir.Shape([gates, norm.shape[1]])
+            gain.shape = ir.Shape([gates, size_of(norm, 1)])
             gains[place] = gain
     return (
         _Product(op, weight_ih, bias_ih, gains[0], parts),

@@ -35,7 +35,8 @@ def test_names_and_dynamic_sizes(tmp_path: Path) -> None:
         "state_1": [1, "batch", 4],
     }
     assert sizes(graph.output) == {"output": ["batch", "length", 4]} | after
-    assert not {"Gather", "Split"} & {node.op_type for node in graph.node}, "weights are in ONNX's order"
+    # The two states are taken apart by layer; weights are in ONNX's order and not brought into it later.
+    assert [node.op_type for node in graph.node].count("Gather") == 2
 
 
 def test_lightnings_method_leaves_the_mode_alone(tmp_path: Path) -> None:

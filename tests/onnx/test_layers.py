@@ -77,7 +77,7 @@ def test_lengths(exported_equals: Any, layer: Any) -> None:
         (nn.GRU(3, 4, layer_norm=True), lambda b: torch.randn(1, b, 4)),
         (nn.CausalConv1d(3, 4, 3, dilation=2), lambda b: torch.randn(b, 4, 3)),
     ],
-    ids=repr,
+    ids=["LSTM", "GRU", "CausalConv1d"],
 )
 def test_state_goes_in(exported_equals: Any, layer: Any, state: Any) -> None:
     torch.manual_seed(0)
