@@ -53,10 +53,9 @@ class GradientMonitor(Callback):
     - ``grad_norm/<layer>`` and ``grad_norm/total``: the norm of the gradients of each layer's parameters,
       unscaled and before clipping;
     - ``state_grad_norm/<layer>.h/first`` and ``/last``: the norm of the total gradient of the loss with
-    respect
-      to the state after the first and after the last time step, for the layers of :mod:`seqlight.nn` that are
-      recurrent (``.c`` is an LSTM's cell state). The total gradient includes all later steps, which a hook on
-      a layer's output does not show.
+      respect to the state after the first and after the last time step, for the layers of
+      :mod:`seqlight.nn` that are recurrent (``.c`` is an LSTM's cell state). The total gradient includes all
+      later steps, which a hook on a layer's output does not show.
 
     The norms at all time steps are in :attr:`records`, and :meth:`plot` draws them: one line per monitored
     step, on a logarithmic scale, where a vanishing gradient falls towards the left and an exploding one
