@@ -18,8 +18,8 @@ NAMES = {
     "output_gate": "output gate\n1 shows c",
     "update_gate": "update gate\n1 keeps h",
     "reset_gate": "reset gate\n1 looks at h",
-    "c": "cell state c",
-    "h": "state h",
+    "c": "cell state c\nagainst its largest",
+    "h": "state h\nagainst its largest",
 }
 WIDTH, PANEL_HEIGHT = 9.6, 1.45
 
@@ -88,8 +88,10 @@ def gates(
         ax = figure.add_subplot(grid[row, 0], sharex=top)
         pixels = found[name].T[order]
         if name in ("c", "h"):
-            largest = float(np.abs(pixels).max()) or 1.0
-            style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -largest, "vmax": largest}
+            # A unit on its own scale: one that has counted for days would leave the others white.
+            largest = np.abs(pixels).max(axis=1, keepdims=True)
+            pixels = pixels / np.where(largest > 0, largest, 1.0)
+            style: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -1.0, "vmax": 1.0}
         else:
             style = {"cmap": "viridis", "vmin": 0.0, "vmax": 1.0}
         mesh = ax.pcolormesh(
@@ -102,9 +104,7 @@ def gates(
         bar = figure.colorbar(mesh, cax=figure.add_subplot(grid[row, 1]))
         bar.outline.set_visible(False)
         bar.set_ticks([0.0, 0.5, 1.0] if style["vmin"] == 0 else [style["vmin"], 0.0, style["vmax"]])
-        bar.ax.set_yticklabels(
-            ["0", "0.5", "1"] if style["vmin"] == 0 else [f"{style['vmin']:.2g}", "0", f"{style['vmax']:.2g}"]
-        )
+        bar.ax.set_yticklabels(["0", "0.5", "1"] if style["vmin"] == 0 else ["-", "0", "+"])
         bar.ax.tick_params(labelsize=7, colors=TEXT_COLOUR, length=2)
         axes.append(ax)
     for ax in axes:
