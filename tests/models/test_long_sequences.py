@@ -13,6 +13,7 @@ import seqlight
 from seqlight.data import StatefulSampler, SyntheticDataModule, TBPTTLoader, WindowLoader
 from seqlight.models import (
     CarriesState,
+    EncoderDecoderForecaster,
     Forecaster,
     GRUForecaster,
     LSTMForecaster,
@@ -354,10 +355,13 @@ class Stateless(Forecaster):
         (LSTMForecaster, {"strategy": "direct"}, "a chunk of 7 of its 24 steps has none"),
         (LSTMForecaster, {"transform": "instance"}, "transform='instance' depends on the window"),
         (Stateless, {}, "SequenceNetwork has no state to carry"),
+        (EncoderDecoderForecaster, {}, "strategy='encoder_decoder' begins every window anew"),
     ],
 )
 def test_forecasters_refuse_what_has_no_meaning(kind, settings, message, windows):
     options = {"strategy": "every_step", "transform": "none"} | settings
+    if kind is EncoderDecoderForecaster:
+        del options["strategy"]  # it has its own
     forecaster = kind(context_length=24, prediction_length=6, **options)
     batch = torch.utils.data.default_collate(windows(4))
     with pytest.raises(ValueError, match=message):
