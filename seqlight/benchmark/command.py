@@ -17,8 +17,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from seqlight import use_backend
 from seqlight.benchmark import report as text
+from seqlight.benchmark.estimate import estimate_seconds
 from seqlight.benchmark.gate import TOLERANCE
-from seqlight.benchmark.machine import describe_machine, flushes_denormals, usable_cores
+from seqlight.benchmark.machine import (
+    describe_machine,
+    flushes_denormals,
+    matrix_product_gflops,
+    usable_cores,
+)
 from seqlight.benchmark.peers import Case
 from seqlight.benchmark.plot import save_plot
 from seqlight.benchmark.results import Report, Results
@@ -70,6 +76,13 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="give up a compilation after S seconds",
     )
+    parser.add_argument(
+        "--compile-budget",
+        type=float,
+        metavar="S",
+        help="seconds that the compilations of each section may take together; they are then done for the "
+        "largest number of threads only (default: %(default)s)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the random weights and inputs")
     parser.add_argument(
         "--flush-denormal", action="store_true", help="torch.set_flush_denormal(True) for all implementations"
@@ -77,7 +90,7 @@ def add_common_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allocator-nommap",
         action="store_true",
-        help="after glibc's default allocator, measure all again in a process with its mmap off",
+        help="after glibc's default allocator, measure again in a process with its mmap off",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="JSON", help="write every figure to this file")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="write a plot to this file")
@@ -91,6 +104,7 @@ def run_command(
     sections: Sequence[Section[Any]],
     command: Sequence[str],
     selection: Sequence[str],
+    nommap: Sequence[str] = (),
 ) -> int:
     """Measure, print, and write what the options ask for.
 
@@ -101,6 +115,7 @@ def run_command(
         sections: what to measure.
         command: the arguments it was started with, for the report.
         selection: arguments that choose these sections in another process.
+        nommap: further arguments for the measurement with mmap off, which hold before those given.
 
     Returns:
         0, or 1 if one of seqlight's own implementations failed its correctness gate or could not run.
@@ -117,7 +132,7 @@ def run_command(
         console = Console(width=150)  # a file or pipe has no width of its own
     results = Results(name, list(command), [_measure(sections, settings, args, console)])
     if args.allocator_nommap:
-        results.reports += _measure_without_mmap(name, selection, args, console)
+        results.reports += _measure_without_mmap(name, [*_arguments_again(args, selection), *nommap], console)
     _print_summary(results, console)
     if args.output:
         args.output.write_text(results.to_json(), encoding="utf-8")
@@ -158,6 +173,7 @@ def _settings(args: argparse.Namespace) -> Settings:
         modes=[mode for mode in MODES if mode in args.modes],
         schedule=None if args.check_only else schedule,
         compile_limit=args.compile_limit,
+        compile_budget=args.compile_budget,
         seed=args.seed,
     )
 
@@ -188,6 +204,8 @@ def _measure(
             notes=list(dict.fromkeys(note for section in sections for note in section.family.notes)),
         )
         _print_lines(text.machine_lines(report), console)
+        seconds = estimate_seconds(sections, settings, matrix_product_gflops(threads=1))
+        _print_lines([f"takes about {max(1, round(seconds / 60))} min on an idle machine"], console)
         progress = stack.enter_context(
             Progress(
                 BarColumn(bar_width=24),
@@ -214,10 +232,8 @@ def _measure(
     return report
 
 
-def _measure_without_mmap(
-    name: str, selection: Sequence[str], args: argparse.Namespace, console: Console
-) -> list[Report]:
-    """The same run in a child process whose environment turns glibc's mmap off."""
+def _measure_without_mmap(name: str, arguments: Sequence[str], console: Console) -> list[Report]:
+    """A run with these arguments in a child process whose environment turns glibc's mmap off."""
     if not sys.platform.startswith("linux"):
         console.print(f"--allocator-nommap: glibc settings have no effect on {sys.platform}; not measured")
         return []
@@ -225,9 +241,8 @@ def _measure_without_mmap(
     environment = {**os.environ, "GLIBC_TUNABLES": ":".join([*others, NO_MMAP])}
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder, "results.json")
-        arguments = [*_arguments_again(args, selection), "--output", str(output)]
         console.print("\nOnce more, with glibc's mmap off, in a process of its own:")
-        command = [sys.executable, "-m", "seqlight", "benchmark", name, *arguments]
+        command = [sys.executable, "-m", "seqlight", "benchmark", name, *arguments, "--output", str(output)]
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         if not output.exists():
             raise RuntimeError(f"the process with mmap off ended with code {done.returncode} and no results")
@@ -245,8 +260,9 @@ def _arguments_again(args: argparse.Namespace, selection: Sequence[str]) -> list
         values = getattr(args, option)
         if values:
             arguments += [f"--{option}", *map(str, values)]
-    for option in ("repeats", "min_time", "max_time", "compile_limit", "seed"):
-        arguments += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
+    for option in ("repeats", "min_time", "max_time", "compile_limit", "compile_budget", "seed"):
+        if getattr(args, option) is not None:
+            arguments += [f"--{option.replace('_', '-')}", str(getattr(args, option))]
     for option in ("quick", "check_only", "flush_denormal"):
         if getattr(args, option):
             arguments.append(f"--{option.replace('_', '-')}")
@@ -257,10 +273,13 @@ def _print_summary(results: Results, console: Console) -> None:
     for report in results.reports:
         for table in text.summary_tables(report):
             console.print(table.rich())
+        for table in text.cost_tables(report):
+            console.print(table.rich())
     for extra in (*text.kept_tables(results.reports[0]), text.allocator_table(results)):
         if extra is not None:
             console.print(extra.rich())
     lines = [
+        *(f"Slower: {line}" for line in text.losses(results)),
         *(f"Not timed: {line}" for line in text.not_timed(results)),
         *(f"Not to be trusted: {line}" for line in text.busy_rows(results)),
         *text.notes(results),

@@ -10,17 +10,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 
 from seqlight.benchmark.results import PeerResult, Report, Results, Row
 
-OURS = ("#1b7f79", "#5fb3a3", "#0b3c49")
+OURS = ("#1b7f79", "#5fb3a3", "#0b3c49", "#7fa650")
 OTHERS = ("#e07a5f", "#8d99ae", "#c9a227", "#7d5ba6", "#9c6644")
 INK = "#2f3640"
 FAINT = "#e3e6ea"
 LANE = 0.13  # distance of two peers of one case, in cases
+MANY = 5  # kinds of layers; with more, not every number of threads and allocator fits a page
 
 
 def plot_results(results: Results) -> Figure:
     """A panel for each kind of layer, number of threads and mode: median and quartiles of every peer's ratio.
 
-    With several memory allocators, each gets its own panels.
+    With several memory allocators, each gets its own panels. With more than five kinds of layers, only the
+    largest number of threads and the first allocator are drawn.
     """
     families = list(dict.fromkeys(row.family for report in results.reports for row in report.rows))
     heights = [_height(results, family) for family in families]
@@ -80,11 +82,14 @@ def _draw_family(part: SubFigure, results: Results, family: str, *, name_it: boo
 
 def _lines(results: Results, family: str) -> list[tuple[Report, int]]:
     """The reports and numbers of threads in which a kind of layer was measured: a line of panels each."""
-    return [
+    lines = [
         (report, threads)
         for report in results.reports
         for threads in dict.fromkeys(row.threads for row in report.rows if row.family == family)
     ]
+    if len({row.family for report in results.reports for row in report.rows}) > MANY:
+        return [max((line for line in lines if line[0] is lines[0][0]), key=lambda line: line[1])]
+    return lines
 
 
 def _modes(results: Results, family: str) -> list[str]:
@@ -179,7 +184,7 @@ def _styles(peers: Sequence[PeerResult]) -> dict[str, tuple[str, str]]:
     ours = [peer.name for peer in peers if peer.ours]
     others = [peer.name for peer in peers if not peer.ours]
     return {
-        **{name: (OURS[i % len(OURS)], "oDP"[i % 3]) for i, name in enumerate(ours)},
+        **{name: (OURS[i % len(OURS)], "oDPH"[i % 4]) for i, name in enumerate(ours)},
         **{name: (OTHERS[i % len(OTHERS)], "s^vX*"[i % 5]) for i, name in enumerate(others)},
     }
 

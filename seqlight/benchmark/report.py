@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from seqlight.benchmark.results import PeerResult, Report, Results, Row
-from seqlight.benchmark.timing import Quartiles, paired_ratios, quartiles
+from seqlight.benchmark.timing import Quartiles
 
 Value = TypeVar("Value")
 
@@ -132,7 +132,7 @@ def _summary(rows: Sequence[Row], title: str) -> Table:
             peers.setdefault(peer.name, peer.label)
     reference = peers.pop(baseline, baseline)
     ours = [name for name in peers if any((p := row.peer(name)) and p.ours for row in rows)][:1]
-    contested = [name for name in ours if any(_others(row, name) for row in rows)]
+    contested = [name for name in ours if any((p := row.peer(name)) and p.against_best for row in rows)]
     unit = "ms" if rows[0].unit == "call" else f"ms per {rows[0].unit}"
     table = Table(
         f"{title}{reference} (median [quartiles])",
@@ -148,27 +148,10 @@ def _summary(rows: Sequence[Row], title: str) -> Table:
         base = row.peer(baseline)
         cells = [row.case, _milliseconds(base.seconds) if base and base.seconds else NONE]
         cells += [_summary_cell(row.peer(name)) for name in peers]
-        cells += [_ratio(_against_best_other(row, name)) for name in contested]
+        cells += [_ratio(p.against_best if (p := row.peer(name)) else None) for name in contested]
         cells += [_share(row.peer(name)) for name in ours]
         table.rows.append(cells)
     return table
-
-
-def _others(row: Row, name: str) -> list[PeerResult]:
-    """The timed peers that are not seqlight's, if there are several for ``name`` to be compared with."""
-    peer = row.peer(name)
-    others = [other for other in row.peers if other.samples and not other.ours]
-    return others if peer is not None and peer.samples and len(others) > 1 else []
-
-
-def _against_best_other(row: Row, name: str) -> Quartiles | None:
-    """Speed of a peer against the fastest (by its median) of those that are not seqlight's."""
-    others = _others(row, name)
-    if not others:
-        return None
-    best = min(others, key=lambda other: quartiles(other.samples).median)
-    peer = row.peer(name)
-    return quartiles(paired_ratios(best.samples, peer.samples)) if peer else None
 
 
 def _summary_cell(peer: PeerResult | None) -> str:
@@ -204,23 +187,69 @@ def _kept(rows: Mapping[str, Row]) -> Table:
     return table
 
 
+def cost_tables(report: Report) -> list[Table]:
+    """Time of seqlight with an option over its time without, within each round, by kind of layer."""
+    tables = []
+    for family in _unique(row.family for row in report.rows):
+        rows = [row for row in report.rows if row.family == family and any(p.cost for p in row.peers)]
+        if not rows:
+            continue
+        labels = {peer.name: peer.label for row in rows for peer in row.peers}
+        pairs = [(name, base) for name, base in rows[0].costs if name in labels and base in labels]
+        table = Table(
+            f"{family}, {report.machine['allocator']}: time over time (median [quartiles])",
+            [
+                f"{family} {','.join(rows[0].shape)}",
+                *(f"{labels[name]} over {labels[base]}" for name, base in pairs),
+            ],
+        )
+        for row in rows:
+            peers = [row.peer(name) for name, _ in pairs]
+            table.rows.append(
+                [
+                    f"{row.case}, {row.mode}, {_threads(row.threads)}",
+                    *(_ratio(peer.cost if peer else None) for peer in peers),
+                ]
+            )
+        tables.append(table)
+    return tables
+
+
+def losses(results: Results) -> list[str]:
+    """One line for each of seqlight's implementations that another one of the same row outran."""
+    lines = []
+    for report in results.reports:
+        for row in report.rows:
+            for peer in row.peers:
+                ratio = peer.against_best or peer.ratio
+                if peer.ours and ratio is not None and ratio.median < 1:
+                    where = f"{row.family} {row.case}, {row.mode}, {_threads(row.threads)}"
+                    lines.append(
+                        f"{peer.label}: {_ratio(ratio)} times as fast as the best other "
+                        f"({where}, {report.machine['allocator']})"
+                    )
+    return lines
+
+
 def allocator_table(results: Results) -> Table | None:
     """How much each peer gains from the second allocator setting, or None if there was only one.
 
     The two settings ran in two processes, one after the other, so these figures are not paired.
     """
-    if len(results.reports) < 2:
+    if len(results.reports) < 2 or not results.reports[1].rows:
         return None
     first, second = results.reports[:2]
     later = {(row.family, row.case, row.threads, row.mode): row for row in second.rows}
-    several = len({row.family for row in first.rows}) > 1
-    labels = {peer.name: peer.label for row in first.rows for peer in row.peers if peer.samples}
+    several = len({row.family for row in second.rows}) > 1
+    labels = {peer.name: peer.label for row in second.rows for peer in row.peers if peer.seconds}
     table = Table(
         f"Speed with '{second.machine['allocator']}' over '{first.machine['allocator']}' (two processes)",
         ["case", *labels.values()],
     )
     for row in first.rows:
         other = later.get((row.family, row.case, row.threads, row.mode))
+        if other is None:
+            continue
         kind = f"{row.family} " if several else ""
         cells = [f"{kind}{row.case}, {row.mode}, {_threads(row.threads)}"]
         for name in labels:
@@ -265,7 +294,8 @@ def notes(results: Results) -> list[str]:
         lines.append(
             "glibc's default allocator maps large buffers anew on every call and pays a page fault for each "
             "of their pages: torch.nn.LSTM's training alone gained up to 1.5 times from 'mmap off' in a "
-            "trial. `--allocator-nommap` measures both settings; compare implementations within one of them."
+            "trial. `--allocator-nommap` measures with both settings; compare implementations within one of "
+            "them."
         )
     return lines
 
@@ -309,9 +339,16 @@ def to_markdown(results: Results, plot: str | None = None) -> str:
     parts += [*(f"- {line}" for line in notes(results)), ""]
     for report in results.reports:
         parts += [table.markdown() for table in summary_tables(report)]
-    extra = [*kept_tables(results.reports[0]), allocator_table(results)]
+    extra = [
+        *(table for report in results.reports for table in cost_tables(report)),
+        *kept_tables(results.reports[0]),
+        allocator_table(results),
+    ]
     parts += [table.markdown() for table in extra if table is not None]
     parts += [f"- Not to be trusted: {line}" for line in busy_rows(results)] + [""]
+    slower = losses(results)
+    if slower:
+        parts += ["Where seqlight is the slower one:", "", *(f"- {line}" for line in slower), ""]
     missing = not_timed(results)
     if missing:
         parts += ["Not timed:", "", *(f"- {line}" for line in missing), ""]

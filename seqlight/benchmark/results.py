@@ -1,8 +1,8 @@
 """The result of a benchmark run as plain data, and its JSON form.
 
-JSON schema (version 1), one object::
+JSON schema (version 2), one object::
 
-    schema         1
+    schema         2
     benchmark      "recurrent"
     command        the arguments the run was started with
     reports        one entry per process, that is per memory allocator:
@@ -15,15 +15,21 @@ JSON schema (version 1), one object::
         flops           multiplications and additions in the matrix products of one call
         matmul_gflops   {threads: GFLOP/s of torch.mm just before this case}
         baseline        name of the peer that ratios refer to
-        peers           one entry per peer:
+        costs           [[peer, the peer that its cost refers to], ...]
+        peers           one entry per peer, with what is not null of:
           name, label, variant, ours
           status             "timed" | "wrong" (failed the gate) | "skipped" | "checked" (gate only)
           reason             why it was not timed, or null
-          errors             {"output": relative error to the float64 reference, ...}; null is infinite
+          errors             {"output": relative error to the float64 reference, ...}; null is infinite; the
+                             file has the largest one only
           compile_seconds    first call of a peer that compiles, or null
-          samples            seconds per unit, one number per round, in the order of the rounds
-          seconds            {"median", "q1", "q3"} of samples, or null
+          rounds             how many were timed
+          seconds            {"median", "q1", "q3"} over the rounds of the seconds per unit, or null
           ratio              the same of baseline / peer taken within each round (above 1: faster), or null
+          against_best       the same with the fastest of the peers that are not seqlight's as the baseline,
+                             for seqlight's own where there are several others, or null
+          cost               the same of peer / the peer that the family compares it with (an option's cost:
+                             below 1 is faster), or null
           matmul_share       flops / median seconds / matmul_gflops[threads], or null
           kept_floats        4-byte numbers kept for backward per `kept_unit`, or null
         kept_unit       what kept_floats is divided by
@@ -38,7 +44,8 @@ from typing import Any
 
 from seqlight.benchmark.timing import Quartiles
 
-SCHEMA = 1
+SCHEMA = 2
+LINE = 800  # characters of a line of JSON, at most where it can be broken
 
 
 @dataclass
@@ -53,9 +60,11 @@ class PeerResult:
     reason: str | None = None
     errors: dict[str, float] = field(default_factory=dict)
     compile_seconds: float | None = None
-    samples: list[float] = field(default_factory=list)
+    rounds: int = 0
     seconds: Quartiles | None = None
     ratio: Quartiles | None = None
+    against_best: Quartiles | None = None
+    cost: Quartiles | None = None
     matmul_share: float | None = None
     kept_floats: float | None = None
 
@@ -76,6 +85,7 @@ class Row:
     kept_unit: str
     peers: list[PeerResult]
     unit: str = "call"
+    costs: Sequence[Sequence[str]] = ()
 
     def peer(self, name: str) -> PeerResult | None:
         """The peer of that name, or None if it takes no part in this row."""
@@ -112,9 +122,19 @@ class Results:
         ]
 
     def to_json(self) -> str:
-        """JSON text in the schema above. Infinite errors, which JSON cannot hold, become null."""
+        """JSON text in the schema above, times and ratios with four significant digits.
+
+        Infinite errors, which JSON cannot hold, become null.
+        """
         content = {"schema": SCHEMA, **asdict(self)}
-        return json.dumps(_finite(content), indent=1, allow_nan=False) + "\n"
+        for report in content["reports"]:
+            for row in report["rows"]:
+                for peer in row["peers"]:
+                    peer["errors"] = _largest(peer["errors"])
+                row["peers"] = [
+                    {key: value for key, value in peer.items() if value is not None} for peer in row["peers"]
+                ]
+        return _text(_plain(content)) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
@@ -160,17 +180,35 @@ def _peer(content: dict[str, Any]) -> PeerResult:
         **{
             **content,
             "errors": errors,
-            "seconds": spread(content["seconds"]),
-            "ratio": spread(content["ratio"]),
+            **{name: spread(content.get(name)) for name in ("seconds", "ratio", "against_best", "cost")},
         }
     )
 
 
-def _finite(value: Any) -> Any:
+def _largest(errors: dict[str, float]) -> dict[str, float]:
+    return dict(sorted(errors.items(), key=lambda item: item[1])[-1:])
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if math.isfinite(value) else None
     return value
+
+
+def _text(value: Any, indent: str = "") -> str:
+    """JSON with an object on each line, as long as it is not very long: short, and good to compare."""
+    line = json.dumps(value, allow_nan=False)
+    if len(line) <= LINE or not isinstance(value, dict | list):
+        return line
+    deeper = indent + " "
+    if isinstance(value, dict):
+        parts = [f"{json.dumps(key)}: {_text(item, deeper)}" for key, item in value.items()]
+        brackets = "{}"
+    else:
+        parts = [_text(item, deeper) for item in value]
+        brackets = "[]"
+    return f"{brackets[0]}\n" + ",\n".join(deeper + part for part in parts) + f"\n{indent}{brackets[1]}"

@@ -39,7 +39,9 @@ class Family(Generic[CaseT]):
         flops: multiplications and additions in the matrix products of one call, by case and mode.
         kept_unit: what kept memory is divided by (a number for the case, and its name).
         has_training: whether training has a meaning for the case.
+        is_long: whether the case takes so long that it is measured at the last number of threads only.
         unit: what times are told per: a call, or what a call does several of.
+        costs: pairs (peer, base): two of ours whose times are compared, such as with an option and without.
         notes: sentences that a reader of the figures needs: how operations are counted, what the peers are.
     """
 
@@ -51,7 +53,9 @@ class Family(Generic[CaseT]):
     flops: Callable[[CaseT, str], int]
     kept_unit: Callable[[CaseT], tuple[int, str]]
     has_training: Callable[[CaseT], bool] = lambda case: True
+    is_long: Callable[[CaseT], bool] = lambda case: False
     unit: str = "call"
+    costs: Sequence[tuple[str, str]] = ()
     notes: Sequence[str] = ()
 
 
@@ -72,6 +76,8 @@ class Settings:
         modes: of `MODES`.
         schedule: how long to measure; None checks and times nothing.
         compile_limit: seconds that a compiling peer's first call may take.
+        compile_budget: seconds that the first calls of a family's compiling peers may take together, after
+            which the rest are left out; they then run at the last number of threads only. None for no limit.
         seed: of the random weights and inputs.
     """
 
@@ -79,12 +85,15 @@ class Settings:
     modes: Sequence[str] = MODES
     schedule: Schedule | None = field(default_factory=Schedule)
     compile_limit: float = 300.0
+    compile_budget: float | None = None
     seed: int = 0
 
 
 def count_rows(family: Family[CaseT], cases: Sequence[CaseT], settings: Settings) -> int:
     """How many rows `run` will give."""
-    return sum(len(settings.threads) * len(_modes(family, case, settings)) for case in cases)
+    return sum(
+        len(row_threads(family, case, settings)) * len(row_modes(family, case, settings)) for case in cases
+    )
 
 
 def run(
@@ -99,13 +108,14 @@ def run(
     ``announce`` is told what is being worked on. The number of torch threads is restored at the end.
     """
     threads_before = torch.get_num_threads()
+    compiling = _CompileBudget(settings)
     try:
         for case in cases:
             announce(f"{case.label}: matrix-product check")
             gflops = {n: matrix_product_gflops(threads=n) for n in sorted({1, *settings.threads})}
-            modes = _modes(family, case, settings)
-            work = _CaseWork(family, case, settings, training="training" in modes)
-            for threads in settings.threads:
+            modes = row_modes(family, case, settings)
+            work = _CaseWork(family, case, settings, compiling, training="training" in modes)
+            for threads in row_threads(family, case, settings):
                 torch.set_num_threads(threads)
                 for mode in modes:
                     peers = work.measure(mode, partial(_announce, announce, case.label, threads, mode))
@@ -128,6 +138,7 @@ def run(
                         baseline=family.baseline,
                         kept_unit=unit,
                         unit=family.unit,
+                        costs=[list(pair) for pair in family.costs],
                         peers=peers,
                     )
     finally:
@@ -138,19 +149,58 @@ def _announce(tell: Callable[[str], None], case: str, threads: int, mode: str, w
     tell(f"{case}, {threads} threads, {mode}: {what}")
 
 
-def _modes(family: Family[CaseT], case: CaseT, settings: Settings) -> list[str]:
+def row_modes(family: Family[CaseT], case: CaseT, settings: Settings) -> list[str]:
     """The wanted modes that the case has, forward first."""
     return [
         mode for mode in MODES if mode in settings.modes and (mode == "forward" or family.has_training(case))
     ]
 
 
+def row_threads(family: Family[CaseT], case: CaseT, settings: Settings) -> Sequence[int]:
+    """The numbers of threads at which the case is measured."""
+    return settings.threads[-1:] if family.is_long(case) else settings.threads
+
+
+class _CompileBudget:
+    """What one family's compilations may take, and have taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.spent = 0.0
+
+    @property
+    def limit(self) -> float:
+        """Seconds for the next compilation."""
+        budget = self.settings.compile_budget
+        left = self.settings.compile_limit if budget is None else budget - self.spent
+        return min(left, self.settings.compile_limit)
+
+    def obstacle(self) -> str | None:
+        """Why nothing is compiled with the present number of threads, or None."""
+        if self.settings.compile_budget is None:
+            return None
+        if torch.get_num_threads() != self.settings.threads[-1]:
+            return f"compiled for {self.settings.threads[-1]} threads only"
+        if self.limit <= 0:
+            return f"the {self.settings.compile_budget:g} s for compiling are spent (--compile-budget)"
+        return None
+
+
 class _CaseWork(Generic[CaseT]):
     """One case: its problem, its references (computed once), and what was given up on."""
 
-    def __init__(self, family: Family[CaseT], case: CaseT, settings: Settings, *, training: bool) -> None:
+    def __init__(
+        self,
+        family: Family[CaseT],
+        case: CaseT,
+        settings: Settings,
+        compiling: _CompileBudget,
+        *,
+        training: bool,
+    ) -> None:
         self.family = family
         self.settings = settings
+        self.compiling = compiling
         self.training = training
         self.problem = family.make_problem(case, settings.seed)
         self.references: dict[str, dict[str, Tensor]] = {}
@@ -169,6 +219,8 @@ class _CaseWork(Generic[CaseT]):
                 if reason == "":
                     continue
                 reason = reason or self.gave_up.get((peer.name, mode))
+                if peer.compiles:
+                    reason = reason or self.compiling.obstacle()
                 result = PeerResult(peer.name, peer.label, peer.variant, peer.ours, reason=reason)
                 results.append(result)
                 if reason is None:
@@ -188,22 +240,34 @@ class _CaseWork(Generic[CaseT]):
             name: [each / self.units[name] for each in calls]
             for name, calls in interleave(ready, schedule).items()
         }
+        timed = [result for result in results if result.name in samples]
+        for result in timed:
+            result.status = "timed"
+            result.rounds = len(samples[result.name])
+            result.seconds = quartiles(samples[result.name])
         baseline = samples.get(self.family.baseline)
-        for result in results:
-            if result.name in samples:
-                result.status = "timed"
-                result.samples = samples[result.name]
-                result.seconds = quartiles(result.samples)
-                if baseline is not None:
-                    result.ratio = quartiles(paired_ratios(baseline, result.samples))
+        others = {
+            result.name: result.seconds.median for result in timed if result.seconds and not result.ours
+        }
+        bases = dict(self.family.costs)
+        for result in timed:
+            own = samples[result.name]
+            if baseline is not None:
+                result.ratio = quartiles(paired_ratios(baseline, own))
+            if result.ours and len(others) > 1:
+                fastest = min(others, key=lambda name: others[name])
+                result.against_best = quartiles(paired_ratios(samples[fastest], own))
+            base = samples.get(bases.get(result.name, ""))
+            if base is not None:
+                result.cost = quartiles(paired_ratios(own, base))
 
     def _prepare(
         self, peer: Peer, mode: str, result: PeerResult, stack: ExitStack
     ) -> Callable[[], object] | None:
         """Build the peer and check it; the work to time, or None with the reason in ``result``."""
-        begin = time.perf_counter()
+        begin, limit = time.perf_counter(), self.compiling.limit
         try:
-            with time_limit(self.settings.compile_limit) if peer.compiles else nullcontext():
+            with time_limit(limit) if peer.compiles else nullcontext():
                 runner = peer.build(self.problem)
                 stack.callback(runner.close)
                 self.units[peer.name] = runner.units
@@ -217,9 +281,14 @@ class _CaseWork(Generic[CaseT]):
         except Exception as error:  # whatever stops a peer is reported, and the others go on
             result.reason = _one_line(error)
             if peer.compiles:
+                if time.perf_counter() - begin >= limit:  # what the compiler makes of the alarm says little
+                    result.reason = f"not compiled within {limit:.3g} s"
                 self.gave_up[peer.name, mode] = result.reason
                 _stop_compile_workers()
             return None
+        finally:
+            if peer.compiles:
+                self.compiling.spent += time.perf_counter() - begin
         result.errors = relative_errors(values, self._expected(peer.variant, mode))
         result.reason = verdict(result.errors)
         result.status = "checked" if result.reason is None else "wrong"
@@ -228,7 +297,10 @@ class _CaseWork(Generic[CaseT]):
     def _expected(self, variant: str, mode: str) -> dict[str, Tensor]:
         if variant not in self.references:
             fullest = "training" if self.training else "forward"
+            threads = torch.get_num_threads()
+            torch.set_num_threads(max(self.settings.threads))
             self.references[variant] = self.family.reference(self.problem, variant, fullest)
+            torch.set_num_threads(threads)
         reference = self.references[variant]
         return reference if mode == "training" else {"output": reference["output"]}
 

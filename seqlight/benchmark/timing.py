@@ -28,6 +28,7 @@ class Schedule:
         max_seconds: stop once this many seconds were spent, though never before ``fewest_rounds``.
         fewest_rounds: rounds that even the slowest work gets.
         warmup_rounds: rounds run first and dropped.
+        warmup_seconds: begin no further warm-up round after this many seconds, from the second one on.
         sample_seconds: a sample repeats short work until it takes about this long, then divides.
     """
 
@@ -36,6 +37,7 @@ class Schedule:
     max_seconds: float = 60.0
     fewest_rounds: int = 5
     warmup_rounds: int = 4  # torch.jit.script compiles up to its fourth call or so
+    warmup_seconds: float = 2.0
     sample_seconds: float = 1e-3
 
 
@@ -91,7 +93,10 @@ def interleave(
     seconds: dict[str, list[float]] = {name: [] for name in names}
     shortest = dict.fromkeys(names, math.inf)
     with _garbage_collection_paused():
+        begin = clock()
         for index in range(schedule.warmup_rounds):
+            if index >= 2 and clock() - begin >= schedule.warmup_seconds:
+                break
             for name in round_order(names, index):
                 shortest[name] = min(shortest[name], _sample(work[name], 1, clock))
         calls = {name: _calls_per_sample(shortest[name], schedule.sample_seconds) for name in names}

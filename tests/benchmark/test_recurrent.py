@@ -1,4 +1,4 @@
-"""``seqlight benchmark recurrent``: arguments, the LSTM's implementations and reference, and a tiny run."""
+"""``seqlight benchmark recurrent``: arguments, cells and their references, and a tiny run of all sections."""
 
 import json
 
@@ -6,32 +6,37 @@ import pytest
 import torch
 
 from seqlight import _extension
-from seqlight.benchmark import main
-from seqlight.benchmark.lstm import (
-    DEFAULT_CASES,
-    GATE_WEIGHTS,
-    LSTM_FAMILY,
-    RecurrentCase,
-    flops,
-    make_problem,
-    reference,
-)
+from seqlight.benchmark import command, main, suite
 from seqlight.benchmark.machine import describe_allocator, flushes_denormals, matrix_product_gflops
+from seqlight.benchmark.recurrent import ALLOCATOR_CASES
+from seqlight.benchmark.recurrent_case import RecurrentCase
+from seqlight.benchmark.recurrent_cells import (
+    GATE_WEIGHTS,
+    GRU_CELL,
+    LSTM_CELL,
+    RNN_CELL,
+    layer_options,
+    weight_names,
+)
+from seqlight.benchmark.recurrent_families import RECURRENT_SECTIONS
 from seqlight.benchmark.results import Results
 
 TINY = "3,5,2,4"
 
 
 def test_default_cases_read_back_from_their_labels():
-    assert [RecurrentCase.parse(case.label) for case in DEFAULT_CASES] == list(DEFAULT_CASES)
-    assert DEFAULT_CASES[0].shape == {"B": 32, "T": 50, "I": 1, "H": 20}
-    assert DEFAULT_CASES[-1].stream
+    for section in RECURRENT_SECTIONS.values():
+        assert [RecurrentCase.parse(case.label) for case in section.cases] == list(section.cases)
+    lstm = RECURRENT_SECTIONS["lstm"].cases
+    assert lstm[0].shape == {"B": 32, "T": 50, "I": 1, "H": 20}
+    assert set(ALLOCATOR_CASES) <= {case.label for case in lstm}
+    assert RECURRENT_SECTIONS["packed"].cases[0].stream
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--shapes", "1,2,3"], "four whole numbers"),
+        (["--shapes", "1,2,3"], "expected 4 whole numbers B,T,I,H"),
         (["--shapes", "1,2,0,4"], "at least 1"),
         (["--shapes", "1,2,3,4:step"], "T = 1 for a streaming step, got T = 2"),
         (["--shapes", "1,2,3,4:leap"], "':step'"),
@@ -39,6 +44,7 @@ def test_default_cases_read_back_from_their_labels():
         (["--peers", "torch-lstm", "cudnn"], "got cudnn"),
         (["-o", "/no/such/folder/results.json"], "no folder"),
         (["--modes", "backward"], "invalid choice"),
+        (["--sections", "lstms"], "invalid choice: 'lstms'"),
     ],
 )
 def test_wrong_arguments_get_one_line_and_code_2(arguments, message, capsys):
@@ -52,9 +58,10 @@ def test_unknown_benchmark_gets_one_line_and_code_2(capsys):
     assert "expected one of recurrent, conv" in capsys.readouterr().err
 
 
-def test_reference_agrees_with_torch_in_float64():
-    problem = make_problem(RecurrentCase(3, 5, 2, 4), seed=1)
-    layer = torch.nn.LSTM(2, 4, batch_first=True, dtype=torch.float64)
+@pytest.mark.parametrize("cell", [LSTM_CELL, GRU_CELL, RNN_CELL], ids=["lstm", "gru", "rnn"])
+def test_the_reference_of_a_plain_cell_is_torchs(cell):
+    problem = cell.make_problem(RecurrentCase(3, 5, 2, 4), seed=1)
+    layer = cell.torch_layer(2, 4, batch_first=True, dtype=torch.float64)
     with torch.no_grad():
         for name in GATE_WEIGHTS:
             getattr(layer, f"{name}_l0").copy_(problem.weights[name])
@@ -63,15 +70,21 @@ def test_reference_agrees_with_torch_in_float64():
     output.backward(problem.grad_output.double())
     expected = {f"grad {name}": getattr(layer, f"{name}_l0").grad for name in GATE_WEIGHTS}
     expected |= {"output": output.detach(), "grad x": x.grad}
-    found = reference(problem, "plain", "training")
-    assert set(found) == set(expected)
-    for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(cell.reference(problem, "plain", "training"), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_variants_name_options_and_weights():
+    assert layer_options("plain") == {}
+    assert layer_options("peephole + layer norm") == {"peephole": True, "layer_norm": True}
+    assert weight_names("layer norm") == (*GATE_WEIGHTS, "weight_layer_norm")
+    assert weight_names("peephole + layer norm") == (*GATE_WEIGHTS, "weight_peephole", "weight_layer_norm")
 
 
 def test_flops_count_both_products():
-    assert flops(RecurrentCase(2, 3, 5, 7), "forward") == 2 * (2 * 3) * (4 * 7) * (5 + 7)
-    assert flops(RecurrentCase(2, 3, 5, 7), "training") == 3 * flops(RecurrentCase(2, 3, 5, 7), "forward")
+    case = RecurrentCase(2, 3, 5, 7)
+    for cell, gates in ((LSTM_CELL, 4), (GRU_CELL, 3), (RNN_CELL, 1)):
+        assert cell.flops(case, "forward") == 2 * (2 * 3) * (gates * 7) * (5 + 7)
+        assert cell.flops(case, "training") == 3 * cell.flops(case, "forward")
 
 
 def test_machine_facts(monkeypatch):
@@ -86,43 +99,80 @@ def test_machine_facts(monkeypatch):
         assert plain.endswith("default") and describe_allocator().endswith("mmap off")
 
 
-def test_tiny_run_writes_json_plot_and_markdown(tmp_path, capsys):
+def test_tiny_run_of_all_sections(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(suite, "matrix_product_gflops", lambda *, threads: 100.0 * threads)
     paths = [tmp_path / name for name in ("results.json", "ratios.png", "results.md")]
-    arguments = ["--quick", "--threads", "1", "--shapes", TINY, "1,1,2,4:step"]
-    code = main(
-        ["recurrent", *arguments, "-o", str(paths[0]), "--plot", str(paths[1]), "--markdown", str(paths[2])]
-    )
+    arguments = ["--quick", "--threads", "1", "--shapes", TINY, "1,1,2,4:step", "-o", str(paths[0])]
+    code = main(["recurrent", *arguments, "--plot", str(paths[1]), "--markdown", str(paths[2])])
     results = Results.read(paths[0])
-    assert json.loads(paths[0].read_text())["schema"] == 1
+    assert json.loads(paths[0].read_text())["schema"] == 2
     rows = results.reports[0].rows
-    assert [(row.case, row.mode) for row in rows] == [
-        (TINY, "forward"),
-        (TINY, "training"),
-        ("1,1,2,4:step", "forward"),
+    families = [section.family.name for name, section in RECURRENT_SECTIONS.items() if name != "packed"]
+    assert [(row.family, row.case, row.mode) for row in rows] == [
+        *((family, TINY, mode) for family in families for mode in ("forward", "training")),
+        ("packed", TINY, "forward"),
+        ("packed", "1,1,2,4:step", "forward"),
     ]
-    statuses = {peer.name: peer.status for row in rows for peer in row.peers}
     assert results.wrong == []
-    for name in ("torch-lstm", "torch-cell", "eager", "jit"):
-        assert statuses[name] == "timed"
-    ours = {peer.name: peer for row in rows for peer in row.peers if peer.ours}
+    ours = [peer for row in rows for peer in row.peers if peer.ours]
+    others = [peer for row in rows for peer in row.peers if not peer.ours]
+    assert {peer.status for peer in others} == {"timed"}
+    assert {"torch-gru", "torch-cell", "eager", "jit"} <= {peer.name for peer in others}
+    page = paths[2].read_text()
     if _extension.available:
         assert code == 0
-        assert {peer.status for peer in ours.values()} == {"timed"}
+        assert {peer.status for peer in ours} == {"timed"}
+        assert "seqlight layer norm over seqlight plain" in page
+        assert "seqlight peephole, packed over seqlight peephole" in page
     else:  # the fallback must not be measured as the kernel
         assert code == 1
-        assert {peer.status for peer in ours.values()} == {"skipped"}
-        assert "cannot run" in ours["seqlight-peephole"].reason
+        assert {peer.status for peer in ours} == {"skipped"}
+        assert all("cannot run" in peer.reason for peer in ours)
     assert paths[1].read_bytes().startswith(b"\x89PNG")
-    assert "torch.jit.script" in paths[2].read_text()
+    assert "torch.jit.script" in page
     assert "times as fast as torch.nn.LSTM" in capsys.readouterr().out
 
 
 def test_check_only_times_nothing(capsys):
-    main(["recurrent", "--check-only", "--threads", "1", "--shapes", TINY, "--peers", "torch-lstm", "eager"])
+    chosen = ["--sections", "lstm", "--shapes", TINY, "--peers", "torch-lstm", "eager"]
+    main(["recurrent", "--check-only", "--threads", "1", *chosen])
     printed = capsys.readouterr().out
     assert "checked" in printed and "Kept for backward" in printed
 
 
+def test_the_other_allocator_is_measured_on_the_training_of_larger_lstms(monkeypatch):
+    asked = []
+
+    def measure(name, arguments, console):
+        asked.extend(arguments)
+        return []
+
+    monkeypatch.setattr(command, "_measure_without_mmap", measure)
+    monkeypatch.setattr(command, "run", lambda *args, **options: iter(()))
+    main(
+        [
+            "recurrent",
+            "--allocator-nommap",
+            "--threads",
+            "1",
+            "2",
+            "--peers",
+            "torch-lstm",
+            "eager",
+            "compile",
+        ]
+    )
+    expected = ["--sections", "lstm", "--peers", "torch-lstm", "eager", "--modes", "training"]
+    assert asked[-len(expected) - len(ALLOCATOR_CASES) - 3 :] == [
+        *expected,
+        *("--shapes", *ALLOCATOR_CASES),
+        *("--threads", "2"),
+    ]
+
+
 def test_family_names_are_unique():
-    names = [peer.name for peer in LSTM_FAMILY.peers]
-    assert len(set(names)) == len(names) and LSTM_FAMILY.baseline in names
+    for section in RECURRENT_SECTIONS.values():
+        family = section.family
+        names = [peer.name for peer in family.peers]
+        assert len(set(names)) == len(names) and family.baseline in names
+        assert {name for pair in family.costs for name in pair} <= set(names)

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -12,9 +12,15 @@ from seqlight.benchmark.results import Results
 
 
 def test_json_round_trip(results):
-    results.reports[0].rows[0].peers[0].errors["output"] = math.inf
-    again = Results.from_json(results.to_json())
-    assert asdict(again) == asdict(results)
+    row = results.reports[0].rows[0]
+    row.peers[0].errors = {"output": math.inf}
+    first = results.to_json()
+    again = Results.from_json(first)
+    assert again.to_json() == first
+    assert asdict(again)["reports"][0]["rows"][0]["peers"][0]["errors"] == {"output": math.inf}
+    assert again.reports[0].rows[0].peers[1].seconds.median == pytest.approx(
+        row.peers[1].seconds.median, 1e-3
+    )
     assert again.reports[0].rows[0].matmul_gflops == {1: 100.0}
     assert [(row.mode, peer.name) for row, peer in again.wrong] == [("training", "flipped")]
 
@@ -22,27 +28,31 @@ def test_json_round_trip(results):
 def test_json_is_strict_and_holds_what_the_schema_says(results):
     results.reports[0].rows[0].peers[0].errors["output"] = math.inf
     content = json.loads(results.to_json(), parse_constant=pytest.fail)
-    assert content["schema"] == 1 and content["command"] == ["toy", "--quick"]
+    assert content["schema"] == 2 and content["command"] == ["toy", "--quick"]
     (report,) = content["reports"]
     peer = report["rows"][1]["peers"][1]
-    assert peer["name"] == "ours" and peer["status"] == "timed" and len(peer["samples"]) == 3
-    assert set(peer["seconds"]) == set(peer["ratio"]) == {"median", "q1", "q3"}
+    assert peer["name"] == "ours" and peer["status"] == "timed" and peer["rounds"] == 3
+    assert set(peer["seconds"]) == set(peer["ratio"]) == set(peer["cost"]) == {"median", "q1", "q3"}
+    assert len(peer["errors"]) == 1  # the largest
+    assert None not in peer.values()
     assert report["rows"][0]["peers"][0]["errors"] == {"output": None}
 
 
 def test_other_schema_is_refused(results):
     content = json.loads(results.to_json()) | {"schema": 99}
-    with pytest.raises(ValueError, match="expected schema 1, got 99"):
+    with pytest.raises(ValueError, match="expected schema 2, got 99"):
         Results.from_json(json.dumps(content))
 
 
 def test_markdown_shows_losses_failures_and_conditions(results):
     for row in results.reports[0].rows:
         slower = row.peer("ours")
-        slower.ratio = type(slower.ratio)(0.25, 0.2, 0.3)
+        slower.ratio = slower.against_best = type(slower.ratio)(0.25, 0.2, 0.3)
     page = text.to_markdown(results, "plot.png")
     assert "![Speed against the baseline](plot.png)" in page
-    assert "0.250 [0.200, 0.300]" in page
+    assert "| 0.250 [0.200, 0.300]" in page
+    assert "label of ours: 0.250 [0.200, 0.300] times as fast as the best other (toy 8, forward" in page
+    assert "label of ours over label of good" in page
     assert "label of flipped: wrong: relative error" in page
     assert "label of too-long: skipped: not beyond N = 1" in page
     for fact in ("Toy CPU", "avx2", "glibc 2.36 default", "mmap off", "denormals flushed by torch: no"):
@@ -88,6 +98,16 @@ def test_plot_shows_every_timed_peer_but_the_baseline(results, tmp_path):
     assert drawn == ["label of ours", "label of flipped", "label of ours"]
     save_plot(results, tmp_path / "ratios.png")
     assert (tmp_path / "ratios.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_plot_of_many_kinds_of_layers_shows_the_most_threads_only(results):
+    report = results.reports[0]
+    rows = [replace(row, family=f"kind {kind}") for kind in range(6) for row in report.rows]
+    report.rows = [*rows, *(replace(row, threads=2) for row in rows)]
+    titles = [axes.get_title(loc="left") for axes in plot_results(results).axes]
+    assert titles == [
+        f"kind {kind}, {mode}, 2 threads" for kind in range(6) for mode in ("forward", "training")
+    ]
 
 
 @pytest.mark.parametrize(

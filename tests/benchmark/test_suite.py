@@ -6,9 +6,12 @@ import time
 import pytest
 import torch
 
+from seqlight.benchmark import suite
+from seqlight.benchmark.estimate import estimate_seconds
 from seqlight.benchmark.gate import relative_error, relative_errors, verdict
 from seqlight.benchmark.memory import kept_floats
 from seqlight.benchmark.suite import time_limit
+from seqlight.benchmark.timing import Schedule
 
 
 def by_name(row):
@@ -21,10 +24,10 @@ def test_good_peers_are_timed_with_paired_ratios(toy, run_toys):
     for row in (forward, training):
         peers = by_name(row)
         assert [peer.status for peer in row.peers] == ["timed", "timed"]
-        assert all(len(peer.samples) == 3 and peer.seconds.median > 0 for peer in row.peers)
-        assert peers["good"].ratio.median == 1.0
-        each = [b / c for b, c in zip(peers["good"].samples, peers["ours"].samples, strict=True)]
-        assert peers["ours"].ratio.median == pytest.approx(sorted(each)[1])
+        assert all(peer.rounds == 3 and peer.seconds.median > 0 for peer in row.peers)
+        assert peers["good"].ratio.median == 1.0 and peers["good"].cost is None
+        assert peers["ours"].against_best is None  # there is one other only, the baseline
+        assert 1 / peers["ours"].cost.median == pytest.approx(peers["ours"].ratio.median)
         assert peers["ours"].matmul_share == pytest.approx(16 / peers["ours"].seconds.median / 100e9)
     assert set(forward.peers[0].errors) == {"output"}
     assert set(training.peers[0].errors) == {"output", "grad x", "grad weight"}
@@ -36,7 +39,7 @@ def test_flipped_gradient_is_caught_in_training_and_not_timed(toy, run_toys):
     flipped = by_name(training)["flipped"]
     assert flipped.status == "wrong"
     assert "grad weight 2.0e+00" in flipped.reason and "grad x" not in flipped.reason
-    assert flipped.samples == [] and flipped.ratio is None
+    assert flipped.rounds == 0 and flipped.ratio is None
     assert by_name(training)["good"].status == "timed"
 
 
@@ -79,6 +82,34 @@ def test_number_of_threads_is_set_and_restored(toy, run_toys):
     assert rows[0].threads == before + 1
 
 
+def test_long_cases_have_the_last_number_of_threads_only(toy, monkeypatch):
+    from dataclasses import replace
+
+    monkeypatch.setattr(suite, "matrix_product_gflops", lambda *, threads: 100.0 * threads)
+    family = replace(toy.family(toy.GOOD), is_long=lambda case: case.size > 4)
+    settings = suite.Settings(threads=[1, 2], modes=["forward"], schedule=None)
+    cases = [toy.ToyCase(4), toy.ToyCase(8)]
+    rows = list(suite.run(family, cases, settings))
+    assert [(row.case, row.threads) for row in rows] == [("4", 1), ("4", 2), ("8", 2)]
+    assert suite.count_rows(family, cases, settings) == 3
+
+
+def test_estimate_grows_with_rounds_operations_and_compilations(toy):
+    def seconds(size, rounds=21, **options):
+        settings = suite.Settings(threads=[1], schedule=Schedule(rounds=rounds), **options)
+        return estimate_seconds(
+            [suite.Section(toy.family(toy.GOOD, *extra), [toy.ToyCase(size)])], settings, 1.0
+        )
+
+    extra = []
+    brief = seconds(8)
+    assert brief == pytest.approx(2 * 1.6, rel=0.1)  # a second of timing and the checks, in both modes
+    assert seconds(10**9) > 20 * brief
+    assert seconds(10**8, rounds=42) > 1.3 * seconds(10**8)
+    extra = [toy.peer("compiled", torch.mul, compiles=True)]
+    assert seconds(8, compile_budget=50.0) == pytest.approx(brief + 50)
+
+
 def test_slow_compilation_is_given_up_once_per_mode(toy, run_toys):
     builds = []
 
@@ -91,8 +122,20 @@ def test_slow_compilation_is_given_up_once_per_mode(toy, run_toys):
     rows = run_toys(toy.GOOD, slow, compile_limit=0.05, threads=[1, 2], modes=["forward"])
     for row in rows:
         assert by_name(row)["slow"].status == "skipped"
-        assert "not done within the limit of 0.05 s" in by_name(row)["slow"].reason
+        assert by_name(row)["slow"].reason == "not compiled within 0.05 s"
     assert len(builds) == 1
+
+
+def test_compilations_have_a_budget_and_the_largest_number_of_threads(toy, run_toys):
+    def product(x, weight):
+        time.sleep(0.1)
+        return x * weight
+
+    slow, other = (toy.peer(name, product, compiles=True) for name in ("slow", "other"))
+    one, two = run_toys(toy.GOOD, slow, other, compile_budget=0.05 + 0.1, threads=[1, 2], modes=["forward"])
+    assert by_name(one)["slow"].reason == by_name(one)["other"].reason == "compiled for 2 threads only"
+    assert by_name(two)["slow"].status == "timed"
+    assert by_name(two)["other"].status == "skipped"
 
 
 def test_compilation_time_is_kept(toy, run_toys):

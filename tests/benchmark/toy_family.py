@@ -78,4 +78,5 @@ def family(*peers: Peer) -> Family[ToyCase]:
         reference=reference,
         flops=lambda case, mode: 2 * case.size,
         kept_unit=lambda case: (case.size, "floats per element"),
+        costs=[("ours", "good")],
     )
