@@ -23,7 +23,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build demo chapter15 beyond test docs lint format types cuda-check wheel-test clean
+.PHONY: build demo chapter15 beyond test sanitize docs lint format types cuda-check wheel-test clean
 
 build: $(RUN_ENV)
 	@mkdir -p build
@@ -53,6 +53,27 @@ docs: build $(DOCS_ENV)
 	@rm -rf build/docs
 	OMP_NUM_THREADS=1 $(PY) -m sphinx -q -E -W --keep-going -b html docs build/docs
 	@echo "docs: open build/docs/index.html"
+
+# The kernels under AddressSanitizer and UBSan: built into a folder of their own, and the tests of ops and layers run on
+# them, without those that compile or trace. An error ends the run, with the line in csrc. Takes several minutes.
+SANITIZE := $(CURDIR)/build/sanitize
+SANITIZE_TESTS ?= tests/ops tests/nn
+# Python does not link with either library, and the sanitizer must come first and see C++ exceptions.
+SANITIZE_PRELOAD = $(shell $(CXX) -print-file-name=libasan.so) $(shell $(CXX) -print-file-name=libstdc++.so.6)
+SANITIZE_ENV = OMP_NUM_THREADS=1 HYPOTHESIS_PROFILE=sanitize PYTHONPATH='$(SANITIZE)/lib' \
+	LD_PRELOAD='$(SANITIZE_PRELOAD)' UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+	ASAN_OPTIONS=detect_leaks=0:halt_on_error=1:detect_stack_use_after_return=0:allocator_may_return_null=1
+
+sanitize: $(DEV_ENV)
+	@mkdir -p $(SANITIZE)
+	@echo "building seqlight._C with sanitizers; log: build/sanitize/build.log"
+	@SEQLIGHT_SANITIZE=1 $(PY) setup.py -q build --build-base $(SANITIZE) --build-lib $(SANITIZE)/lib \
+		> $(SANITIZE)/build.log 2>&1 || { tail -50 $(SANITIZE)/build.log; exit 1; }
+	@cd $(SANITIZE)/lib && $(SANITIZE_ENV) $(abspath $(PY)) -c 'import seqlight._C as it; print("testing", it.__file__); \
+		assert it.__file__.startswith("$(SANITIZE)")'
+	cd $(SANITIZE)/lib && $(SANITIZE_ENV) $(abspath $(PY)) -m pytest -q -n $(WORKERS) --dist worksteal \
+		-c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --ignore-glob='*tracing*' --ignore-glob='*cuda*' \
+		$(addprefix $(CURDIR)/,$(SANITIZE_TESTS))
 
 CXX_SOURCES := $(shell find csrc -name '*.cpp' -o -name '*.h' -o -name '*.inl' -o -name '*.cu' -o -name '*.cuh' 2>/dev/null)
 

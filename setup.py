@@ -9,6 +9,8 @@ Environment variables read here:
 ``SEQLIGHT_CUDA``
     ``1``: build the CUDA kernels too, which takes a CUDA build of torch and nvcc. They are off otherwise:
     they compile, but have not been run on a GPU yet.
+``SEQLIGHT_SANITIZE``
+    ``1``: AddressSanitizer and UBSan, for ``make sanitize``.
 ``MAX_JOBS``
     Compiler processes at a time; by default the number of cores this process may use.
 
@@ -41,6 +43,15 @@ STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020b000000000000"
 # at run time. The two floating-point flags keep NaN and infinity exact; they only drop errno and traps.
 CXX_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", STABLE_ABI]
 CXX_WARNINGS = ["-Wall", "-Wextra"]
+# Kernels are unrolled, so that every check is compiled hundreds of times: hence calls in place of inlined
+# checks, and none of UBSan's checks of pointers, whose targets AddressSanitizer watches (and vectors go to
+# and from memory by memcpy).
+SANITIZE_FLAGS = [
+    *("-O1", "-g1", "-fno-omit-frame-pointer", "-fno-var-tracking"),
+    *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    "-fno-sanitize=null,alignment,object-size,pointer-overflow",
+    *("--param", "asan-instrumentation-with-call-threshold=0"),
+]
 NVCC_FLAGS = ["-O3", "-Xcompiler", "-fvisibility=hidden", "-DUSE_CUDA", STABLE_ABI]
 CUDA_ARCHITECTURES = "8.0;9.0+PTX"
 
@@ -142,7 +153,9 @@ def make_extension(cpp_extension) -> Extension:
         for flag in ("-isystem", directory)
     ]
     warnings = [*CXX_WARNINGS, "-Werror"] if MODE == "required" else []
-    compile_args = {"cxx": [*CXX_FLAGS, *warnings, *system_includes]}
+    sanitize = os.environ.get("SEQLIGHT_SANITIZE") == "1"
+    flags = [*CXX_FLAGS, *SANITIZE_FLAGS] if sanitize else [*CXX_FLAGS, *warnings]
+    compile_args = {"cxx": [*flags, *system_includes]}
     macros, libraries = [], ["torch", "torch_cpu", "c10"]
     library_dirs = cpp_extension.library_paths()
 
@@ -169,6 +182,7 @@ def make_extension(cpp_extension) -> Extension:
         library_dirs=library_dirs,
         libraries=libraries,
         extra_compile_args=compile_args,
+        extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
         depends=[str(path) for path in sorted(headers)],
         language="c++",
     )

@@ -15,7 +15,25 @@ settings.register_profile(
     "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("explore", deadline=None, database=None)
+settings.register_profile("sanitize", settings.get_profile("repeatable"))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+SANITIZE_EXAMPLES = 8
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Draw few examples a test with HYPOTHESIS_PROFILE=sanitize (`make sanitize`), where kernels are slow."""
+    if os.environ.get("HYPOTHESIS_PROFILE") != "sanitize":
+        return
+    for item in items:
+        test = getattr(item, "obj", None)
+        if getattr(test, "is_hypothesis_test", False):
+            own = getattr(test, "_hypothesis_internal_use_settings", None) or settings()
+            # hypothesis has no public way to lower what a test asks for itself
+            test._hypothesis_internal_use_settings = settings(
+                own, max_examples=min(own.max_examples, SANITIZE_EXAMPLES)
+            )
+
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

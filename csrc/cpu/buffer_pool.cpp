@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "allocate.h"
+#include "sanitizer.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -52,7 +53,7 @@ class BufferPool {
 
   void release(const Buffer& buffer) {
     const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
-    if (!lock || buffer.size > limit_) {
+    if (!lock || buffer.size > limit_ || kAddressSanitizer) {
       std::free(buffer.memory);
       return;
     }
@@ -72,7 +73,7 @@ class BufferPool {
 
   static Buffer allocate(std::size_t bytes) {
     const std::size_t alignment = bytes >= kHugePage ? kHugePage : kPage;
-    const std::size_t size = (bytes + kPage - 1) / kPage * kPage;
+    const std::size_t size = kAddressSanitizer ? bytes : (bytes + kPage - 1) / kPage * kPage;
     void* memory = nullptr;
     if (posix_memalign(&memory, alignment, size) != 0) throw std::bad_alloc();
 #if defined(__linux__)

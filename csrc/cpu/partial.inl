@@ -23,6 +23,7 @@ struct Partial {
 template <typename T>
 SEQLIGHT_INLINE Vector<T> load_partial(const T* source, const Partial<T>& lanes) {
 #if defined(__x86_64__) && SEQLIGHT_VECTOR_REGISTERS == 32
+  SEQLIGHT_CHECK_LOAD(source, lanes.count);
 #define SEQLIGHT_MASKED_LOAD(prefix, mask, suffix) (Vector<T>)prefix##_maskz_loadu_##suffix((mask)lanes.bits, source)
 #if SEQLIGHT_VECTOR_BYTES == 64
   if constexpr (sizeof(T) == 4)
@@ -42,6 +43,7 @@ SEQLIGHT_INLINE Vector<T> load_partial(const T* source, const Partial<T>& lanes)
 #endif
 #undef SEQLIGHT_MASKED_LOAD
 #elif SEQLIGHT_VECTOR_BYTES == 32
+  SEQLIGHT_CHECK_LOAD(source, lanes.count);
   if constexpr (sizeof(T) == 4)
     return (Vector<T>)_mm256_maskload_ps(source, lanes.lanes_mask);
   else
@@ -57,6 +59,7 @@ SEQLIGHT_INLINE Vector<T> load_partial(const T* source, const Partial<T>& lanes)
 template <typename T>
 SEQLIGHT_INLINE void store_partial(T* target, const Vector<T>& v, const Partial<T>& lanes) {
 #if defined(__x86_64__) && SEQLIGHT_VECTOR_REGISTERS == 32
+  SEQLIGHT_CHECK_STORE(target, lanes.count);
 #define SEQLIGHT_MASKED_STORE(prefix, mask, vector, suffix) \
   prefix##_mask_storeu_##suffix(target, (mask)lanes.bits, (vector)v)
 #if SEQLIGHT_VECTOR_BYTES == 64

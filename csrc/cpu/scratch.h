@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "sanitizer.h"
+
 namespace seqlight {
 
 enum class ScratchUse { packed_weights, kernel, gradients, sequences };
@@ -19,12 +21,13 @@ T* thread_scratch(std::size_t count) {
   };
   constexpr std::size_t kKept = std::size_t{8} << 20, kPage = 4096;
   static thread_local Buffer buffer;
-  const std::size_t bytes = (count * sizeof(T) + kPage) / kPage * kPage;
-  if (bytes > buffer.size || (buffer.size > kKept && bytes <= kKept)) {
+  std::size_t bytes = (count * sizeof(T) + kPage) / kPage * kPage;
+  if (kAddressSanitizer) bytes = count * sizeof(T);
+  if (bytes > buffer.size || (buffer.size > kKept && bytes <= kKept) || kAddressSanitizer) {
     std::free(buffer.memory);
+    buffer.memory = nullptr;
     buffer.size = 0;
-    buffer.memory = std::aligned_alloc(kPage, bytes);
-    if (!buffer.memory) throw std::bad_alloc();
+    if (posix_memalign(&buffer.memory, kPage, bytes) != 0) throw std::bad_alloc();
     buffer.size = bytes;
   }
   return static_cast<T*>(buffer.memory);

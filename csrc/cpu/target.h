@@ -2,6 +2,8 @@
 // a whole file built with -mavx2 could leak AVX2 copies of inline standard-library functions into the binary.
 #pragma once
 
+#include "sanitizer.h"
+
 #define SEQLIGHT_STRINGIFY_(x) #x
 #define SEQLIGHT_STRINGIFY(x) SEQLIGHT_STRINGIFY_(x)
 

@@ -59,6 +59,7 @@ template <typename T>
 SEQLIGHT_INLINE Vector<T> load_first(const T* source, int64_t count) {
   if (count >= kLanes<T>) return load(source);
 #if SEQLIGHT_VECTOR_BYTES == 64
+  SEQLIGHT_CHECK_LOAD(source, count);
   if constexpr (sizeof(T) == 4)
     return (Vector<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), source);
   else
@@ -74,6 +75,7 @@ template <typename T>
 SEQLIGHT_INLINE void store_first(T* target, const Vector<T>& v, int64_t count) {
   if (count >= kLanes<T>) return store(target, v);
 #if SEQLIGHT_VECTOR_BYTES == 64
+  SEQLIGHT_CHECK_STORE(target, count);
   if constexpr (sizeof(T) == 4)
     _mm512_mask_storeu_ps(target, (__mmask16)((1u << count) - 1), (__m512)v);
   else
