@@ -38,6 +38,9 @@ bool writes_past_cache(const RecurrentForwardArguments<T>& a, int64_t saves, int
 
 template <typename T>
 SEQLIGHT_INLINE void save(const ForwardStep<T>& step, T* target, const Vector<T>& value) {
+#if defined(__x86_64__) && SEQLIGHT_VECTOR_BYTES >= 32
+  if (step.past_cache) SEQLIGHT_CHECK_STORE(target, kLanes<T>);
+#endif
 #if defined(__x86_64__) && SEQLIGHT_VECTOR_BYTES == 64
   if (step.past_cache) return _mm512_stream_ps(reinterpret_cast<float*>(target), (__m512)value);
 #elif defined(__x86_64__) && SEQLIGHT_VECTOR_BYTES == 32

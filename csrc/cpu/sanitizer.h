@@ -1,5 +1,6 @@
 // What AddressSanitizer (`make sanitize`) needs to see every access: memory exactly as large as it was asked for and
-// not used again, and masked loads and stores, which the compiler does not instrument, checked by hand.
+// not used again, and masked and non-temporal loads and stores, which the compiler does not instrument, checked by
+// hand.
 #pragma once
 
 #include <cstdint>
