@@ -23,12 +23,10 @@ series are evaluated once, at the end. Prints the table, writes beyond_chapter15
 
 import argparse
 import logging
-import multiprocessing
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -44,6 +42,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import Tensor, nn
 from two_sine_fit import NOISE_VARIANCE, TwoSineFit
+from worker_processes import run_side_by_side
 
 from seqlight.data import SyntheticDataModule
 from seqlight.models import LSTMForecaster
@@ -140,7 +139,6 @@ def run(task: Task, report: Callable[[tuple[int, int, float]], None]) -> Outcome
     """Train one model and forecast the validation and test series."""
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    torch.set_num_threads(1)
     start = time.process_time()
     seed_everything(task.seed, verbose=False)
     data = SyntheticDataModule(prediction_length=task.steps, batch_size=task.batch_size)
@@ -183,40 +181,6 @@ def series_of(part: str, steps: int) -> np.ndarray:
 def fit_of(part: str, steps: int) -> np.ndarray:
     """Return the least-squares fit's forecasts [B, steps] of a part."""
     return TwoSineFit(CONTEXT, steps)(series_of(part, steps)[:, :CONTEXT])
-
-
-_reports: Any = None
-
-
-def start_worker(reports: Any) -> None:
-    """Prepare a worker process."""
-    global _reports
-    _reports = reports
-
-
-def run_in_worker(task: Task) -> Outcome:
-    """Do the task of a worker process."""
-    return run(task, _reports.put)
-
-
-def run_all(
-    tasks: list[Task], workers: int, report: Callable[[tuple[int, int, float]], None]
-) -> list[Outcome]:
-    """Run the tasks in this process or, at the same time, in several."""
-    if workers == 1:
-        return [run(task, report) for task in tasks]
-    context = multiprocessing.get_context("spawn")
-    reports = context.SimpleQueue()
-    with ProcessPoolExecutor(workers, context, initializer=start_worker, initargs=(reports,)) as pool:
-        futures = [pool.submit(run_in_worker, task) for task in tasks]
-        while not all(future.done() for future in futures):
-            wait(futures, timeout=0.2)
-            while not reports.empty():
-                report(reports.get())
-            for future in futures:
-                if future.done() and future.exception() is not None:
-                    pool.shutdown(wait=False, cancel_futures=True)
-        return [future.result() for future in futures]
 
 
 HEADER = ("mean squared error", "the chapter's best", "this recipe", "fit of the sines", "noise")
@@ -332,7 +296,7 @@ def main() -> None:
             steps, epoch, error = done
             progress.update(bars[steps], completed=epoch, error=error)
 
-        outcomes = run_all(tasks, given.workers, report)
+        outcomes = run_side_by_side(run, tasks, given.workers, report)
     lines = rows(outcomes)
     printed = Table(*HEADER)
     for line in lines:

@@ -11,7 +11,6 @@ Prints the table and writes it as chapter15.md, with the plots chapter15.png and
 
 import argparse
 import logging
-import multiprocessing
 import os
 import shlex
 import statistics
@@ -19,12 +18,10 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from keras_initialization import initialize_as_keras_
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from matplotlib.figure import Figure
@@ -35,6 +32,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import nn
 from two_sine_fit import NOISE_VARIANCE, TwoSineFit
+from worker_processes import run_side_by_side
 
 from seqlight.data import SyntheticDataModule
 from seqlight.models import (
@@ -149,6 +147,16 @@ ROWS = {
 }
 
 
+@dataclass(frozen=True)
+class Task:
+    """One seed of one row (its key in ``ROWS``), trained for so many epochs, of so many batches at most."""
+
+    row: str
+    seed: int
+    epochs: int
+    batches: int | None
+
+
 @dataclass
 class Result:
     """What one seed of one row came to.
@@ -199,31 +207,28 @@ def validate(model: Forecaster, steps: int) -> float:
     return metrics["val_loss"]
 
 
-def train(
-    model: Forecaster, steps: int, seed: int, epochs: int, batches: int | None, report: Callable[[], None]
-) -> list[float]:
+def train(model: Forecaster, steps: int, task: Task, report: Callable[[], None]) -> list[float]:
     """Train as the book did and return the validation MSE after each epoch."""
     data = SyntheticDataModule(prediction_length=steps, batch_size=32)
     loader = data.train_dataloader()
-    loader.sampler.seed = seed  # another order for every seed; the series remain the same
+    loader.sampler.seed = task.seed  # another order for every seed; the series remain the same
     validation = SyntheticDataModule(prediction_length=steps, batch_size=2000).val_dataloader()
     errors = EpochErrors(report)
-    quiet_trainer(max_epochs=epochs, limit_train_batches=batches, callbacks=[errors]).fit(
-        model, loader, validation
-    )
+    trainer = quiet_trainer(max_epochs=task.epochs, limit_train_batches=task.batches, callbacks=[errors])
+    trainer.fit(model, loader, validation)
     return errors.errors
 
 
-def run(key: str, seed: int, epochs: int, batches: int | None, report: Callable[[str], None]) -> Result:
-    """Train and evaluate one seed of one row."""
+def run(task: Task, report: Callable[[str], None]) -> Result:
+    """Train and evaluate one seed of one row; ``report`` is told the row after each epoch."""
     warnings.filterwarnings("ignore", module="lightning")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    row, result, start = ROWS[key], Result(key), time.process_time()
+    row, result, start = ROWS[task.row], Result(task.row), time.process_time()
     for steps in row.trainings:
-        seed_everything(seed, verbose=False)
+        seed_everything(task.seed, verbose=False)
         model = row.build(steps)
         initialize_as_keras_(model)
-        result.epochs[steps] = train(model, steps, seed, epochs, batches, lambda: report(key))
+        result.epochs[steps] = train(model, steps, task, lambda: report(task.row))
         result.errors[steps] = result.epochs[steps][-1]
     if row.feeds_back:
         # As in the book, the model of one step ahead, whose series are sampled a little more coarsely (51
@@ -235,55 +240,6 @@ def run(key: str, seed: int, epochs: int, batches: int | None, report: Callable[
         result.errors = {steps: validate(row.build(steps), steps) for steps in row.book}
     result.cpu_seconds = time.process_time() - start
     return result
-
-
-# Several processes: each trains one seed of one row at a time, on one thread, which layers this small fill.
-
-_finished_epochs: Any = None
-
-
-def start_worker(finished_epochs: Any) -> None:
-    """Prepare a worker process."""
-    global _finished_epochs
-    _finished_epochs = finished_epochs
-    torch.set_num_threads(1)
-
-
-def run_in_worker(key: str, seed: int, epochs: int, batches: int | None) -> Result:
-    """Do one task of a worker process."""
-    return run(key, seed, epochs, batches, _finished_epochs.put)
-
-
-def run_all(
-    keys: Sequence[str],
-    seeds: Sequence[int],
-    epochs: int,
-    batches: int | None,
-    workers: int,
-    report: Callable[[str], None],
-) -> list[Result]:
-    """Run all rows and seeds, in this process or in several, and return their results."""
-    # The later rows take longest; beginning with them leaves no worker with a long task at the end.
-    tasks = [(key, seed, epochs, batches) for key in reversed(keys) for seed in seeds]
-    if workers == 1:
-        torch.set_num_threads(1)
-        return [run(*task, report) for task in tasks]
-    context = multiprocessing.get_context("spawn")
-    finished_epochs = context.SimpleQueue()
-    with ProcessPoolExecutor(
-        workers, mp_context=context, initializer=start_worker, initargs=(finished_epochs,)
-    ) as pool:
-        running: set[Future[Result]] = {pool.submit(run_in_worker, *task) for task in tasks}
-        futures = set(running)
-        try:
-            while running:
-                _, running = wait(running, timeout=0.2)
-                while not finished_epochs.empty():
-                    report(finished_epochs.get())
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 # The table
@@ -478,7 +434,11 @@ def main() -> None:
             progress.advance(bars[key])
             progress.advance(whole)
 
-        results = run_all(keys, given.seeds, given.epochs, given.batches, given.workers, report)
+        # The later rows take longest; beginning with them leaves no process with a long task at the end.
+        tasks = [
+            Task(key, seed, given.epochs, given.batches) for key in reversed(keys) for seed in given.seeds
+        ]
+        results = run_side_by_side(run, tasks, given.workers, report)
     console.print(table(keys, results))
     minutes, cpu = (time.perf_counter() - start) / 60, sum(result.cpu_seconds for result in results) / 60
     console.print(f"{minutes:.1f} minutes on {given.workers} processes, {cpu:.1f} minutes of processor time")
