@@ -5,6 +5,8 @@ trainings at the same time take half as long as one after the other.
 """
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from typing import Any, TypeVar
@@ -55,6 +57,15 @@ def _start(reports: Any) -> None:
     global _reports
     _reports = reports
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that began it has ended, however that was: nobody waits for the rest."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(function: Callable[[Any, Report], Any], task: Any) -> Any:
