@@ -69,8 +69,8 @@ sanitize: $(DEV_ENV)
 	@echo "building seqlight._C with sanitizers; log: build/sanitize/build.log"
 	@SEQLIGHT_SANITIZE=1 $(PY) setup.py -q build --build-base $(SANITIZE) --build-lib $(SANITIZE)/lib \
 		> $(SANITIZE)/build.log 2>&1 || { tail -50 $(SANITIZE)/build.log; exit 1; }
-	@cd $(SANITIZE)/lib && $(SANITIZE_ENV) $(abspath $(PY)) -c 'import seqlight._C as it; print("testing", it.__file__); \
-		assert it.__file__.startswith("$(SANITIZE)")'
+	@cd $(SANITIZE)/lib && $(SANITIZE_ENV) $(abspath $(PY)) -c 'import torch, seqlight._C as tested; \
+		print("testing", tested.__file__); assert tested.__file__.startswith("$(SANITIZE)")'
 	cd $(SANITIZE)/lib && $(SANITIZE_ENV) $(abspath $(PY)) -m pytest -q -n $(WORKERS) --dist worksteal \
 		-c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) --ignore-glob='*tracing*' --ignore-glob='*cuda*' \
 		$(addprefix $(CURDIR)/,$(SANITIZE_TESTS))
