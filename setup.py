@@ -45,9 +45,9 @@ CXX_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapp
 CXX_WARNINGS = ["-Wall", "-Wextra"]
 # Kernels are unrolled, so that every check is compiled hundreds of times: hence calls in place of inlined
 # checks, and none of UBSan's checks of pointers, whose targets AddressSanitizer watches (and vectors go to
-# and from memory by memcpy).
+# and from memory by memcpy). -fexpensive-optimizations fuses multiply-add, as the tests expect.
 SANITIZE_FLAGS = [
-    *("-O1", "-g1", "-fno-omit-frame-pointer", "-fno-var-tracking"),
+    *("-O1", "-fexpensive-optimizations", "-g1", "-fno-omit-frame-pointer", "-fno-var-tracking"),
     *("-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
     "-fno-sanitize=null,alignment,object-size,pointer-overflow",
     *("--param", "asan-instrumentation-with-call-threshold=0"),
