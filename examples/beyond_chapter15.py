@@ -230,7 +230,7 @@ def draw(outcome: Outcome) -> Figure:
     ax.plot(steps, outcome.errors["test"].mean(0), "o-", color=OURS, linewidth=1.4, label="the LSTM")
     ax.axhline(NOISE_VARIANCE, color=TEXT, linewidth=1.0, linestyle="--", label="variance of the noise")
     ax.plot([], [], ".-", color=SERIES, label="the series")
-    ax.set_ylim(0, None)
+    ax.set_ylim(0, 1.15 * ax.dataLim.ymax)
     ax.set_xticks(steps)
     ax.set_title("mean squared error over all test series", loc="left", fontsize=9, color=TEXT)
     ax.set_xlabel("steps ahead", fontsize=9, color=TEXT)
@@ -252,7 +252,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--epochs", type=int, default=160)
+    parser.add_argument("--epochs", type=int, default=140)
     parser.add_argument("--batches", type=int, default=None, help="at most so many batches per epoch")
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--hidden-size", type=int, default=64)
@@ -315,7 +315,7 @@ def main() -> None:
         about,
         "",
         "| " + " | ".join(HEADER) + " |",
-        "|---|" + "---:|" * 6,
+        "|---|" + "---:|" * (len(HEADER) - 1),
     ]
     markdown += ["| " + " | ".join(line) + " |" for line in lines]
     (given.output / "beyond_chapter15.md").write_text("\n".join(markdown) + "\n", encoding="utf-8")

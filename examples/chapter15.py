@@ -4,8 +4,13 @@
     python examples/chapter15.py --rows lstm gru --seeds 0 -o out  # a part of it
 
 The book is Geron, "Hands-On Machine Learning" (2nd ed.), chapter 15: 7,000 series for training and 2,000 for
-validation, mean squared error, Adam, batches of 32, 20 epochs, Keras' initial weights. What is reported is
-the validation error after the last epoch: one step ahead, or over all ten steps, forecast at the last input.
+validation, mean squared error, Adam, batches of 32, 20 epochs. What is reported is the validation error after
+the last epoch: one step ahead, or over all ten steps, forecast at the last input.
+
+What differs from the book are initial weights. Plain tanh layers start as in Keras, with orthogonal recurrent
+weights; ReLU convolutions by He's rule; and all others as torch has them, which gave lower errors than Keras'
+for gated and normalised cells and for the linear model. ``--initial-weights keras`` starts every row as the
+book did.
 Prints the table and writes it as chapter15.md, with the plots chapter15.png and chapter15_epochs.png.
 """
 
@@ -22,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from keras_initialization import initialize_as_keras_
 from lightning import Callback, LightningModule, Trainer, seed_everything
 from matplotlib.figure import Figure
@@ -46,7 +52,7 @@ from seqlight.models import (
     SequenceNetwork,
     WaveNetForecaster,
 )
-from seqlight.nn import RNN
+from seqlight.nn import RNN, CausalConv1d
 
 STEPS = (1, 10)
 """The table's two columns: one step ahead and ten."""
@@ -72,6 +78,7 @@ class Row:
         options: arguments of the model.
         feeds_back: whether ten steps are forecast by the model of one step ahead, which is fed its forecasts,
             rather than by a model of their own.
+        initial_weights: ``"torch"``, ``"keras"`` or ``"he"``, see ``initialize_``.
     """
 
     title: str
@@ -79,6 +86,7 @@ class Row:
     book: dict[int, tuple[float, ...]]
     options: dict[str, Any] = field(default_factory=dict)
     feeds_back: bool = False
+    initial_weights: str = "torch"
 
     @property
     def trainings(self) -> list[int]:
@@ -102,9 +110,15 @@ EVERY_STEP: dict[str, Any] = DEEP | {"strategy": "every_step"}
 ROWS = {
     "naive": Row("naive", NaiveForecaster, {1: (0.0202,), 10: (0.2570,)}),
     "linear": Row("linear", LinearForecaster, {1: (0.0042,), 10: (0.0187,)}),
-    "simple_rnn": Row("simple RNN, 1 unit", SingleUnitForecaster, {1: (0.0109,)}, {"lr": 5e-3}),
+    "simple_rnn": Row(
+        "simple RNN, 1 unit", SingleUnitForecaster, {1: (0.0109,)}, {"lr": 5e-3}, initial_weights="keras"
+    ),
     "all_recurrent": Row(
-        "deep RNN 20-20-1, all recurrent", RNNForecaster, {1: (0.0029,)}, DEEP | {"recurrent_output": True}
+        "deep RNN 20-20-1, all recurrent",
+        RNNForecaster,
+        {1: (0.0029,)},
+        DEEP | {"recurrent_output": True},
+        initial_weights="keras",
     ),
     "deep_rnn": Row(
         "deep RNN 20-20, linear output; recursive",
@@ -112,10 +126,15 @@ ROWS = {
         {1: (0.0026,), 10: (0.0275,)},
         DEEP,
         feeds_back=True,
+        initial_weights="keras",
     ),
-    "direct": Row("deep RNN 20-20, direct", RNNForecaster, {10: (0.0085,)}, DEEP),
+    "direct": Row("deep RNN 20-20, direct", RNNForecaster, {10: (0.0085,)}, DEEP, initial_weights="keras"),
     "every_step": Row(
-        "deep RNN 20-20, every step", RNNForecaster, {10: (0.0058, 0.0096)}, EVERY_STEP | {"lr": 1e-2}
+        "deep RNN 20-20, every step",
+        RNNForecaster,
+        {10: (0.0058, 0.0096)},
+        EVERY_STEP | {"lr": 1e-2},
+        initial_weights="keras",
     ),
     "batch_norm": Row(
         "the same, batch norm between", RNNForecaster, {10: (0.0164,)}, EVERY_STEP | {"batch_norm": True}
@@ -143,8 +162,20 @@ ROWS = {
             "gated": False,
             "strategy": "every_step",
         },
+        initial_weights="he",
     ),
 }
+
+
+@torch.no_grad()
+def initialize_(model: nn.Module, initial_weights: str) -> None:
+    """Draw initial weights as ``"keras"`` does, by ``"he"``'s rule for ReLU, or leave ``"torch"``'s."""
+    if initial_weights != "torch":
+        initialize_as_keras_(model)
+    if initial_weights == "he":
+        for layer in model.modules():
+            if isinstance(layer, CausalConv1d):
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
 
 
 @dataclass(frozen=True)
@@ -155,6 +186,7 @@ class Task:
     seed: int
     epochs: int
     batches: int | None
+    initial_weights: str
 
 
 @dataclass
@@ -227,7 +259,7 @@ def run(task: Task, report: Callable[[str], None]) -> Result:
     for steps in row.trainings:
         seed_everything(task.seed, verbose=False)
         model = row.build(steps)
-        initialize_as_keras_(model)
+        initialize_(model, task.initial_weights)
         result.epochs[steps] = train(model, steps, task, lambda: report(task.row))
         result.errors[steps] = result.epochs[steps][-1]
     if row.feeds_back:
@@ -404,6 +436,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2], metavar="SEED")
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batches", type=int, default=None, help="at most so many batches per epoch")
+    parser.add_argument(
+        "--initial-weights", choices=("torch", "keras", "he"), default=None, help="for every row"
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes, one thread each")
     parser.add_argument("-o", "--output", type=Path, default=Path(), help="folder of the table and plots")
     given = parser.parse_args()
@@ -411,6 +446,15 @@ def arguments() -> argparse.Namespace:
         if getattr(given, name) < 1:
             parser.error(f"--{name}: expected at least 1, got {getattr(given, name)}")
     return given
+
+
+def titles_by_origin(keys: Sequence[str], given: argparse.Namespace) -> dict[str, list[str]]:
+    """Return whose initial weights the trained rows start from, and their titles."""
+    titles: dict[str, list[str]] = {}
+    for key in keys:
+        if ROWS[key].trainings:
+            titles.setdefault(given.initial_weights or ROWS[key].initial_weights, []).append(ROWS[key].title)
+    return titles
 
 
 def main() -> None:
@@ -436,20 +480,25 @@ def main() -> None:
 
         # The later rows take longest; beginning with them leaves no process with a long task at the end.
         tasks = [
-            Task(key, seed, given.epochs, given.batches) for key in reversed(keys) for seed in given.seeds
+            Task(key, seed, given.epochs, given.batches, given.initial_weights or ROWS[key].initial_weights)
+            for key in reversed(keys)
+            for seed in given.seeds
         ]
         results = run_side_by_side(run, tasks, given.workers, report)
     console.print(table(keys, results))
     minutes, cpu = (time.perf_counter() - start) / 60, sum(result.cpu_seconds for result in results) / 60
     console.print(f"{minutes:.1f} minutes on {given.workers} processes, {cpu:.1f} minutes of processor time")
 
+    origins = "; ".join(
+        f"{origin}'s for {', '.join(titles)}" for origin, titles in titles_by_origin(keys, given).items()
+    )
     about = (
         f"Made by `{shlex.join(['python', 'examples/chapter15.py', *sys.argv[1:]])}` in {minutes:.1f} "
         f"minutes on {given.workers} processes of one thread.\n\n"
         "Validation MSE after the last epoch: median (lowest to highest) of the seeds "
         f"{', '.join(map(str, given.seeds))}. The book's figures are those of Geron, "
         '"Hands-On Machine Learning" (2nd ed.), chapter 15. 1 is one step ahead, 10 the mean over ten steps; '
-        "CPU s is the processor time of one seed."
+        f"CPU s is the processor time of one seed.\n\nInitial weights: {origins}."
     )
     (given.output / "chapter15.md").write_text(markdown(keys, results, about), encoding="utf-8")
     draw_errors(keys, results).savefig(given.output / "chapter15.png")
