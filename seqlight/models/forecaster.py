@@ -58,8 +58,10 @@ class Forecaster(SeqlightModule, CarriesState):
     comparable between strategies; ``val_mae``, ``val_rmse``, ``val_mase`` (if the batches have ``scale``),
     ``val_smape``, ``val_mae_last`` and ``val_rmse_last`` (those of the last step ahead alone) and their
     ``test_`` twins are in original units. For the error at every single step see
-    ``seqlight.evaluation.errors_by_step``. A window whose past has no observed cell of a channel is not
-    scored on that channel: there is nothing to forecast from.
+    ``seqlight.evaluation.errors_by_step``. With the strategy every-step, ``val_loss_all_steps`` and
+    ``test_loss_all_steps`` are the loss over the forecasts made at all steps of the windows, as in training;
+    ``val_loss`` is that of the forecast made at the last one. A window whose past has no observed cell of a
+    channel is not scored on that channel: there is nothing to forecast from.
 
     Args:
         context_length: number L of past steps the forecast is made from.
@@ -139,6 +141,9 @@ class Forecaster(SeqlightModule, CarriesState):
         self.test_metrics = forecast_metrics()
         self.val_mean_loss = MeanOverCells()
         self.test_mean_loss = MeanOverCells()
+        if self.strategy.forecasts_at_every_step:
+            self.val_loss_all_steps = MeanOverCells()
+            self.test_loss_all_steps = MeanOverCells()
 
     def build_network(self) -> nn.Module:
         """Return the network; called once, while the forecaster is made. The hook for subclasses.
@@ -389,6 +394,11 @@ class Forecaster(SeqlightModule, CarriesState):
         mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))
         size = future.shape[0]
         self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
+        if self.strategy.forecasts_at_every_step:
+            name = f"{stage}_loss_all_steps"
+            all_steps = getattr(self, name)
+            all_steps.update(*self.strategy.loss(self.network, window, target, self.pointwise_loss))
+            self.log(name, all_steps, on_step=False, on_epoch=True, batch_size=size)
 
         preds = self.transform.inverse(decoded, state)
         known, scale = ~future.isnan(), batch.get("scale")

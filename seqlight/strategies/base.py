@@ -21,6 +21,10 @@ class Strategy(ABC):
     sequence_to_vector: bool = False
     """Whether only the network's last output is used, so that it need not compute the others."""
 
+    forecasts_at_every_step: bool = False
+    """Whether each output is a forecast of H steps, so that beside the loss of the last one, which is the
+    forecast, there is one over the outputs of all steps."""
+
     carries_state: bool = True
     """Whether windows can go on from the network's state after the one before, see :meth:`chunk_loss`."""
 

@@ -11,6 +11,8 @@ class EveryStepStrategy(Strategy):
     network sees the known covariates up to one step ahead.
     """
 
+    forecasts_at_every_step = True
+
     @property
     def horizon(self) -> int:
         """H, all future steps."""

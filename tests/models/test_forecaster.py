@@ -114,6 +114,22 @@ def test_logged_values_are_those_of_the_forecasts(sizes, loader, trainer, strate
     assert logged["val_mase"] == pytest.approx(mase.item(), rel=1e-4)
     assert logged["val_loss"] == pytest.approx((transformed - target)[known].square().mean().item(), rel=1e-4)
     assert 0 < logged["val_smape"] < 2
+    if strategy == "every_step":
+        # Each of the L outputs is a forecast of the H steps after it, and scored as one.
+        with torch.no_grad():
+            past, future = every["past_target"], every["future_target"]
+            inputs, state = forecaster.transform.transform(past)
+            series = torch.cat([inputs, forecaster.transform.transform_future(future, state)], dim=1)
+            indicator = [(~inputs.isnan()).float()] if missing else []
+            outputs, _ = forecaster.network(torch.cat([inputs.nan_to_num(0.0), *indicator], dim=2))
+        differences = torch.cat(
+            [outputs[:, t, :] - series[:, t + 1 : t + 7, 0] for t in range(24)]  # one channel, H = 6
+        )
+        expected = differences[~differences.isnan()].square().mean().item()
+        assert logged["val_loss_all_steps"] == pytest.approx(expected, rel=1e-4)
+        assert abs(expected / logged["val_loss"] - 1) > 1e-3
+    else:
+        assert "val_loss_all_steps" not in logged
     running.test(forecaster, data, verbose=False)
     assert running.callback_metrics["test_mae"].item() == pytest.approx(logged["val_mae"])
     predictions = running.predict(forecaster, data)
