@@ -270,7 +270,12 @@ class Imputer(SeqlightModule):
         check_batch(batch, ["target"])
         target = self._masked(batch["target"], batch.get("observed"))
         known = ~target.isnan()
-        hidden = hide_cells(known, fraction=self.hide_fraction, longest_gap=self.longest_gap)
+        # Drawn for the rows of all processes, of which row i of rank r is row i * processes + r: processes of
+        # one seed hide what a single one would have hidden.
+        processes, rank = self.trainer.world_size, self.trainer.global_rank
+        hidden = hide_cells(
+            known.repeat_interleave(processes, 0), fraction=self.hide_fraction, longest_gap=self.longest_gap
+        )[rank::processes]
         visible = target.masked_fill(hidden, torch.nan)
         _, (estimate, *directions), state = self._estimate(
             visible, batch.get("time_gap"), batch.get("covariates")

@@ -1,27 +1,39 @@
-"""Trains forecasters in one process or in two, and saves what came out: see test_ddp.py.
+"""Trains models of every kind in one process or in two, and saves what came out: see test_ddp.py.
 
 Lightning starts the second process by running this script again; all trainings share the two.
 """
 
 import importlib.util
+import math
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import torch
-from lightning import LightningDataModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
+from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
-from seqlight.data import CSVDataModule, SyntheticDataModule
+from seqlight.data import CSVDataModule, SyntheticDataModule, SyntheticImputationDataModule
 from seqlight.models import (
-    Forecaster,
+    ConvGRUForecaster,
+    ConvImputer,
+    ConvLSTMForecaster,
+    EncoderDecoderForecaster,
     GRUForecaster,
     LinearForecaster,
     LSTMForecaster,
     RNNForecaster,
+    RNNImputer,
+    SequenceClassifier,
+    SequenceGenerator,
+    SequenceRegressor,
+    StepClassifier,
     TCNForecaster,
     WaveNetForecaster,
 )
@@ -35,8 +47,13 @@ spec.loader.exec_module(fixtures)
 GLOBAL_BATCH = 16
 
 
-class Masked(LightningDataModule):
-    """Half of the windows have many missing cells: the processes' counts differ."""
+class InOrder(LightningDataModule):
+    """Samples of which every second one has much more missing: the processes' counts differ."""
+
+    def __init__(self, little_missing: list[Any], much_missing: list[Any]) -> None:
+        super().__init__()
+        pairs = zip(little_missing, much_missing, strict=True)
+        self.samples: Any = [sample for pair in pairs for sample in pair]
 
     def train_dataloader(self):
         return self.loader()
@@ -46,14 +63,38 @@ class Masked(LightningDataModule):
 
     def loader(self):
         processes = self.trainer.world_size
-        samples = fixtures.sine_windows(32, missing=0.01) + fixtures.sine_windows(32, missing=0.6)
-        samples = [sample for pair in zip(samples[:32], samples[32:], strict=True) for sample in pair]
         # Lightning would shuffle in two processes, though not in one.
         rank = self.trainer.global_rank
-        sampler = DistributedSampler(samples, num_replicas=processes, rank=rank, shuffle=False)
-        return DataLoader(samples, batch_size=GLOBAL_BATCH // processes, sampler=sampler)
+        sampler = DistributedSampler(self.samples, num_replicas=processes, rank=rank, shuffle=False)
+        return DataLoader(self.samples, batch_size=GLOBAL_BATCH // processes, sampler=sampler)
 
 
+def masked() -> InOrder:
+    return InOrder(fixtures.sine_windows(32, missing=0.01), fixtures.sine_windows(32, missing=0.6))
+
+
+def labelled(target: str, unknown: float, *shape: int) -> InOrder:
+    """Sequences of 9 steps, some of them shorter, and numbers, classes (``unknown`` is -100) or sequences."""
+    generator = torch.Generator().manual_seed(0)
+
+    def samples(missing: float) -> list[dict[str, Tensor]]:
+        made = []
+        for index in range(32):
+            values = torch.randn(shape, generator=generator)
+            values = values if math.isnan(unknown) else (values > 0).long()
+            values = values.masked_fill(torch.rand(shape, generator=generator) < missing, unknown)
+            sequence = torch.randn(9, 1, generator=generator)
+            if target == "future_target":
+                given = {"static": sequence[:3, 0]}
+            else:
+                given = {"past_target": sequence, "lengths": torch.tensor(5 + index % 5)}
+            made.append({target: values} | given)
+        return made
+
+    return InOrder(samples(0.1), samples(0.7))
+
+
+TRAINED = {"optimizer": "sgd", "lr": 0.05}
 SIZES = {"context_length": fixtures.CONTEXT, "prediction_length": fixtures.HORIZON}
 
 
@@ -92,29 +133,57 @@ def several_series(processes: int) -> LightningDataModule:
     )
 
 
-def cases(processes: int) -> dict[str, tuple[type[Forecaster], dict[str, object], LightningDataModule]]:
-    masked = {"observed_indicator": True}
+def gaps(processes: int) -> LightningDataModule:
+    return SyntheticImputationDataModule(
+        n_series=40, series_length=24, missing=0.3, batch_size=GLOBAL_BATCH // processes
+    )
+
+
+def forecaster(
+    kind: Callable[..., LightningModule], data: LightningDataModule, **options: Any
+) -> tuple[Callable[[], LightningModule], LightningDataModule]:
+    return lambda: kind(transform="standard", **SIZES, **TRAINED, **options), data
+
+
+def cases(processes: int) -> dict[str, tuple[Callable[[], LightningModule], LightningDataModule]]:
+    small = {"hidden_size": 4}
+    every_step = small | {"strategy": "every_step"}
+    indicated = every_step | {"observed_indicator": True}
+    classes = labelled("label", -100)
     return {
-        "lstm": (LSTMForecaster, {"peephole": True, **masked}, Masked()),
-        "rnn": (RNNForecaster, {"num_layers": 2}, synthetic(processes)),
-        "gru": (GRUForecaster, {"strategy": "recursive"}, synthetic(processes)),
-        "wavenet": (WaveNetForecaster, masked, Masked()),
-        "tcn": (TCNForecaster, {"strategy": "direct"}, synthetic(processes)),
-        "linear": (LinearForecaster, {}, synthetic(processes)),
-        "tbptt": (LSTMForecaster, {}, synthetic(processes, tbptt_steps=7)),
-        "stateful": (GRUForecaster, masked, several_series(processes)),
-        "stateful convolution": (TCNForecaster, masked, several_series(processes)),
+        "lstm": forecaster(LSTMForecaster, masked(), peephole=True, **indicated),
+        "rnn": forecaster(RNNForecaster, synthetic(processes), num_layers=2, **every_step),
+        "gru": forecaster(GRUForecaster, synthetic(processes), strategy="recursive", **small),
+        "conv_gru": forecaster(ConvGRUForecaster, masked(), **indicated),
+        "conv_lstm": forecaster(ConvLSTMForecaster, masked(), **indicated),
+        "wavenet": forecaster(WaveNetForecaster, masked(), **indicated),
+        "tcn": forecaster(TCNForecaster, synthetic(processes), strategy="direct", **small),
+        "encoder_decoder": forecaster(EncoderDecoderForecaster, masked(), observed_indicator=True, **small),
+        "linear": forecaster(LinearForecaster, synthetic(processes)),
+        "tbptt": forecaster(LSTMForecaster, synthetic(processes, tbptt_steps=7), **every_step),
+        "stateful": forecaster(GRUForecaster, several_series(processes), **indicated),
+        "stateful convolution": forecaster(TCNForecaster, several_series(processes), **indicated),
+        "classifier": (lambda: SequenceClassifier(**small, **TRAINED), classes),
+        "step_classifier": (lambda: StepClassifier(**small, **TRAINED), labelled("label", -100, 9)),
+        "regressor": (
+            lambda: SequenceRegressor(label_size=2, **small, **TRAINED),
+            labelled("label", math.nan, 2),
+        ),
+        "generator": (
+            lambda: SequenceGenerator(static_size=3, prediction_length=6, **small, **TRAINED),
+            labelled("future_target", math.nan, 6, 1),
+        ),
+        "rnn_imputer": (lambda: RNNImputer(**small, **TRAINED), gaps(processes)),
+        "conv_imputer": (lambda: ConvImputer(num_blocks=2, **small, **TRAINED), gaps(processes)),
     }
 
 
 def train(processes: int, folder: Path) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    for name, (kind, options, data) in cases(processes).items():
+    for name, (make, data) in cases(processes).items():
         torch.manual_seed(0)
-        if kind is not LinearForecaster:
-            options = {"hidden_size": 4, "strategy": "every_step"} | options
-        forecaster = kind(transform="standard", optimizer="sgd", lr=0.05, **SIZES, **options)
+        model = make()
         trainer = Trainer(
             accelerator="cpu",
             devices=processes,
@@ -125,7 +194,7 @@ def train(processes: int, folder: Path) -> None:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        trainer.fit(forecaster, data)
+        trainer.fit(model, data)
         trainer.save_checkpoint(folder / f"{name} {processes}.ckpt")
         if trainer.is_global_zero:
             metrics = {key: value.item() for key, value in trainer.callback_metrics.items()}
