@@ -1,81 +1,170 @@
-"""What every LightningModule can do: compile its network, be exported by torch, train in mixed precision."""
+"""What every LightningModule can do: be trained, resumed, compiled, exported, used in mixed precision."""
 
 import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from lightning import Callback
 from torch import Tensor
 
+import seqlight
 from seqlight import models
+from seqlight.data import SyntheticDataModule, SyntheticImputationDataModule
 
 # torch's own call of an autograd.Function while it traces.
 TRACING = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 
-FORECASTER: dict[str, Any] = {"context_length": 16, "prediction_length": 2, "hidden_size": 4}
-BATCH, STEPS = 4, 16
-
-FORECASTERS = [
-    lambda: models.LSTMForecaster(strategy="every_step", layer_norm=True, **FORECASTER),
-    lambda: models.GRUForecaster(strategy="recursive", **FORECASTER),
-    lambda: models.RNNForecaster(**FORECASTER),
-    lambda: models.ConvGRUForecaster(**FORECASTER),
-    lambda: models.ConvLSTMForecaster(**FORECASTER),
-    lambda: models.TCNForecaster(num_blocks=1, **FORECASTER),
-    lambda: models.WaveNetForecaster(num_blocks=1, layers_per_block=2, **FORECASTER),
-    lambda: models.EncoderDecoderForecaster(**FORECASTER),
-    lambda: models.LinearForecaster(context_length=16, prediction_length=2),
-]
-OTHERS = [
-    lambda: models.SequenceClassifier(core="lstm", hidden_size=4),
-    lambda: models.StepClassifier(core="gru", hidden_size=4),
-    lambda: models.SequenceRegressor(core="tcn", core_options={"num_blocks": 1}, hidden_size=4),
-    lambda: models.SequenceGenerator(static_size=3, prediction_length=2, hidden_size=4),
-    lambda: models.RNNImputer(hidden_size=4, window_length=STEPS),
-    lambda: models.ConvImputer(hidden_size=4, num_blocks=1, window_length=STEPS),
-]
+SIZES: dict[str, Any] = {"context_length": 24, "prediction_length": 2}
+BASIC: dict[str, Any] = {"hidden_size": 4}
+SMALL: dict[str, Any] = BASIC | {"dropout": 0.3}
+FORECASTER = SIZES | SMALL
 
 
-def name_of(make: Any) -> str:
-    return type(make()).__name__
+def drawn(generator: str, **sizes: int) -> Callable[[], Any]:
+    counts = {"n_train": 16, "n_val": 4, "n_test": 4, "batch_size": 4}
+    return lambda: SyntheticDataModule(generator, **counts, **({"context_length": 24} | sizes))
 
 
-def batch_for(model: Any) -> dict[str, Tensor]:
-    torch.manual_seed(0)
-    if isinstance(model, models.Imputer):
-        target = torch.randn(BATCH, STEPS, 1)
-        return {
-            "target": target,
-            "observed": torch.rand(target.shape) < 0.8,
-            "time_gap": torch.ones(BATCH, STEPS),
-        }
-    if isinstance(model, models.SequenceGenerator):
-        return {"static": torch.randn(BATCH, 3), "future_target": torch.randn(BATCH, 2, 1)}
-    batch = {"past_target": torch.randn(BATCH, STEPS, 1)}
-    if isinstance(model, models.StepClassifier):
-        return batch | {"label": torch.randint(2, (BATCH, STEPS))}
-    if isinstance(model, models.SequenceClassifier):
-        return batch | {"label": torch.randint(2, (BATCH,))}
-    if isinstance(model, models.SequenceRegressor):
-        return batch | {"label": torch.randn(BATCH, 1)}
-    return batch | {"future_target": torch.randn(BATCH, 2, 1)}
+def with_gaps() -> Any:
+    return SyntheticImputationDataModule(n_series=16, series_length=24, batch_size=4)
 
 
-def inputs_for(model: Any, batch_size: int) -> dict[str, Tensor]:
+SERIES = drawn("sine_waves", prediction_length=2)
+WAVENET = {"num_blocks": 1, "layers_per_block": 2}
+
+# Each module, and data for it: four batches of four.
+TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "LSTMForecaster": (
+        lambda: models.LSTMForecaster(strategy="every_step", layer_norm=True, **FORECASTER),
+        SERIES,
+    ),
+    "GRUForecaster": (lambda: models.GRUForecaster(strategy="recursive", **FORECASTER), SERIES),
+    "RNNForecaster": (lambda: models.RNNForecaster(**FORECASTER), SERIES),
+    "ConvGRUForecaster": (lambda: models.ConvGRUForecaster(strategy="every_step", **FORECASTER), SERIES),
+    "ConvLSTMForecaster": (lambda: models.ConvLSTMForecaster(**FORECASTER), SERIES),
+    "TCNForecaster": (lambda: models.TCNForecaster(num_blocks=1, **FORECASTER), SERIES),
+    "WaveNetForecaster": (lambda: models.WaveNetForecaster(**WAVENET, **SIZES, **BASIC), SERIES),
+    "EncoderDecoderForecaster": (
+        lambda: models.EncoderDecoderForecaster(teacher_forcing=0.5, **FORECASTER),
+        SERIES,
+    ),
+    "LinearForecaster": (lambda: models.LinearForecaster(**SIZES), SERIES),
+    "SequenceClassifier": (
+        lambda: models.SequenceClassifier(num_classes=4, core="lstm", **SMALL),
+        drawn("waveforms"),
+    ),
+    "StepClassifier": (
+        lambda: models.StepClassifier(num_classes=10, core="gru", **SMALL),
+        drawn("copy_memory"),
+    ),
+    "SequenceRegressor": (
+        lambda: models.SequenceRegressor(input_size=2, core="wavenet", core_options=WAVENET, **SMALL),
+        drawn("adding_problem"),
+    ),
+    "SequenceGenerator": (
+        lambda: models.SequenceGenerator(static_size=4, prediction_length=6, **SMALL),
+        drawn("parametric_sines", context_length=1, prediction_length=6),
+    ),
+    "RNNImputer": (lambda: models.RNNImputer(window_length=24, **SMALL), with_gaps),
+    "ConvImputer": (lambda: models.ConvImputer(num_blocks=1, window_length=24, **SMALL), with_gaps),
+}
+BASELINES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
+    "NaiveForecaster": (lambda: models.NaiveForecaster(**SIZES), SERIES),
+    "SeasonalNaiveForecaster": (lambda: models.SeasonalNaiveForecaster(season_length=6, **SIZES), SERIES),
+    "LastValueImputer": (lambda: models.LastValueImputer(), with_gaps),
+    "LinearInterpolationImputer": (lambda: models.LinearInterpolationImputer(), with_gaps),
+}
+EVERY = TRAINED | BASELINES
+trained = pytest.mark.parametrize("name", TRAINED)
+every = pytest.mark.parametrize("name", EVERY)
+
+
+def test_no_module_is_left_out() -> None:
+    bases = {"SeqlightModule", "SupervisedModule", "LabelledSequenceModule", "Forecaster", "Imputer"}
+    bases |= {"RecurrentForecaster", "ConvRecurrentForecaster", "BaselineForecaster", "BaselineImputer"}
+    public = {name: getattr(models, name) for name in models.__all__}
+    modules = {
+        name
+        for name, one in public.items()
+        if isinstance(one, type) and issubclass(one, models.SeqlightModule)
+    }
+    assert modules == bases | EVERY.keys()
+
+
+def example(model: Any, batch_size: int) -> dict[str, Tensor]:
     torch.manual_seed(1)
     return {name: torch.randn_like(value) for name, value in model.example_inputs(batch_size).items()}
 
 
+class Losses(Callback):
+    """The training losses, and a checkpoint after a number of batches."""
+
+    def __init__(self, path: Path | None = None, batches: int = 0) -> None:
+        self.seen: list[float] = []
+        self.path, self.batches = path, batches
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.seen.append(outputs["loss"].item())
+        if self.path is not None and len(self.seen) == self.batches:
+            trainer.save_checkpoint(self.path)
+
+
+@trained
+@pytest.mark.parametrize("batches", [4, 6], ids=["between epochs", "within one"])
+def test_resumed_fit_is_the_uninterrupted_one(name: str, batches: int, trainer: Any, tmp_path: Path) -> None:
+    """To the last bit, whatever the random state was before."""
+    make, data = TRAINED[name]
+
+    def fit(seed: int, losses: Losses, **kwargs: Any) -> dict[str, Tensor]:
+        torch.manual_seed(seed)
+        model = make()
+        trainer(max_epochs=2, callbacks=[losses], limit_val_batches=0).fit(model, data(), **kwargs)
+        return model.state_dict()
+
+    whole, rest = Losses(tmp_path / "a.ckpt", batches), Losses()
+    expected = fit(1, whole)
+    resumed = fit(2, rest, ckpt_path=tmp_path / "a.ckpt", weights_only=True)
+    assert len(whole.seen) == 8 and rest.seen == whole.seen[batches:]
+    assert all(torch.equal(value, resumed[key]) for key, value in expected.items())
+
+
+@every
+def test_fit_checkpoint_validate_test_predict(name: str, trainer: Any, tmp_path: Path) -> None:
+    make, data = EVERY[name][0], EVERY[name][1]()
+    running = trainer(max_epochs=1)
+    model = make()
+    running.fit(model, data)
+    assert name not in TRAINED or running.callback_metrics["train_loss"].isfinite()
+    running.save_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    loaded = seqlight.load(tmp_path / "a.ckpt")
+    assert type(loaded).__name__ == name
+    for model_with in (model, loaded):
+        (validated,) = running.validate(model_with, data, verbose=False)
+        (tested,) = running.test(model_with, data, verbose=False)
+        for stage, logged in (("val", validated), ("test", tested)):
+            assert len(logged) > 1 and all(torch.tensor(value).isfinite() for value in logged.values())
+            every_step = model.hparams.get("strategy") == "every_step"
+            assert (f"{stage}_loss_all_steps" in logged) == every_step
+    predicted = [running.predict(one, data) for one in (model, loaded)]
+    for ours, theirs in zip(*predicted, strict=True):
+        assert ours.keys() == theirs.keys() >= {"series_index"}
+        assert all(torch.equal(value, theirs[key]) and value.isfinite().all() for key, value in ours.items())
+
+
 @TRACING
-@pytest.mark.parametrize("make", FORECASTERS + OTHERS, ids=name_of)
-def test_network_compiles_whole(make: Any) -> None:
+@every
+def test_network_compiles_whole(name: str) -> None:
     """Through the model's own forward, which calls the compiled network as Lightning's users do."""
     torch._dynamo.reset()
-    model = make().eval()
-    inputs = inputs_for(model, 3)
+    model = EVERY[name][0]().eval()
+    inputs = example(model, 3)
     with torch.no_grad():
         expected = model(**inputs)
-        if isinstance(model, models.EncoderDecoderForecaster):  # decoded by its methods, not by its forward
+        if isinstance(model, models.EncoderDecoderForecaster | models.BaselineForecaster):
+            # Decoded by its own methods, not by its network's forward.
             compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
             torch.testing.assert_close(compiled(**inputs), expected)
         else:
@@ -85,27 +174,25 @@ def test_network_compiles_whole(make: Any) -> None:
 
 @TRACING
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("make", FORECASTERS + OTHERS, ids=name_of)
-def test_model_is_exported_for_any_batch(make: Any) -> None:
-    model = make().eval()
-    example = model.example_inputs(3)
-    shapes = {name: {0: torch.export.Dim("batch")} for name in example}
-    program = torch.export.export(model, (), kwargs=example, dynamic_shapes=shapes)
-    inputs = inputs_for(model, 5)
+@every
+def test_model_is_exported_for_any_batch(name: str) -> None:
+    model = EVERY[name][0]().eval()
+    given = model.example_inputs(3)
+    shapes = {key: {0: torch.export.Dim("batch")} for key in given}
+    program = torch.export.export(model, (), kwargs=given, dynamic_shapes=shapes)
+    inputs = example(model, 5)
     torch.testing.assert_close(program.module()(**inputs), model(**inputs))
 
 
-@pytest.mark.parametrize("make", FORECASTERS + OTHERS, ids=name_of)
-def test_trains_a_step_in_mixed_precision(make: Any, trainer: Any) -> None:
+@trained
+def test_trains_a_step_in_mixed_precision(name: str, trainer: Any) -> None:
+    make, data = TRAINED[name]
     model = make()
     before = copy.deepcopy(model.state_dict())
-    samples = batch_for(model)
-    rows: Any = [{name: value[row] for name, value in samples.items()} for row in range(BATCH)]
-    loader = torch.utils.data.DataLoader(rows, batch_size=BATCH)
     running = trainer(max_steps=1, precision="bf16-mixed", limit_val_batches=0)
-    running.fit(model, loader)
+    running.fit(model, data())
     assert running.global_step == 1
     assert running.callback_metrics["train_loss"].isfinite()
     after = dict(model.named_parameters())
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in after.values())
-    assert any(not torch.equal(value, before[name]) for name, value in after.items())
+    assert any(not torch.equal(value, before[key]) for key, value in after.items())
