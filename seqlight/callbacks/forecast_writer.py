@@ -1,16 +1,13 @@
 """Forecasts as a CSV with series ids and timestamps."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
-import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
+from .prediction_writer import Predictions, PredictionWriter
 from .whole_file import whole_file
 
 
@@ -62,7 +59,7 @@ def write_csv(table: pl.DataFrame, path: Path) -> None:
         table.write_csv(file)
 
 
-class ForecastWriter(BasePredictionWriter):
+class ForecastWriter(PredictionWriter):
     """Writes the forecasts of ``Trainer.predict`` to a CSV with series ids and timestamps.
 
     The ids and timestamps come from the Trainer's DataModule, see :func:`forecast_frame`. The file appears
@@ -76,15 +73,9 @@ class ForecastWriter(BasePredictionWriter):
     #: What the DataModule must have.
     needs: ClassVar[tuple[str, ...]] = ("series_ids", "timestamps", "target_cols")
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(write_interval="batch")
-        self.path = Path(path)
-        self._predictions: list[dict[str, Tensor]] = []
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check, before any work, that the DataModule can name series and times."""
-        self._predictions = []
-        missing = [name for name in self.needs if not hasattr(trainer.datamodule, name)]  # type: ignore[attr-defined]
+    def check_data(self, datamodule: Any) -> None:
+        """Raise TypeError unless the DataModule can name series and times."""
+        missing = [name for name in self.needs if not hasattr(datamodule, name)]
         if missing:
             raise TypeError(
                 f"{type(self).__name__} needs a DataModule with {', '.join(self.needs)}, such as "
@@ -92,31 +83,11 @@ class ForecastWriter(BasePredictionWriter):
                 "Pass one: trainer.predict(forecaster, datamodule=...)"
             )
 
-    def write_on_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        prediction: Any,
-        batch_indices: Sequence[int] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        """Keep a batch of forecasts."""
-        self._predictions.append({name: value.detach().cpu() for name, value in prediction.items()})
-
-    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def write(self, predictions: Predictions, datamodule: Any) -> None:
         """Write the CSV."""
-        predictions, self._predictions = self._predictions, []
-        if trainer.world_size > 1:
-            gathered: list[list[dict[str, Tensor]]] = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(gathered, predictions)
-            predictions = [batch for batches in gathered for batch in batches]
-        if trainer.is_global_zero:
-            write_csv(self._table(predictions, trainer.datamodule), self.path)  # type: ignore[attr-defined]
+        write_csv(self.table(predictions, datamodule), self.path)
 
-    @staticmethod
-    def _table(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
+    def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
         """Return the forecasts with times as text, in the form of the data if the DataModule knows it."""
         table = forecast_frame(predictions, datamodule)
         if not hasattr(datamodule, "format_timestamps"):

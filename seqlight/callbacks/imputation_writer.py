@@ -1,23 +1,20 @@
 """Filled series as a CSV that says which cells were filled."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from seqlight.data import ImputationDataModule
 from seqlight.models.stitching import Stitcher
 
+from .prediction_writer import Predictions, PredictionWriter
 from .whole_file import whole_file
 
 
-class ImputationWriter(BasePredictionWriter):
+class ImputationWriter(PredictionWriter):
     """Writes what ``Trainer.predict`` of an imputer filled, by ``ImputationDataModule.filled_csv``.
 
     Windows are cross-faded to whole series; with several processes the first one writes the windows of all.
@@ -28,46 +25,20 @@ class ImputationWriter(BasePredictionWriter):
 
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(write_interval="batch")
-        self.path = Path(path)
-        self._predictions: list[dict[str, Tensor]] = []
-
-    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check, before any work, that the DataModule knows the series."""
-        self._predictions = []
-        if not isinstance(trainer.datamodule, ImputationDataModule):  # type: ignore[attr-defined]
+    def check_data(self, datamodule: Any) -> None:
+        """Raise TypeError unless the DataModule knows the series."""
+        if not isinstance(datamodule, ImputationDataModule):
             raise TypeError(
                 "ImputationWriter needs an ImputationDataModule, such as "
                 "seqlight.data.CSVImputationDataModule; pass one: trainer.predict(imputer, datamodule=...)"
             )
 
-    def write_on_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        prediction: Any,
-        batch_indices: Sequence[int] | None,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int,
-    ) -> None:
-        """Keep a batch of windows."""
-        self._predictions.append({name: value.detach().cpu() for name, value in prediction.items()})
-
-    def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def write(self, predictions: Predictions, datamodule: ImputationDataModule) -> None:
         """Write the CSV."""
-        predictions, self._predictions = self._predictions, []
-        if trainer.world_size > 1:
-            gathered: list[list[dict[str, Tensor]]] = [[] for _ in range(trainer.world_size)]
-            torch.distributed.all_gather_object(gathered, predictions)
-            predictions = [batch for batches in gathered for batch in batches]
-        if trainer.is_global_zero:
-            data: ImputationDataModule = trainer.datamodule  # type: ignore[attr-defined]
-            values = stitched(predictions, data)
-            filled = np.isnan(data.store.values) & np.isfinite(values)
-            with whole_file(self.path) as file:
-                file.write(data.filled_csv(values, filled))
+        values = stitched(predictions, datamodule)
+        filled = np.isnan(datamodule.store.values) & np.isfinite(values)
+        with whole_file(self.path) as file:
+            file.write(datamodule.filled_csv(values, filled))
 
 
 def stitched(predictions: Sequence[dict[str, Tensor]], data: ImputationDataModule) -> np.ndarray:

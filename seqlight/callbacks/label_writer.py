@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .forecast_writer import ForecastWriter
+from .prediction_writer import Predictions
 
 
 def label_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
@@ -55,6 +56,6 @@ class LabelWriter(ForecastWriter):
 
     needs: ClassVar[tuple[str, ...]] = ("series_ids",)
 
-    @staticmethod
-    def _table(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
+    def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
+        """Return the labels, see :func:`label_frame`."""
         return label_frame(predictions, datamodule)
