@@ -50,11 +50,12 @@ def lstm(
 ) -> tuple[ir.Value, ...]:
     """Translate ``torch.ops.seqlight.lstm_forward``."""
     _refuse_noise("lstm", zoneout_seed)
+    weights = (weight_ih, weight_hh, bias_ih, bias_hh)
     if weight_layer_norm is not None or hidden_mask is not None or zoneout_h or zoneout_c:
         return recurrent_scan.lstm(
             x,
             (h0, c0),
-            (weight_ih, weight_hh, bias_ih, bias_hh),
+            weights,
             weight_peephole,
             weight_layer_norm,
             hidden_mask,
@@ -62,24 +63,7 @@ def lstm(
             (zoneout_h, zoneout_c),
             reverse,
         )
-    op = Builder()
-    peephole = None
-    if weight_peephole is not None:
-        in_order = rows(op, weight_peephole, _LSTM_PEEPHOLES)
-        peephole = op.Reshape(in_order, constant(op, [1, -1]))
-    states = [_as_batch_of_one(op, state) for state in (h0, c0)]
-    weights = _weights(op, _LSTM_GATES, weight_ih, weight_hh, bias_ih, bias_hh)
-    results = op.LSTM(
-        _time_first(op, x),
-        *weights,
-        _sequence_lengths(op, lengths),
-        *states,
-        *(() if peephole is None else (peephole,)),
-        hidden_size=size_of(weight_hh, 1),
-        direction="reverse" if reverse else "forward",
-        outputs=3,
-    )
-    return _finished(op, results)
+    return _sequence("LSTM", x, (h0, c0), weights, _LSTM_GATES, lengths, reverse, weight_peephole)
 
 
 def gru(
@@ -104,18 +88,8 @@ def gru(
         return recurrent_scan.gru(
             x, h0, weights, weight_layer_norm, hidden_mask, lengths, (zoneout,), reverse
         )
-    op = Builder()
-    results = op.GRU(
-        _time_first(op, x),
-        *_weights(op, _GRU_GATES, *weights),
-        _sequence_lengths(op, lengths),
-        _as_batch_of_one(op, h0),
-        hidden_size=size_of(weight_hh, 1),
-        direction="reverse" if reverse else "forward",
-        linear_before_reset=1,  # torch's variant: the reset gate multiplies the product and its bias
-        outputs=2,
-    )
-    return _finished(op, results)
+    # torch's variant: the reset gate multiplies the product and its bias.
+    return _sequence("GRU", x, (h0,), weights, _GRU_GATES, lengths, reverse, linear_before_reset=1)
 
 
 def rnn(
@@ -141,16 +115,33 @@ def rnn(
         return recurrent_scan.rnn(
             x, h0, weights, weight_layer_norm, hidden_mask, lengths, (zoneout,), relu, reverse
         )
+    activations = ["Relu" if relu else "Tanh"]
+    return _sequence("RNN", x, (h0,), weights, _RNN_GATES, lengths, reverse, activations=activations)
+
+
+def _sequence(
+    operator: str,
+    x: ir.Value,
+    states: Sequence[ir.Value],
+    weights: recurrent_scan.Weights,
+    gates: Sequence[int],
+    lengths: ir.Value | None,
+    reverse: bool,
+    weight_peephole: ir.Value | None = None,
+    **attributes: Any,
+) -> tuple[ir.Value, ...]:
+    """Build ONNX's operator of that name and what goes around it."""
     op = Builder()
-    results = op.RNN(
+    results = getattr(op, operator)(
         _time_first(op, x),
-        *_weights(op, _RNN_GATES, *weights),
+        *_weights(op, gates, *weights),
         _sequence_lengths(op, lengths),
-        _as_batch_of_one(op, h0),
-        hidden_size=size_of(weight_hh, 1),
+        *(_as_batch_of_one(op, state) for state in states),
+        *(() if weight_peephole is None else (_peepholes(op, weight_peephole),)),
+        hidden_size=size_of(weights[1], 1),
         direction="reverse" if reverse else "forward",
-        activations=["Relu" if relu else "Tanh"],
-        outputs=2,
+        outputs=1 + len(states),
+        **attributes,
     )
     return _finished(op, results)
 
@@ -172,6 +163,12 @@ def _time_first(op: Builder, x: ir.Value) -> ir.Value:
 def _as_batch_of_one(op: Builder, tensor: ir.Value) -> ir.Value:
     """Give `tensor` the axis of directions, of which there is one."""
     made: ir.Value = op.Unsqueeze(tensor, constant(op, [0]))
+    return made
+
+
+def _peepholes(op: Builder, weight: ir.Value) -> ir.Value:
+    """Give ONNX's P: in its order, one after the other, with the axis of directions."""
+    made: ir.Value = op.Reshape(rows(op, weight, _LSTM_PEEPHOLES), constant(op, [1, -1]))
     return made
 
 
