@@ -10,14 +10,16 @@ import torch
 from torch import Tensor
 
 from seqlight.data.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.columns import target_columns
 from seqlight.data.csv_file import CSVDialect, read_csv_table
 from seqlight.data.errors import DataError
 from seqlight.data.frames import frame_table, is_frame
 from seqlight.data.frequency import parse_frequency
 from seqlight.data.mase_scale import seasonal_scale
+from seqlight.data.series_data_module import check_positive
 from seqlight.data.series_store import SeriesStore, build_store
 from seqlight.data.splits import TimeSplit, check_size, shortest_length, split_by_time
-from seqlight.data.window_data_module import Part, WindowDataModule, check_positive
+from seqlight.data.window_data_module import Part, WindowDataModule
 from seqlight.data.windows import WindowDataset
 
 
@@ -101,17 +103,9 @@ class CSVDataModule(WindowDataModule):
         persistent_workers: bool = False,
         pin_memory: bool = False,
     ) -> None:
-        target_cols = [target_cols] if isinstance(target_cols, str) else list(target_cols)
+        target_cols = target_columns(target_cols, time_col=time_col, id_col=id_col)
         calendar_features = list(calendar_features)
         path = path if is_frame(path) else str(path)
-        if not target_cols:
-            raise DataError("target_cols: expected at least one column, got none")
-        columns = [time_col, *target_cols] + ([] if id_col is None else [id_col])
-        twice = next((name for name in columns if columns.count(name) > 1), None)
-        if twice is not None:
-            raise DataError(
-                f"time_col, target_cols, id_col: column {twice!r} is named twice; name each column once"
-            )
         if missing not in ("error", "mask"):
             raise DataError(f"missing: expected 'error' or 'mask', got {missing!r}")
         check_features(calendar_features)

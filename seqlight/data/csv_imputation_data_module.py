@@ -8,6 +8,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.columns import target_columns
 from seqlight.data.csv_file import CSVDialect
 from seqlight.data.csv_text import CSVText, read_csv_text
 from seqlight.data.errors import DataError
@@ -77,17 +78,9 @@ class CSVImputationDataModule(ImputationDataModule):
         persistent_workers: bool = False,
         pin_memory: bool = False,
     ) -> None:
-        target_cols = [target_cols] if isinstance(target_cols, str) else list(target_cols)
+        target_cols = target_columns(target_cols, time_col=time_col, id_col=id_col)
         calendar_features = list(calendar_features)
         path = path if is_frame(path) else str(path)
-        if not target_cols:
-            raise DataError("target_cols: expected at least one column, got none")
-        columns = [time_col, *target_cols] + ([] if id_col is None else [id_col])
-        twice = next((name for name in columns if columns.count(name) > 1), None)
-        if twice is not None:
-            raise DataError(
-                f"time_col, target_cols, id_col: column {twice!r} is named twice; name each column once"
-            )
         check_features(calendar_features)
         if frequency is not None:
             parse_frequency(frequency)

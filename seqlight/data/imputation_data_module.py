@@ -1,30 +1,26 @@
 """What the DataModules for filling gaps share: cells held out, windows over whole series, loaders."""
 
-import warnings
 from abc import abstractmethod
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
 import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.data.errors import DataError
 from seqlight.data.gap_windows import GapWindows
 from seqlight.data.held_out import GapPattern, gap_pattern, hold_out
+from seqlight.data.series_data_module import SeriesDataModule, check_positive
 from seqlight.data.series_store import SeriesStore
-from seqlight.data.window_data_module import check_positive
-from seqlight.data.window_loader import WindowLoader, WindowSampler, even_batch_size
-from seqlight.data.windows import WindowDataset
+from seqlight.data.window_loader import WindowLoader
 
 ImputationPart = Literal["train", "val", "test", "predict"]
 MARK_SUFFIX = "_filled"
 
 
-class ImputationDataModule(LightningDataModule):
+class ImputationDataModule(SeriesDataModule):
     """Base of the DataModules of series with missing cells; a subclass reads or draws the series.
 
     There is no split by time: a model that fills gaps may learn from what comes after them. Instead a share
@@ -71,8 +67,17 @@ class ImputationDataModule(LightningDataModule):
         persistent_workers: bool,
         pin_memory: bool,
     ) -> None:
-        super().__init__()
-        check_positive(window_length=window_length, batch_size=batch_size)
+        super().__init__(
+            target_cols=target_cols,
+            time_col=time_col,
+            covariate_size=covariate_size,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            persistent_workers=persistent_workers,
+            pin_memory=pin_memory,
+            seed=seed,
+        )
+        check_positive(window_length=window_length)
         stride = max(1, window_length // 8) if stride is None else stride
         check_positive(stride=stride)
         if stride > window_length:
@@ -89,33 +94,11 @@ class ImputationDataModule(LightningDataModule):
             raise DataError(
                 f"val_size, test_size: expected less than 1 together, got {val_size} and {test_size}"
             )
-        if num_workers < 0:
-            raise DataError(f"num_workers: expected 0 or more, got {num_workers}")
-        if seed < 0:
-            raise DataError(f"seed: expected 0 or more, got {seed}")
         self.window_length = window_length
         self.stride = stride
         self.val_size = float(val_size)
         self.test_size = float(test_size)
-        self.target_cols = target_cols
-        self.target_size = len(target_cols)
-        self.time_col = time_col
-        self.covariate_size = covariate_size
-        self.batch_size = batch_size
-        self.seed = seed
-        self.num_workers = num_workers
-        self.persistent_workers = persistent_workers
-        self.pin_memory = pin_memory
         self._held_out: dict[str, NDArray[np.bool_]] | None = None
-
-    def __str__(self) -> str:
-        """Name the class. Lightning's own makes every loader, and so may read the data for nothing."""
-        return type(self).__name__
-
-    @property
-    @abstractmethod
-    def store(self) -> SeriesStore:
-        """The series, missing cells NaN; read or drawn when first asked for."""
 
     @property
     @abstractmethod
@@ -179,18 +162,6 @@ class ImputationDataModule(LightningDataModule):
             held_out=self.held_out(part) if part in ("val", "test") else None,
         )
 
-    @property
-    def series_ids(self) -> list[str]:
-        """Name of each series; ``series_index`` of a batch counts in it."""
-        return self.store.ids
-
-    def setup(self, stage: str) -> None:
-        """Read or draw the series."""
-        if self.num_workers == 0:
-            # Lightning advises more workers; a whole batch takes microseconds here, workers would cost more.
-            warnings.filterwarnings("ignore", ".*does not have many workers", category=PossibleUserWarning)
-        _ = self.store
-
     def train_dataloader(self) -> WindowLoader:
         """Windows without the held-out cells, in an order drawn from (seed, epoch)."""
         return self._loader("train")
@@ -210,23 +181,7 @@ class ImputationDataModule(LightningDataModule):
         return self._loader("predict")
 
     def _loader(self, part: ImputationPart) -> WindowLoader:
-        dataset: Any = self.dataset(part)
-        strategy = getattr(self.trainer, "strategy", None)
-        kwargs = getattr(strategy, "distributed_sampler_kwargs", None) or {"num_replicas": 1, "rank": 0}
-        replicas, rank = kwargs["num_replicas"], kwargs["rank"]
-        train = part == "train"
-        sampler = WindowSampler(
-            dataset, num_replicas=replicas, rank=rank, shuffle=train, seed=self.seed, even=train
-        )
-        return WindowLoader(
-            dataset,
-            batch_size=self.batch_size if train else even_batch_size(len(dataset), self.batch_size, replicas),
-            sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.persistent_workers and self.num_workers > 0,
-            pin_memory=self.pin_memory and torch.accelerator.is_available(),
-            collate_fn=WindowDataset.collate,
-        )
+        return self._make_loader(self.dataset(part), train=part == "train")
 
 
 def filled_table(

@@ -10,8 +10,9 @@ from torch import Tensor
 from seqlight.data.errors import DataError
 from seqlight.data.generators import GENERATORS, Generated, trend_and_seasons
 from seqlight.data.mase_scale import seasonal_scale
+from seqlight.data.series_data_module import check_positive
 from seqlight.data.series_store import SeriesStore
-from seqlight.data.window_data_module import Part, WindowDataModule, check_positive
+from seqlight.data.window_data_module import Part, WindowDataModule
 from seqlight.data.windows import WindowDataset
 
 

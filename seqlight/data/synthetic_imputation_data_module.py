@@ -10,8 +10,8 @@ from seqlight.data.errors import DataError
 from seqlight.data.generators import GENERATORS, trend_and_seasons
 from seqlight.data.held_out import gap_pattern, hold_out
 from seqlight.data.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
+from seqlight.data.series_data_module import check_positive
 from seqlight.data.series_store import SeriesStore
-from seqlight.data.window_data_module import check_positive
 
 
 class SyntheticImputationDataModule(ImputationDataModule):

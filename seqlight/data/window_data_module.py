@@ -1,28 +1,24 @@
 """What all DataModules of windows share: loaders, plotting access, and the attributes a model needs."""
 
-import warnings
 from abc import abstractmethod
 from typing import Any, Literal
 
 import numpy as np
 import polars as pl
-import torch
-from lightning.pytorch import LightningDataModule
-from lightning.pytorch.utilities.warnings import PossibleUserWarning
 from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.data.errors import DataError
-from seqlight.data.series_store import SeriesStore
+from seqlight.data.series_data_module import SeriesDataModule, check_positive
 from seqlight.data.stateful_sampler import StatefulSampler
 from seqlight.data.tbptt_loader import TBPTTLoader
-from seqlight.data.window_loader import WindowLoader, WindowSampler, even_batch_size
+from seqlight.data.window_loader import WindowLoader
 from seqlight.data.windows import WindowDataset
 
 Part = Literal["train", "val", "test", "predict"]
 
 
-class WindowDataModule(LightningDataModule):
+class WindowDataModule(SeriesDataModule):
     """Base of the DataModules: a subclass reads or draws series and says which windows make each part.
 
     Attributes:
@@ -38,8 +34,7 @@ class WindowDataModule(LightningDataModule):
         target_cols: names of the channels.
         time_col: name of the time axis.
         tbptt_steps: time steps of the chunks that training batches are cut into, see :class:`TBPTTLoader`;
-        None
-            for whole windows.
+            None for whole windows.
         stateful: whether each row of the training batches stays on its series, see :class:`StatefulSampler`.
             The training windows of a series must then follow each other without overlap.
     """
@@ -65,39 +60,24 @@ class WindowDataModule(LightningDataModule):
         tbptt_steps: int | None = None,
         stateful: bool = False,
     ) -> None:
-        super().__init__()
-        check_positive(
-            context_length=context_length, prediction_length=prediction_length, batch_size=batch_size
+        super().__init__(
+            target_cols=target_cols,
+            time_col=time_col,
+            covariate_size=covariate_size,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            persistent_workers=persistent_workers,
+            pin_memory=pin_memory,
+            seed=seed,
         )
+        check_positive(context_length=context_length, prediction_length=prediction_length)
         if tbptt_steps is not None:
             check_positive(tbptt_steps=tbptt_steps)
-        if num_workers < 0:
-            raise DataError(f"num_workers: expected 0 or more, got {num_workers}")
-        if seed < 0:
-            raise DataError(f"seed: expected 0 or more, got {seed}")
         self.context_length = context_length
         self.prediction_length = prediction_length
-        self.target_cols = target_cols
-        self.target_size = len(target_cols)
-        self.time_col = time_col
-        self.covariate_size = covariate_size
         self.observed_indicator = observed_indicator
-        self.batch_size = batch_size
-        self.num_workers = num_workers
-        self.persistent_workers = persistent_workers
-        self.pin_memory = pin_memory
-        self.seed = seed
         self.tbptt_steps = tbptt_steps
         self.stateful = stateful
-
-    def __str__(self) -> str:
-        """Name the class. Lightning's own makes every loader, and so may read the data for nothing."""
-        return type(self).__name__
-
-    @property
-    @abstractmethod
-    def store(self) -> SeriesStore:
-        """The series; read or drawn when first asked for."""
 
     @property
     @abstractmethod
@@ -111,11 +91,6 @@ class WindowDataModule(LightningDataModule):
     @abstractmethod
     def training_target(self) -> tuple[Tensor, Tensor]:
         """Values [N, C] (float32, original units) and observed [N, C] (bool) of the training part."""
-
-    @property
-    def series_ids(self) -> list[str]:
-        """Name of each series; ``series_index`` of a batch counts in it."""
-        return self.store.ids
 
     def timestamps(self, series_index: int, start: int, count: int) -> pl.Series:
         """Times of ``count`` steps of a series from grid position ``start``, continued beyond the last row.
@@ -141,13 +116,6 @@ class WindowDataModule(LightningDataModule):
         start = max(0, len(values) - count)
         return self.timestamps(series_index, start, len(values) - start), values[start:]
 
-    def setup(self, stage: str) -> None:
-        """Read or draw the series."""
-        if self.num_workers == 0:
-            # Lightning advises more workers; a whole batch takes microseconds here, workers would cost more.
-            warnings.filterwarnings("ignore", ".*does not have many workers", category=PossibleUserWarning)
-        _ = self.store
-
     def train_dataloader(self) -> WindowLoader | TBPTTLoader:
         """Windows of the training part in an order drawn from (seed, epoch), or their chunks of time."""
         loader = self._loader("train")
@@ -171,36 +139,9 @@ class WindowDataModule(LightningDataModule):
         dataset = self.dataset(part)
         if not len(dataset):
             raise DataError(f"the {part} part has no windows; make it larger or the windows shorter")
-        replicas, rank = self._processes()
-        train = part == "train"
-        process: dict[str, Any] = {"num_replicas": replicas, "rank": rank, "seed": self.seed}
-        if train and self.stateful:
-            sampler: WindowSampler = StatefulSampler(dataset.counts, self.batch_size, shuffle=True, **process)
-        else:
-            sampler = WindowSampler(dataset, shuffle=train, even=train, **process)
-        return WindowLoader(
-            dataset,
-            batch_size=self.batch_size if train else even_batch_size(len(dataset), self.batch_size, replicas),
-            sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.persistent_workers and self.num_workers > 0,
-            pin_memory=self.pin_memory and torch.accelerator.is_available(),
-            collate_fn=WindowDataset.collate,
-        )
-
-    def _processes(self) -> tuple[int, int]:
-        """Number of data-parallel processes and this one's rank."""
-        strategy = getattr(self.trainer, "strategy", None)
-        kwargs = getattr(strategy, "distributed_sampler_kwargs", None)
-        if kwargs:
-            return kwargs["num_replicas"], kwargs["rank"]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            return torch.distributed.get_world_size(), torch.distributed.get_rank()
-        return 1, 0
-
-
-def check_positive(**arguments: int) -> None:
-    """Raise DataError unless every argument is a whole number of at least 1."""
-    for name, value in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise DataError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        sampler = None
+        if part == "train" and self.stateful:
+            sampler = StatefulSampler(
+                dataset.counts, self.batch_size, shuffle=True, seed=self.seed, **self._processes()
+            )
+        return self._make_loader(dataset, train=part == "train", sampler=sampler)
