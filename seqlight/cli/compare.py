@@ -1,7 +1,7 @@
 """``seqlight compare``: finds what is to be compared."""
 
-from seqlight.cli.errors import CommandError, is_user_error
-from seqlight.cli.wording import as_options
+from seqlight.cli.errors import CommandError
+from seqlight.cli.wording import in_words_of_options
 
 SUBJECTS = ("strategies",)
 USAGE = f"usage: seqlight compare {{{','.join(SUBJECTS)}}} [options]  (or --help behind the name)"
@@ -23,11 +23,7 @@ def run(arguments: list[str]) -> None:
     from seqlight.cli.compare_arguments import parse
 
     given = parse(arguments[1:])
-    try:
+    with in_words_of_options():
         from seqlight.cli import compare_job
 
         compare_job.run(given)
-    except Exception as error:
-        if not is_user_error(error) or isinstance(error, CommandError):
-            raise
-        raise CommandError(as_options(str(error))) from error

@@ -8,10 +8,10 @@ from seqlight.cli.input_arguments import (
     InputArguments,
     add_input_options,
     add_size_options,
-    settle_input,
+    settle_source,
 )
-from seqlight.cli.outputs import check_distinct, check_output, check_plot_name
-from seqlight.cli.parser import Parser, positive_float, positive_int
+from seqlight.cli.outputs import check_outputs
+from seqlight.cli.parser import Parser, collected, positive_float, positive_int
 
 NETWORKS = ("lstm", "gru", "rnn", "wavenet", "tcn")
 RECURRENT = ("lstm", "gru", "rnn")
@@ -112,7 +112,7 @@ def build_parser() -> Parser:
     results.add_argument(
         "--plot", type=Path, metavar="PNG", help="draw the errors at every step ahead (png, pdf or svg)"
     )
-    results.add_argument("--no-progress", action="store_true", help="no progress bar")
+    results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
 
@@ -124,43 +124,22 @@ def parse(arguments: list[str]) -> CompareArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
-    inputs = None
+    given.inputs = None
     if given.demo or given.csv is not None:
-        inputs = InputArguments(**settle_input(parser, given))
+        settle_source(parser, given, targets_needed=True)
+        given.inputs = collected(InputArguments, given)
     else:
-        of_files = (("--time", given.time), ("--target", given.target), ("--id", given.id))
+        of_files = (("--time", given.time), ("--target", given.targets), ("--id", given.id))
         for option, value in (*of_files, ("--season", given.season)):
             if value is not None:
                 parser.error(f"{option} belongs to a file; give the path of a CSV, or leave {option} out")
     if given.num_layers is not None and given.network not in RECURRENT:
         parser.error(f"--num-layers belongs to {', '.join(RECURRENT)}; leave it out with {given.network}")
 
-    outputs: dict[str, Path] = {}
-    if given.output is not None:
-        outputs["--output"] = given.output
-    if given.plot is not None:
-        check_plot_name(given.plot)
-        outputs["--plot"] = given.plot
-    for option, path in outputs.items():
-        check_output(path, option, input_path=given.csv)
-    check_distinct(outputs)
+    check_outputs(given)
     if len(set(given.strategies)) < len(given.strategies):
         raise CommandError("--strategies: name each one once")
 
-    return CompareArguments(
-        inputs=inputs,
-        context=given.context or CHAPTER_CONTEXT,
-        horizon=given.horizon or CHAPTER_HORIZON,
-        network=given.network,
-        strategies=given.strategies,
-        hidden_size=given.hidden_size,
-        num_layers=given.num_layers,
-        lr=given.lr,
-        transform=given.transform,
-        epochs=given.epochs,
-        max_time=given.max_time,
-        seed=given.seed,
-        output=given.output,
-        plot=given.plot,
-        progress=not given.no_progress,
-    )
+    given.context = given.context or CHAPTER_CONTEXT
+    given.horizon = given.horizon or CHAPTER_HORIZON
+    return collected(CompareArguments, given)

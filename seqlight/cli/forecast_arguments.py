@@ -7,10 +7,10 @@ from seqlight.cli.input_arguments import (
     InputArguments,
     add_input_options,
     add_size_options,
-    settle_input,
+    settle_source,
 )
-from seqlight.cli.outputs import check_distinct, check_output, check_plot_name
-from seqlight.cli.parser import Parser, positive_float, positive_int
+from seqlight.cli.outputs import check_outputs
+from seqlight.cli.parser import Parser, collected, positive_float, positive_int
 
 DESCRIPTION = """\
 Train a peephole LSTM on a CSV and forecast the time after its last row.
@@ -83,7 +83,7 @@ def build_parser() -> Parser:
     results.add_argument(
         "--save", type=Path, metavar="CKPT", help="keep the trained model, for seqlight.load"
     )
-    results.add_argument("--no-progress", action="store_true", help="no progress bar")
+    results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
 
@@ -95,27 +95,6 @@ def parse(arguments: list[str]) -> ForecastArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
-    inputs = settle_input(parser, given)
-
-    outputs = {"--output": given.output}
-    if given.plot is not None:
-        check_plot_name(given.plot)
-        outputs["--plot"] = given.plot
-    if given.save is not None:
-        outputs["--save"] = given.save
-    for option, path in outputs.items():
-        check_output(path, option, input_path=given.csv)
-    check_distinct(outputs)
-
-    return ForecastArguments(
-        **inputs,
-        hidden_size=given.hidden_size,
-        num_layers=given.num_layers,
-        epochs=given.epochs,
-        max_time=given.max_time,
-        seed=given.seed,
-        output=given.output,
-        plot=given.plot,
-        save=given.save,
-        progress=not given.no_progress,
-    )
+    settle_source(parser, given, targets_needed=True)
+    check_outputs(given)
+    return collected(ForecastArguments, given)

@@ -4,9 +4,8 @@ Everything about arguments and data is checked before torch is imported, let alo
 appear at the very end, all of them or none.
 """
 
-from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.impute_arguments import ImputeArguments, parse
-from seqlight.cli.wording import as_options
+from seqlight.cli.wording import in_words_of_options
 
 
 def run(arguments: list[str]) -> None:
@@ -16,12 +15,8 @@ def run(arguments: list[str]) -> None:
         CommandError: something the user can mend, in the words of the command's options.
     """
     given = parse(arguments)
-    try:
+    with in_words_of_options():
         impute(given)
-    except Exception as error:
-        if not is_user_error(error) or isinstance(error, CommandError):
-            raise
-        raise CommandError(as_options(str(error))) from error
 
 
 def impute(given: ImputeArguments) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.input_arguments import DEMO_COLUMNS, DEMO_CSV
-from seqlight.cli.outputs import check_distinct, check_output, check_plot_name
-from seqlight.cli.parser import Parser, positive_float, positive_int, separator
+from seqlight.cli.input_arguments import add_format_options, add_source_options, settle_source
+from seqlight.cli.outputs import check_outputs
+from seqlight.cli.parser import Parser, collected, positive_float, positive_int
 
 Method = Literal["auto", "rnn", "conv", "linear", "last"]
 
@@ -63,16 +63,9 @@ def build_parser() -> Parser:
     """The parser of ``seqlight impute``."""
     parser = Parser(prog="seqlight impute", description=DESCRIPTION, epilog=EPILOG)
     source = parser.add_argument_group("input")
-    source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
-    source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
-    source.add_argument("--time", metavar="COLUMN", help="column of timestamps")
-    source.add_argument(
-        "--target",
-        metavar="COLUMN",
-        action="append",
-        help="numeric column to fill; repeat it for several; default: all numeric columns",
+    add_source_options(
+        source, target_help="numeric column to fill; repeat it for several; default: all numeric columns"
     )
-    source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
     source.add_argument(
         "--insert-rows",
         action="store_true",
@@ -83,14 +76,7 @@ def build_parser() -> Parser:
         metavar="STEP",
         help="time between two rows for --insert-rows, such as 1h, 30min, 1mo; default: found",
     )
-    source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
-    source.add_argument("--decimal-comma", action="store_true", help="numbers are written 3,14")
-    source.add_argument("--encoding", default="utf-8", help="for instance latin-1; default: utf-8")
-    source.add_argument(
-        "--time-format",
-        metavar="PATTERN",
-        help="strftime pattern, such as '%%d.%%m.%%Y %%H:%%M'; default: found",
-    )
+    add_format_options(source)
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -147,7 +133,7 @@ def build_parser() -> Parser:
     results.add_argument(
         "--save", type=Path, metavar="CKPT", help="keep the best trained network, for seqlight.load"
     )
-    results.add_argument("--no-progress", action="store_true", help="no progress bar")
+    results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
 
@@ -159,21 +145,7 @@ def parse(arguments: list[str]) -> ImputeArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
-    if given.demo:
-        if given.csv is not None:
-            parser.error(f"--demo reads its own data; leave out {str(given.csv)!r} or --demo")
-        given.csv = DEMO_CSV
-        given.time = given.time or DEMO_COLUMNS["time"]
-        given.target = given.target or DEMO_COLUMNS["target"]
-        given.id = given.id or DEMO_COLUMNS["id"]
-    if given.csv is None:
-        parser.error("which file? give the path of a CSV, or --demo")
-    if given.time is None:
-        parser.error("--time COLUMN is missing: which column holds the timestamps?")
-    columns = [given.time, *(given.target or [])] + ([] if given.id is None else [given.id])
-    twice = next((name for name in columns if columns.count(name) > 1), None)
-    if twice is not None:
-        raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
+    settle_source(parser, given, targets_needed=False)
     if given.hide >= 0.9:
         raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
     if given.seed < 0:
@@ -182,41 +154,7 @@ def parse(arguments: list[str]) -> ImputeArguments:
         raise CommandError("--frequency: is of use with --insert-rows only; rows may be at any times without")
     if not given.suffix:
         raise CommandError("--suffix: expected some text, so that the new columns have names of their own")
-    if not given.csv.exists():  # also said by the reader of CSV files, a second later
-        raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")
-
-    outputs = {"--output": given.output}
-    if given.plot is not None:
-        check_plot_name(given.plot)
-        outputs["--plot"] = given.plot
-    if given.save is not None:
-        if given.model in ("linear", "last"):
-            raise CommandError(f"--save: --model {given.model} trains no network that could be kept")
-        outputs["--save"] = given.save
-    for option, path in outputs.items():
-        check_output(path, option, input_path=given.csv)
-    check_distinct(outputs)
-    return ImputeArguments(
-        csv=given.csv,
-        time=given.time,
-        targets=given.target,
-        id=given.id,
-        insert_rows=given.insert_rows,
-        frequency=given.frequency,
-        separator=given.separator,
-        decimal_comma=given.decimal_comma,
-        encoding=given.encoding,
-        time_format=given.time_format,
-        model=given.model,
-        window=given.window,
-        hidden_size=given.hidden_size,
-        steps=given.steps,
-        max_time=given.max_time,
-        hide=given.hide,
-        seed=given.seed,
-        output=given.output,
-        suffix=given.suffix,
-        plot=given.plot,
-        save=given.save,
-        progress=not given.no_progress,
-    )
+    if given.save is not None and given.model in ("linear", "last"):
+        raise CommandError(f"--save: --model {given.model} trains no network that could be kept")
+    check_outputs(given)
+    return collected(ImputeArguments, given)

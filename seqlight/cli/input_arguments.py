@@ -9,7 +9,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.parser import Parser, positive_int, separator
 
 DEMO_CSV = Path(__file__).with_name("demand.csv")
-DEMO_COLUMNS = {"time": "timestamp", "target": ["demand"], "id": "region"}
+DEMO_COLUMNS = {"time": "timestamp", "targets": ["demand"], "id": "region"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,16 +35,7 @@ class InputArguments:
 def add_input_options(parser: Parser) -> None:
     """Add the file, its columns and how it is written."""
     source = parser.add_argument_group("input")
-    source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
-    source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
-    source.add_argument("--time", metavar="COLUMN", help="column of timestamps")
-    source.add_argument(
-        "--target",
-        metavar="COLUMN",
-        action="append",
-        help="numeric column to forecast; repeat it for several",
-    )
-    source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
+    add_source_options(source, target_help="numeric column to forecast; repeat it for several")
     source.add_argument(
         "--missing",
         choices=["mask", "error"],
@@ -56,12 +47,26 @@ def add_input_options(parser: Parser) -> None:
         action="store_true",
         help="leave series out that are too short, instead of refusing them",
     )
-    source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
-    source.add_argument("--decimal-comma", action="store_true", help="numbers are written 3,14")
-    source.add_argument("--encoding", default="utf-8", help="for instance latin-1; default: utf-8")
     source.add_argument(
         "--frequency", metavar="STEP", help="time between two rows, such as 1h, 30min, 1mo; default: found"
     )
+    add_format_options(source)
+
+
+def add_source_options(source: Any, *, target_help: str) -> None:
+    """Add the file and its columns to a group of options."""
+    source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
+    source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
+    source.add_argument("--time", metavar="COLUMN", help="column of timestamps")
+    source.add_argument("--target", metavar="COLUMN", action="append", dest="targets", help=target_help)
+    source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
+
+
+def add_format_options(source: Any) -> None:
+    """Add how the file is written to a group of options."""
+    source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
+    source.add_argument("--decimal-comma", action="store_true", help="numbers are written 3,14")
+    source.add_argument("--encoding", default="utf-8", help="for instance latin-1; default: utf-8")
     source.add_argument(
         "--time-format",
         metavar="PATTERN",
@@ -88,8 +93,8 @@ def add_size_options(model: Any) -> None:
     )
 
 
-def settle_input(parser: Parser, given: argparse.Namespace) -> dict[str, Any]:
-    """Check what can be checked without reading the file; return the arguments of :class:`InputArguments`.
+def settle_source(parser: Parser, given: argparse.Namespace, *, targets_needed: bool) -> None:
+    """Check what can be checked of the file and its columns without reading it; fill in what --demo means.
 
     Raises:
         CommandError: an argument is missing, contradicts another, or there is no such file.
@@ -98,35 +103,18 @@ def settle_input(parser: Parser, given: argparse.Namespace) -> dict[str, Any]:
         if given.csv is not None:
             parser.error(f"--demo reads its own data; leave out {str(given.csv)!r} or --demo")
         given.csv = DEMO_CSV
-        given.time = given.time or DEMO_COLUMNS["time"]
-        given.target = given.target or DEMO_COLUMNS["target"]
-        given.id = given.id or DEMO_COLUMNS["id"]
+        for name, columns in DEMO_COLUMNS.items():
+            setattr(given, name, getattr(given, name) or columns)
     if given.csv is None:
         parser.error("which file? give the path of a CSV, or --demo")
     if given.time is None:
         parser.error("--time COLUMN is missing: which column holds the timestamps?")
-    if given.target is None:
+    if given.targets is None and targets_needed:
         parser.error("--target COLUMN is missing: which column is to be forecast?")
 
-    columns = [given.time, *given.target] + ([] if given.id is None else [given.id])
+    columns = [given.time, *(given.targets or [])] + ([] if given.id is None else [given.id])
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
     if not given.csv.exists():  # also said by the reader of CSV files, a second later
         raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")
-    names = (
-        "csv",
-        "time",
-        "id",
-        "horizon",
-        "context",
-        "season",
-        "missing",
-        "skip_short",
-        "separator",
-        "decimal_comma",
-        "encoding",
-        "frequency",
-        "time_format",
-    )
-    return {"targets": given.target} | {name: getattr(given, name) for name in names}

@@ -1,5 +1,6 @@
 """Output files that are checked before any work, and that appear whole or not at all."""
 
+import argparse
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,21 @@ def check_distinct(outputs: dict[str, Path]) -> None:
             raise CommandError(
                 f"{option} and {other} name the same file {str(path)!r}; give two different names"
             )
+
+
+def check_outputs(given: argparse.Namespace) -> None:
+    """Check what ``--output``, ``--plot`` and ``--save`` name, where given; ``given.csv`` is the input.
+
+    Raises:
+        CommandError: a file that could not be written, or one named twice.
+    """
+    named = {f"--{name}": getattr(given, name, None) for name in ("output", "plot", "save")}
+    outputs = {option: path for option, path in named.items() if path is not None}
+    if "--plot" in outputs:
+        check_plot_name(given.plot)
+    for option, path in outputs.items():
+        check_output(path, option, input_path=given.csv)
+    check_distinct(outputs)
 
 
 @contextmanager

@@ -1,9 +1,15 @@
 """An argument parser whose errors are a line or two, instead of the usage of every option."""
 
 import argparse
-from typing import NoReturn
+from dataclasses import fields
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from seqlight.cli.errors import CommandError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Arguments = TypeVar("Arguments", bound="DataclassInstance")
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,6 +27,11 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and exiting."""
         raise CommandError(f"{message}\n  see: {self.prog} --help")
+
+
+def collected(kind: type[Arguments], given: argparse.Namespace) -> Arguments:
+    """A dataclass whose fields have the names of what was parsed."""
+    return kind(**{field.name: getattr(given, field.name) for field in fields(kind)})
 
 
 def positive_int(text: str) -> int:

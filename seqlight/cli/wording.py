@@ -1,6 +1,10 @@
 """Messages of the Python interface in the words of ``seqlight forecast``'s options."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from seqlight.cli.errors import CommandError, is_user_error
 
 OPTIONS = {
     "time_col": "--time",
@@ -37,3 +41,14 @@ def as_options(message: str) -> str:
     message = _WITH_VALUE.sub(with_value, message)
     message = _AT_THE_START.sub(lambda match: OPTIONS[match[1]], message)
     return _UNMISTAKABLE.sub(lambda match: OPTIONS[match[1]], message)
+
+
+@contextmanager
+def in_words_of_options() -> Iterator[None]:
+    """Turn what the user has to mend, if the block raises it, into a :class:`CommandError` about options."""
+    try:
+        yield
+    except Exception as error:
+        if not is_user_error(error) or isinstance(error, CommandError):
+            raise
+        raise CommandError(as_options(str(error))) from error
