@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -34,64 +33,75 @@ def stirred(model: Any) -> Any:
     return model
 
 
-@pytest.mark.parametrize(
-    ("model", "operator", "count"),
-    [
-        (
-            lambda: models.LSTMForecaster(
-                peephole=True, covariate_size=2, static_size=1, observed_indicator=True, **SMALL
-            ),
-            "LSTM",
-            1,
-        ),
-        (lambda: models.LSTMForecaster(strategy="every_step", **SMALL), "LSTM", 1),
-        (lambda: models.GRUForecaster(strategy="recursive", covariate_size=1, **SMALL), "GRU", 4),
-        (lambda: models.GRUForecaster(layer_norm=True, num_layers=2, **SMALL), "Scan", 2),
-        (lambda: models.RNNForecaster(batch_norm=True, num_layers=2, **SMALL), "RNN", 2),
-        (lambda: models.ConvGRUForecaster(**SMALL), "GRU", 1),
-        (lambda: models.ConvLSTMForecaster(**SMALL), "LSTM", 1),
-        (lambda: models.TCNForecaster(num_blocks=1, **SMALL), "Conv", 2),
-        (lambda: models.WaveNetForecaster(layers_per_block=2, num_blocks=1, **SMALL), "Conv", 3),
-        (lambda: models.EncoderDecoderForecaster(**SMALL), "LSTM", 5),
-        (lambda: models.LinearForecaster(**SIZES), "Gemm", 1),
-        (lambda: models.NaiveForecaster(**SIZES), "GatherElements", 1),
-        (lambda: models.SeasonalNaiveForecaster(season_length=12, **SIZES), "GatherElements", 2),
-    ],
-)
-def test_forecaster(exported_equals: Any, model: Any, operator: str, count: int) -> None:
-    """Context and horizon are fixed; the recursive ones run once for each step ahead, and no more."""
-    forecaster = stirred(model())
+def several(*made: Any) -> dict[str, Any]:
+    return {f"{type(model).__name__} {number}": stirred(model) for number, model in enumerate(made)}
+
+
+def test_forecasters(exported_equals: Any) -> None:
+    """Context and horizon are fixed; the encoder-decoder runs once for each step ahead, and no more."""
+    forecasters = several(
+        models.LSTMForecaster(strategy="every_step", **SMALL),
+        models.GRUForecaster(layer_norm=True, num_layers=2, **SMALL),
+        models.RNNForecaster(batch_norm=True, num_layers=2, **SMALL),
+        models.ConvGRUForecaster(**SMALL),
+        models.ConvLSTMForecaster(**SMALL),
+        models.TCNForecaster(num_blocks=1, **SMALL),
+        models.WaveNetForecaster(layers_per_block=2, num_blocks=1, **SMALL),
+        models.EncoderDecoderForecaster(**SMALL),
+        models.LinearForecaster(**SIZES),
+        models.NaiveForecaster(**SIZES),
+        models.SeasonalNaiveForecaster(season_length=12, **SIZES),
+    )
+    inputs = [inputs_of(forecasters["LinearForecaster 8"], batch) for batch in (2, 7)]
+    found = exported_equals(forecasters, None, inputs)
+    # every-step, in front of a convolution, encoder and four steps of the decoder
+    assert found["LSTM"] == 1 + 1 + 5
+    assert (found["GRU"], found["Scan"], found["RNN"]) == (1, 2, 2)
+    assert found["Conv"] == 2 + 2 + 3  # strided, TCN, WaveNet
+    assert (
+        found["GatherElements"] == 2
+    )  # a season that is missing falls back on the naive forecast, once made
+    assert not {"Loop", "If"} & found.keys()
+
+
+def test_forecasters_with_covariates(exported_equals: Any) -> None:
+    """The recursive one runs once for each step ahead, and no more."""
+    sizes: dict[str, Any] = {"covariate_size": 2, "static_size": 1, **SMALL}
+    forecasters = several(
+        models.LSTMForecaster(peephole=True, observed_indicator=True, **sizes),
+        models.GRUForecaster(strategy="recursive", **sizes),
+    )
+    inputs = [inputs_of(forecasters["LSTMForecaster 0"], batch) for batch in (2, 7)]
+    found = exported_equals(forecasters, None, inputs)
+    assert (found["LSTM"], found["GRU"]) == (1, 4)
+    assert not {"Loop", "If"} & found.keys()
+
+
+def test_one_forecaster_by_its_own_example(exported_equals: Any) -> None:
+    forecaster = stirred(models.LinearForecaster(**SIZES))
     found = exported_equals(forecaster, None, [inputs_of(forecaster, batch) for batch in (2, 7)])
-    assert found[operator] == count
-    assert "Loop" not in found
+    assert found["Gemm"] == 1
 
 
-@pytest.mark.parametrize(
-    "transform",
-    ["none", "min_max + standard", "log + box_cox(0.5, offset=9)", "difference(1, 12)", "decompose(12)"],
-)
-def test_transform(exported_equals: Any, transform: str) -> None:
-    forecaster = stirred(models.LinearForecaster(transform=transform, **SIZES))
-    exported_equals(forecaster, None, [inputs_of(forecaster, batch) for batch in (2, 7)])
+def test_transforms(exported_equals: Any) -> None:
+    transforms = ("none", "min_max + standard", "log + box_cox(0.5, offset=9)")
+    transforms += ("difference(1, 12)", "decompose(12)")
+    forecasters = several(*(models.LinearForecaster(transform=each, **SIZES) for each in transforms))
+    inputs = [inputs_of(forecasters["LinearForecaster 0"], batch) for batch in (2, 7)]
+    exported_equals(forecasters, None, inputs)
 
 
-@pytest.mark.parametrize(
-    ("model", "operator"),
-    [
-        (lambda: models.SequenceClassifier(core="gru", hidden_size=4, pooling="mean"), "GRU"),
-        (lambda: models.StepClassifier(core="rnn", hidden_size=4, transform="instance"), "RNN"),
-        (
-            lambda: models.SequenceRegressor(
-                core="wavenet", hidden_size=4, core_options={"num_blocks": 1, "layers_per_block": 2}
-            ),
-            "Conv",
+def test_sequences_to_labels_of_any_length(exported_equals: Any) -> None:
+    labelling = several(
+        models.SequenceClassifier(core="gru", hidden_size=4, pooling="mean"),
+        models.StepClassifier(core="rnn", hidden_size=4, transform="instance"),
+        models.SequenceRegressor(
+            core="wavenet", hidden_size=4, core_options={"num_blocks": 1, "layers_per_block": 2}
         ),
-    ],
-)
-def test_sequences_to_labels_of_any_length(exported_equals: Any, model: Any, operator: str) -> None:
-    labelling = stirred(model())
+    )
     sequences = [{"past_target": torch.rand(batch, steps, 1)} for batch, steps in ((2, 19), (7, 5))]
-    assert exported_equals(labelling, None, sequences)[operator] >= 1
+    found = exported_equals(labelling, None, sequences)
+    assert (found["GRU"], found["RNN"]) == (1, 1) and found["Conv"] >= 1
 
 
 def test_lengths_of_sequences(exported_equals: Any) -> None:
@@ -108,20 +118,17 @@ def test_vector_to_sequence(exported_equals: Any) -> None:
     assert exported_equals(model, None, [inputs_of(model, batch) for batch in (2, 7)])["GRU"] == 1
 
 
-@pytest.mark.parametrize(
-    ("model", "operator"),
-    [
-        (lambda: models.RNNImputer(hidden_size=4, target_size=2), "GRU"),
-        (lambda: models.ConvImputer(hidden_size=4, num_blocks=2), "Conv"),
-        (lambda: models.LastValueImputer(target_size=2), "Where"),
-        (lambda: models.LinearInterpolationImputer(target_size=2), "Where"),
-    ],
-)
-def test_imputer_of_any_length(exported_equals: Any, model: Any, operator: str) -> None:
-    imputer = stirred(model())
+def test_imputers_of_any_length(exported_equals: Any) -> None:
+    imputers = several(
+        models.RNNImputer(hidden_size=4, target_size=2),
+        models.ConvImputer(hidden_size=4, num_blocks=2, target_size=2),
+        models.LastValueImputer(target_size=2),
+        models.LinearInterpolationImputer(target_size=2),
+    )
     windows = []
     for batch, steps in ((2, 19), (5, 40)):
-        target = torch.randn(batch, steps, imputer.target_size)
+        target = torch.randn(batch, steps, 2)
         target[torch.rand(target.shape) < 0.3] = torch.nan
         windows.append({"target": target, "time_gap": 0.5 + torch.rand(batch, steps)})
-    assert exported_equals(imputer, None, windows)[operator] >= 1
+    found = exported_equals(imputers, None, windows)
+    assert found["GRU"] == 2 and found["Conv"] >= 2  # two directions; two blocks
