@@ -94,6 +94,13 @@ def test_no_module_is_left_out() -> None:
     assert modules == bases | EVERY.keys()
 
 
+def test_each_has_a_configuration() -> None:
+    """Which tests/examples runs."""
+    folder = Path(__file__).resolve().parents[2] / "examples" / "configs"
+    text = "".join(path.read_text(encoding="utf-8") for path in folder.glob("*.yaml"))
+    assert {name for name in EVERY if f"class_path: {name}\n" in text} == EVERY.keys()
+
+
 def example(model: Any, batch_size: int) -> dict[str, Tensor]:
     torch.manual_seed(1)
     return {name: torch.randn_like(value) for name, value in model.example_inputs(batch_size).items()}
