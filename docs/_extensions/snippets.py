@@ -91,12 +91,13 @@ def with_output(text: str, printed: list[str]) -> str:
 
 @contextmanager
 def working_folder() -> Iterator[Path]:
-    """A temporary working folder that looks like a clone's root; Lightning's messages are held back."""
+    """A temporary working folder that looks like a clone's root; Lightning and ONNX are kept quiet."""
     import lightning.pytorch  # noqa: F401  # first, for it sets the level of its messages when it is imported
 
     before = Path.cwd()
     folder = Path(tempfile.mkdtemp(prefix="seqlight-docs-"))
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    talkative = ("lightning.pytorch", "lightning.fabric", "onnx_ir", "onnxscript")
+    loggers = [logging.getLogger(name) for name in talkative]
     levels = [logger.level for logger in loggers]
     try:
         for name in ("examples", "seqlight"):

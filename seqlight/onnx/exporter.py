@@ -167,7 +167,12 @@ def _quiet() -> Iterator[None]:
 
 def _traced(module: nn.Module, inputs: dict[str, Any]) -> ExportedProgram:
     """Trace the module, with every size dynamic that can be."""
-    every_size = pytree.tree_map(lambda tensor: dict.fromkeys(range(tensor.dim()), Dim.AUTO), inputs)
+
+    def dynamic(tensor: Tensor) -> dict[int, Any]:
+        # torch takes a size of 1 for a constant, and would warn.
+        return {axis: Dim.AUTO for axis, size in enumerate(tensor.shape) if size != 1}
+
+    every_size = pytree.tree_map(dynamic, inputs)
     with torch.no_grad(), _quiet(), use_backend("auto"):
         program = torch.export.export(module, (), kwargs=inputs, dynamic_shapes=every_size, strict=False)
         program = program.run_decompositions(decompositions())
