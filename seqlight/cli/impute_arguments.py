@@ -27,7 +27,7 @@ one half of the hidden cells; the table is of the other half."""
 EPILOG = """\
 examples:
   seqlight impute --demo -o filled.csv --plot filled.png
-  seqlight impute sensors.csv --time ds -o filled.csv
+  seqlight impute sensors.csv -o filled.csv
   seqlight impute sales.csv --time ds --target y --id shop --model linear -o filled.csv"""
 
 
@@ -36,7 +36,7 @@ class ImputeArguments:
     """What the user asked ``seqlight impute`` for; None where the data decide."""
 
     csv: Path
-    time: str
+    time: str | None
     targets: list[str] | None
     id: str | None
     insert_rows: bool
@@ -64,7 +64,9 @@ def build_parser() -> Parser:
     parser = Parser(prog="seqlight impute", description=DESCRIPTION, epilog=EPILOG)
     source = parser.add_argument_group("input")
     add_source_options(
-        source, target_help="numeric column to fill; repeat it for several; default: all numeric columns"
+        source,
+        time_help="column of timestamps; default: the only one that holds any",
+        target_help="numeric column to fill; repeat it for several; default: all numeric columns",
     )
     source.add_argument(
         "--insert-rows",
@@ -145,7 +147,7 @@ def parse(arguments: list[str]) -> ImputeArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
-    settle_source(parser, given, targets_needed=False)
+    settle_source(parser, given, columns_needed=False)
     if given.hide >= 0.9:
         raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
     if given.seed < 0:

@@ -80,7 +80,7 @@ def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataMod
     """The data module of the plan."""
     return CSVImputationDataModule(
         given.csv,
-        time_col=given.time,
+        time_col=plan.time,
         target_cols=plan.targets,
         id_col=given.id,
         window_length=plan.window_length,

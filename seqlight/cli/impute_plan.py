@@ -8,6 +8,7 @@ import numpy as np
 from seqlight.cli.errors import CommandError
 from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.sizes import choose_calendar_features
+from seqlight.cli.time_column import find_time_column
 from seqlight.data import CSVDialect, read_csv_table
 from seqlight.data.csv_text import CSVText, read_csv_text
 from seqlight.data.held_out import gap_pattern
@@ -29,6 +30,7 @@ class ImputePlan:
     empty cells of each target. ``longest_gap`` is in rows. ``notes`` are sentences for the user.
     """
 
+    time: str
     targets: list[str]
     methods: tuple[str, ...]
     missing: dict[str, int]
@@ -50,11 +52,12 @@ def plan(given: ImputeArguments) -> ImputePlan:
     dialect = CSVDialect(
         separator=given.separator, decimal_comma=given.decimal_comma, encoding=given.encoding
     )
+    time = given.time or find_time_column(given.csv, dialect, given.time_format)
     # With no target this checks that the file is a CSV with these columns, all rows as wide as the header.
     wanted = given.targets or []
-    read_csv_table(given.csv, time_col=given.time, target_cols=wanted, id_col=given.id, dialect=dialect)
+    read_csv_table(given.csv, time_col=time, target_cols=wanted, id_col=given.id, dialect=dialect)
     text = read_csv_text(given.csv, dialect)
-    targets = wanted or numeric_columns(text, given)
+    targets = wanted or numeric_columns(text, given, time)
     for name in targets:
         if name + given.suffix in text.names():
             raise CommandError(
@@ -65,7 +68,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
         warnings.simplefilter("always")
         rows = read_timed_rows(
             given.csv,
-            time_col=given.time,
+            time_col=time,
             target_cols=targets,
             id_col=given.id,
             dialect=dialect,
@@ -88,6 +91,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
     window = min(window, int(rows.store.lengths.max()))
     step, span = step_and_span(rows)
     return ImputePlan(
+        time=time,
         targets=targets,
         methods=choose_methods(given, int(observed.sum()), any(missing.values()), notes),
         missing=missing,
@@ -100,7 +104,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
     )
 
 
-def numeric_columns(text: CSVText, given: ImputeArguments) -> list[str]:
+def numeric_columns(text: CSVText, given: ImputeArguments, time: str) -> list[str]:
     """The columns of numbers, but for time and id.
 
     Raises:
@@ -110,7 +114,7 @@ def numeric_columns(text: CSVText, given: ImputeArguments) -> list[str]:
     found = [
         name
         for name in names
-        if name not in (given.time, given.id) and names.count(name) == 1 and text.numbers(name) is not None
+        if name not in (time, given.id) and names.count(name) == 1 and text.numbers(name) is not None
     ]
     if not found:
         raise CommandError(

@@ -35,7 +35,11 @@ class InputArguments:
 def add_input_options(parser: Parser) -> None:
     """Add the file, its columns and how it is written."""
     source = parser.add_argument_group("input")
-    add_source_options(source, target_help="numeric column to forecast; repeat it for several")
+    add_source_options(
+        source,
+        time_help="column of timestamps",
+        target_help="numeric column to forecast; repeat it for several",
+    )
     source.add_argument(
         "--missing",
         choices=["mask", "error"],
@@ -53,11 +57,11 @@ def add_input_options(parser: Parser) -> None:
     add_format_options(source)
 
 
-def add_source_options(source: Any, *, target_help: str) -> None:
+def add_source_options(source: Any, *, time_help: str, target_help: str) -> None:
     """Add the file and its columns to a group of options."""
     source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
     source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
-    source.add_argument("--time", metavar="COLUMN", help="column of timestamps")
+    source.add_argument("--time", metavar="COLUMN", help=time_help)
     source.add_argument("--target", metavar="COLUMN", action="append", dest="targets", help=target_help)
     source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
 
@@ -93,8 +97,10 @@ def add_size_options(model: Any) -> None:
     )
 
 
-def settle_source(parser: Parser, given: argparse.Namespace, *, targets_needed: bool) -> None:
+def settle_source(parser: Parser, given: argparse.Namespace, *, columns_needed: bool) -> None:
     """Check what can be checked of the file and its columns without reading it; fill in what --demo means.
+
+    Unless ``columns_needed``, --time and --target may be left out.
 
     Raises:
         CommandError: an argument is missing, contradicts another, or there is no such file.
@@ -107,9 +113,9 @@ def settle_source(parser: Parser, given: argparse.Namespace, *, targets_needed: 
             setattr(given, name, getattr(given, name) or columns)
     if given.csv is None:
         parser.error("which file? give the path of a CSV, or --demo")
-    if given.time is None:
+    if given.time is None and columns_needed:
         parser.error("--time COLUMN is missing: which column holds the timestamps?")
-    if given.targets is None and targets_needed:
+    if given.targets is None and columns_needed:
         parser.error("--target COLUMN is missing: which column is to be forecast?")
 
     columns = [given.time, *(given.targets or [])] + ([] if given.id is None else [given.id])

@@ -101,7 +101,7 @@ def test_a_line_is_a_line(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_absent_rows_on_request(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, output = tmp_path / "in.csv", tmp_path / "out.csv"
     path.write_text("note,t,y\nx,2024-01-01,1\ny,2024-01-02,2\nz,2024-01-05,5\n")
-    assert run("impute", path, "--time", "t", "--model", "linear", "-o", output) == 0
+    assert run("impute", path, "--model", "linear", "-o", output) == 0  # the column of times is found
     assert output.read_text() == (
         "note,t,y,y_filled\nx,2024-01-01,1,false\ny,2024-01-02,2,false\nz,2024-01-05,5,false\n"
     )
@@ -216,7 +216,8 @@ def test_bad_files(
     ("arguments", "message"),
     [
         ([], "which file? give the path of a CSV, or --demo"),
-        (["{csv}"], "--time COLUMN is missing"),
+        (["{two}"], "--time COLUMN is missing: which column holds the timestamps?; 'from' and 'to' look"),
+        (["{untimed}"], "--time COLUMN is missing: which column holds the timestamps?"),
         (["none.csv", "--time", "ds"], "none.csv: no such file"),
         (["{csv}", "--time", "ds", "--target", "ds"], "column 'ds' is named twice"),
         (["{csv}", "--time", "ds", "--id", "shop", "--target", "note"], "expected a number, got 'x'"),
@@ -253,6 +254,8 @@ def test_bad_arguments(
     for name, content in (
         ("text", "t,y\n2024-01-01,a\n"),
         ("taken", "t,y,y_filled\n2024-01-01,1,0\n"),
+        ("two", "from,to,y\n2024-01-01,2024-01-02,1\n2024-01-03,2024-01-04,\n"),
+        ("untimed", "t,y\n20240101,1\n20240102,\n"),
         ("brief", "t,y\n2024-01-01,1\n2024-01-02,\n2024-01-03,3\n"),
     ):
         files[name] = tmp_path / f"{name}.csv"

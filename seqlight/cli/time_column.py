@@ -1,0 +1,48 @@
+"""Which column of a CSV holds the times, where the user did not say."""
+
+from pathlib import Path
+
+import polars as pl
+
+from seqlight.cli.errors import CommandError
+from seqlight.data import CSVDialect, DataError
+from seqlight.data.time_format import parse_times
+
+SAMPLE_ROWS = 1000
+
+
+def find_time_column(path: Path, dialect: CSVDialect, time_format: str | None) -> str:
+    """The only column whose first rows are all timestamps, written otherwise than as plain numbers.
+
+    Raises:
+        CommandError: there is none, or several.
+    """
+    try:
+        sample = pl.read_csv(
+            path,
+            separator=dialect.separator,
+            encoding=dialect.encoding,
+            infer_schema=False,
+            n_rows=SAMPLE_ROWS,
+        )
+    except (pl.exceptions.PolarsError, OSError, UnicodeError, LookupError):
+        sample = pl.DataFrame()  # what is wrong with the file is said once the column is known
+    sample = sample.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
+    found = [column.name for column in sample if _holds_times(column.str.strip_chars(), time_format)]
+    if len(found) == 1:
+        return found[0]
+    looks = f"; {' and '.join(map(repr, found))} look like it" if found else ""
+    raise CommandError(
+        f"--time COLUMN is missing: which column holds the timestamps?{looks}\n  see: seqlight impute --help"
+    )
+
+
+def _holds_times(column: pl.Series, time_format: str | None) -> bool:
+    plain_numbers = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    if column.is_empty() or column.has_nulls() or not plain_numbers.has_nulls():
+        return False
+    try:
+        _, _, wrong = parse_times(column, time_format)
+    except DataError:
+        return False
+    return wrong is None
