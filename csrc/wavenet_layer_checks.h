@@ -47,4 +47,47 @@ inline WaveNetLayerSizes check_wavenet_layer(const torch::stable::Tensor& h,
   return s;
 }
 
+// What the forward operator has beside that.
+inline void check_wavenet_layer_forward(const WaveNetLayerSizes& s, const torch::stable::Tensor& h,
+                                        const std::optional<torch::stable::Tensor>& skip,
+                                        const torch::stable::Tensor& conv_bias,
+                                        const torch::stable::Tensor& project_weight,
+                                        const torch::stable::Tensor& project_bias,
+                                        const std::optional<torch::stable::Tensor>& static_term) {
+  const auto check = [&](const char* name, const torch::stable::Tensor& tensor, const char* meaning,
+                         std::initializer_list<int64_t> sizes) {
+    check_shape("wavenet_layer", name, tensor, meaning, sizes);
+    check_kind("wavenet_layer", name, tensor, "h", h);
+  };
+  check("conv_bias", conv_bias, "[2 * C]", {2 * s.channels()});
+  check("project_bias", project_bias, "[rows of project_weight]", {project_weight.size(0)});
+  if (skip) check("skip", *skip, "[B, T, S]", {s.conv.batch, s.conv.time, s.skip});
+  if (static_term) check("static_term", *static_term, "[B, 2 * C]", {s.conv.batch, 2 * s.channels()});
+}
+
+// What the backward operator has beside that.
+inline void check_wavenet_layer_backward(const WaveNetLayerSizes& s, const torch::stable::Tensor& h,
+                                         const std::optional<torch::stable::Tensor>& grad_h_next,
+                                         const std::optional<torch::stable::Tensor>& grad_skip,
+                                         const std::optional<torch::stable::Tensor>& grad_new_state,
+                                         const std::optional<torch::stable::Tensor>& condition,
+                                         const torch::stable::Tensor& activated, bool need_condition,
+                                         bool need_condition_weight) {
+  const char* op = "wavenet_layer_backward";
+  const auto check = [&](const char* name, const torch::stable::Tensor& tensor, const char* meaning,
+                         std::initializer_list<int64_t> sizes) {
+    check_shape(op, name, tensor, meaning, sizes);
+    check_kind(op, name, tensor, "h", h);
+  };
+  const int64_t B = s.conv.batch, T = s.conv.time, C = s.channels();
+  STD_TORCH_CHECK(s.residual || !grad_h_next, op, ": grad_h_next expected None without residual");
+  if (grad_h_next) check("grad_h_next", *grad_h_next, "[B, T, C]", {B, T, C});
+  if (grad_skip) check("grad_skip", *grad_skip, "[B, T, S]", {B, T, s.skip});
+  if (grad_new_state)
+    check("grad_new_state", *grad_new_state, "[B, (K - 1) * dilation, C]", {B, s.conv.state_length(), C});
+  check("activated", activated, "[B, T, 2 * C]", {B, T, 2 * C});
+  STD_TORCH_CHECK(condition || (!need_condition && !need_condition_weight), op,
+                  ": condition expected where its gradient is wanted");
+}
+
 }  // namespace seqlight

@@ -156,15 +156,7 @@ Outputs wavenet_layer_forward(Tensor h, MaybeTensor state, MaybeTensor skip, Ten
   const char* op = "wavenet_layer";
   const WaveNetLayerSizes s =
       check_wavenet_layer(h, state, conv_weight, project_weight, condition, condition_weight, dilation, residual);
-  const auto check = [&](const char* name, const Tensor& tensor, const char* meaning,
-                         std::initializer_list<int64_t> sizes) {
-    check_shape(op, name, tensor, meaning, sizes);
-    check_kind(op, name, tensor, "h", h);
-  };
-  check("conv_bias", conv_bias, "[2 * C]", {2 * s.channels()});
-  check("project_bias", project_bias, "[rows of project_weight]", {project_weight.size(0)});
-  if (skip) check("skip", *skip, "[B, T, S]", {s.conv.batch, s.conv.time, s.skip});
-  if (static_term) check("static_term", *static_term, "[B, 2 * C]", {s.conv.batch, 2 * s.channels()});
+  check_wavenet_layer_forward(s, h, skip, conv_bias, project_weight, project_bias, static_term);
   const Layer a = {
       channel_contiguous(h),   channel_contiguous(state), channel_contiguous(skip), dense(conv_weight),
       dense(conv_bias),        dense(project_weight),     dense(project_bias),      channel_contiguous(condition),
@@ -391,21 +383,9 @@ Gradients wavenet_layer_backward(MaybeTensor grad_h_next, MaybeTensor grad_skip,
   const char* op = "wavenet_layer_backward";
   const WaveNetLayerSizes s =
       check_wavenet_layer(h, state, conv_weight, project_weight, condition, condition_weight, dilation, residual);
-  const auto check = [&](const char* name, const Tensor& tensor, const char* meaning,
-                         std::initializer_list<int64_t> sizes) {
-    check_shape(op, name, tensor, meaning, sizes);
-    check_kind(op, name, tensor, "h", h);
-  };
-  const int64_t B = s.conv.batch, T = s.conv.time, C = s.channels();
-  STD_TORCH_CHECK(residual || !grad_h_next, op, ": grad_h_next expected None without residual");
-  if (!grad_h_next && !grad_skip) grad_skip = torch::stable::new_zeros(h, {B, T, s.skip});
-  if (grad_h_next) check("grad_h_next", *grad_h_next, "[B, T, C]", {B, T, C});
-  if (grad_skip) check("grad_skip", *grad_skip, "[B, T, S]", {B, T, s.skip});
-  if (grad_new_state)
-    check("grad_new_state", *grad_new_state, "[B, (K - 1) * dilation, C]", {B, s.conv.state_length(), C});
-  check("activated", activated, "[B, T, 2 * C]", {B, T, 2 * C});
-  STD_TORCH_CHECK(condition || (!need_condition && !need_condition_weight), op,
-                  ": condition expected where its gradient is wanted");
+  check_wavenet_layer_backward(s, h, grad_h_next, grad_skip, grad_new_state, condition, activated, need_condition,
+                               need_condition_weight);
+  if (!grad_h_next && !grad_skip) grad_skip = torch::stable::new_zeros(h, {s.conv.batch, s.conv.time, s.skip});
   const LayerGradient a = {channel_contiguous(grad_h_next),
                            channel_contiguous(grad_skip),
                            channel_contiguous(grad_new_state),

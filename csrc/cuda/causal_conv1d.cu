@@ -7,65 +7,25 @@
 // The form is the simple one: a thread computes one output. Weights are first laid out so that neighbouring threads
 // read neighbouring numbers. Weight gradients are summed over pieces of the batch's rows, then over the pieces, always
 // in the same order. No atomics: the same call gives the same bits.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
 #include <algorithm>
-#include <cmath>
-#include <optional>
 #include <tuple>
-#include <type_traits>
 
 #include "../call_counts.h"
 #include "../causal_conv1d_checks.h"
-#include "../cells/cell.h"
 #include "../cells/gate.h"
-#include "launch.cuh"
+#include "scalar_math.cuh"
+#include "sequences.cuh"
 
 namespace seqlight {
 namespace {
 
-using torch::headeronly::ScalarType;
-using torch::stable::new_empty;
-using torch::stable::Tensor;
-using MaybeTensor = std::optional<Tensor>;
-
 // ------------------------------------------------------------------------------------------------------------ kernels
 // Each is the work of one element. Buffers are contiguous in the order of their comment unless strides are given.
-
-template <typename T>
-struct ConvMath {
-  SEQLIGHT_CELL static T sigmoid(T x) { return T(1) / (T(1) + std::exp(-x)); }
-  SEQLIGHT_CELL static T tanh(T x) { return std::tanh(x); }
-};
 
 struct Conv {
   int64_t time, in_channels, pre_channels, taps, dilation, in_per_group, pre_per_group;
 
   SEQLIGHT_CELL int64_t past() const { return (taps - 1) * dilation; }
-};
-
-// A sequence [B, T, C] of any strides; null data reads as zeros.
-template <typename T>
-struct StridedRows {
-  const T* data;
-  int64_t batch_stride, time_stride, channel_stride;
-
-  SEQLIGHT_CELL T operator()(int64_t batch, int64_t time, int64_t channel) const {
-    return data ? data[batch * batch_stride + time * time_stride + channel * channel_stride] : T(0);
-  }
-};
-
-// x, and before it the state.
-template <typename T>
-struct Inputs {
-  StridedRows<T> x, state;
-  int64_t past;
-
-  SEQLIGHT_CELL T operator()(int64_t batch, int64_t time, int64_t channel) const {
-    return time >= 0 ? x(batch, time, channel) : state(batch, time + past, channel);
-  }
 };
 
 // [K, C_in / groups, C_out] from [C_out, C_in / groups, K]; `by_input`: [K, C_out, C_in / groups].
@@ -117,25 +77,10 @@ struct ConvForward {
       return;
     }
     GatePair<T> pair = {before(batch, time, channel), before(batch, time, channels + channel)};
-    output[i] = gate_unit<ConvMath<T>>(pair);
+    output[i] = gate_unit<ScalarMath<T>>(pair);
     if (!saved) return;
     saved[row * 2 * channels + channel] = pair.filter;
     saved[row * 2 * channels + channels + channel] = pair.gate;
-  }
-};
-
-// Element: (b, row of the state, channel).
-template <typename T>
-struct NextState {
-  Conv conv;
-  Inputs<T> inputs;
-  T* target;
-
-  __device__ void operator()(int64_t i) const {
-    const int64_t row = i / conv.in_channels, time = conv.time - conv.past() + row % conv.past();
-    const int64_t batch = row / conv.past();
-    // Of a short sequence, what is left of the state moves up.
-    target[i] = inputs(batch, time, i % conv.in_channels);
   }
 };
 
@@ -240,14 +185,6 @@ struct SumPieces {
 
 // --------------------------------------------------------------------------------------------------------------- host
 
-Tensor dense(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor); }
-
-template <typename T>
-StridedRows<T> rows_of(const MaybeTensor& tensor) {
-  if (!tensor) return {nullptr, 0, 0, 0};
-  return {tensor->const_data_ptr<T>(), tensor->stride(0), tensor->stride(1), tensor->stride(2)};
-}
-
 Conv conv_of(const CausalConv1dSizes& s) {
   return {s.time, s.in_channels, s.pre_channels, s.taps, s.dilation, s.in_per_group(), s.pre_per_group()};
 }
@@ -264,8 +201,7 @@ Tensor laid_out(const Conv& conv, const Tensor& weight, bool by_input, cudaStrea
 template <typename T>
 std::tuple<Tensor, Tensor, Tensor> forward(const CausalConv1dSizes& s, const Tensor& x, const MaybeTensor& state,
                                            const Tensor& weight, const MaybeTensor& bias, bool save_for_backward) {
-  const DeviceGuard guard(x.get_device_index());
-  cudaStream_t stream = current_stream(x);
+  const cudaStream_t stream = current_stream(x);
   const Conv conv = conv_of(s);
   const Inputs<T> inputs = {rows_of<T>(x), rows_of<T>(state), s.state_length()};
   Tensor output = new_empty(x, {s.batch, s.time, s.out_channels()});
@@ -279,7 +215,7 @@ std::tuple<Tensor, Tensor, Tensor> forward(const CausalConv1dSizes& s, const Ten
       output.numel(), stream,
       ConvForward<T>{conv, inputs, weights.const_data_ptr<T>(), dense_bias ? dense_bias->const_data_ptr<T>() : nullptr,
                      s.activation, output.mutable_data_ptr<T>(), keep ? saved.mutable_data_ptr<T>() : nullptr});
-  launch(new_state.numel(), stream, NextState<T>{conv, inputs, new_state.mutable_data_ptr<T>()});
+  launch(new_state.numel(), stream, NextState<T>{inputs, s.time, s.in_channels, new_state.mutable_data_ptr<T>()});
   count_call(Op::causal_conv1d_forward, std::is_same_v<T, double>, 1);
   return {output, new_state, saved};
 }
@@ -288,10 +224,9 @@ std::tuple<Tensor, Tensor, Tensor> causal_conv1d_forward(Tensor x, MaybeTensor s
                                                          int64_t dilation, int64_t groups, int64_t activation,
                                                          bool save_for_backward) {
   const CausalConv1dSizes s = check_causal_conv1d(x, state, weight, bias, dilation, groups, activation);
-  if (x.scalar_type() == ScalarType::Float) return forward<float>(s, x, state, weight, bias, save_for_backward);
-  STD_TORCH_CHECK(x.scalar_type() == ScalarType::Double, "causal_conv1d: x expected float32 or float64, got ",
-                  torch::headeronly::toString(x.scalar_type()));
-  return forward<double>(s, x, state, weight, bias, save_for_backward);
+  return for_dtype("causal_conv1d", "x", x, [&](auto number) {
+    return forward<decltype(number)>(s, x, state, weight, bias, save_for_backward);
+  });
 }
 
 using Gradients = std::tuple<Tensor, Tensor, Tensor, Tensor>;
@@ -300,8 +235,7 @@ template <typename T>
 Gradients backward(const CausalConv1dSizes& s, const MaybeTensor& grad_output, const MaybeTensor& grad_new_state,
                    const Tensor& x, const MaybeTensor& state, const Tensor& weight, const Tensor& activated,
                    bool need_input, bool need_state, bool need_weight, bool need_bias) {
-  const DeviceGuard guard(x.get_device_index());
-  cudaStream_t stream = current_stream(x);
+  const cudaStream_t stream = current_stream(x);
   const Conv conv = conv_of(s);
   const Inputs<T> inputs = {rows_of<T>(x), rows_of<T>(state), s.state_length()};
   const int64_t rows = s.batch * s.time;
@@ -347,14 +281,10 @@ Gradients causal_conv1d_backward(MaybeTensor grad_output, MaybeTensor grad_new_s
   const char* op = "causal_conv1d_backward";
   const CausalConv1dSizes s = check_causal_conv1d(x, state, weight, std::nullopt, dilation, groups, activation);
   check_causal_conv1d_backward(s, x, grad_output, grad_new_state, activated);
-  const auto call = [&](auto number) {
+  return for_dtype(op, "x", x, [&](auto number) {
     return backward<decltype(number)>(s, grad_output, grad_new_state, x, state, weight, activated, need_input_grad,
                                       need_state_grad, need_weight_grad, need_bias_grad);
-  };
-  if (x.scalar_type() == ScalarType::Float) return call(float());
-  STD_TORCH_CHECK(x.scalar_type() == ScalarType::Double, op, ": x expected float32 or float64, got ",
-                  torch::headeronly::toString(x.scalar_type()));
-  return call(double());
+  });
 }
 
 }  // namespace

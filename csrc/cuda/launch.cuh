@@ -1,5 +1,6 @@
-// Runs a kernel written as the work of one element. Without nvcc the same source runs on the CPU, element by element,
-// which is how its logic is tested on machines that have no GPU (tests/ops/test_lstm_cuda.py).
+// Runs a kernel written as the work of one element, or of the threads that share a row. Without nvcc the same source
+// runs on the CPU, element by element, which is how its logic is tested on machines that have no GPU
+// (tests/ops/cuda_sources.py).
 #pragma once
 
 #include <torch/csrc/stable/macros.h>
@@ -19,6 +20,41 @@ using cudaStream_t = void*;
 
 namespace seqlight {
 
+constexpr int kWarp = 32;
+constexpr int kElementThreads = 256;
+constexpr int kMostRowThreads = 512;  // of one block that shares a row
+
+// The threads that share a row of numbers: each takes every `stride`-th from `first` on.
+struct RowThreads {
+  int64_t first, stride;
+
+  template <typename Body>
+  __device__ void each(int64_t count, const Body& body) const {
+    for (int64_t i = first; i < count; i += stride) body(i);
+  }
+
+  // Replaces each value by its sum over all threads of the row, added in the same order by everyone. Only in rows that
+  // were launched as a whole, and all threads must get here.
+  template <typename T, int kCount>
+  __device__ void sum([[maybe_unused]] T (&values)[kCount]) const {
+#if defined(__CUDACC__)
+    __shared__ T of_warp[kCount][kMostRowThreads / kWarp];
+    const int warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
+    for (int n = 0; n < kCount; ++n)
+      for (int offset = kWarp / 2; offset > 0; offset /= 2)
+        values[n] += __shfl_xor_sync(0xffffffffu, values[n], offset);
+    __syncthreads();  // until everyone has read the sums before these
+    if (threadIdx.x % kWarp == 0)
+      for (int n = 0; n < kCount; ++n) of_warp[n][warp] = values[n];
+    __syncthreads();
+    for (int n = 0; n < kCount; ++n) {
+      values[n] = of_warp[n][0];
+      for (int w = 1; w < warps; ++w) values[n] += of_warp[n][w];
+    }
+#endif
+  }
+};
+
 #if defined(__CUDACC__)
 
 using torch::stable::accelerator::DeviceGuard;
@@ -29,14 +65,33 @@ __global__ void for_each_element(int64_t count, Body body) {
   for (int64_t i = int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count; i += stride) body(i);
 }
 
+template <typename Body>
+__global__ void __launch_bounds__(kMostRowThreads) for_each_row(int64_t rows, Body body) {
+  const RowThreads threads = {int64_t{blockIdx.y} * blockDim.x + threadIdx.x, int64_t{gridDim.y} * blockDim.x};
+  for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) body(row, threads);
+}
+
 // Runs body(i) for each i below `count`, in any order.
 template <typename Body>
 void launch(int64_t count, cudaStream_t stream, const Body& body) {
-  constexpr int kThreads = 256;
   constexpr int64_t kMostBlocks = 65535;  // beyond, each thread takes several elements
   if (count == 0) return;
-  const int64_t blocks = std::min((count + kThreads - 1) / kThreads, kMostBlocks);
-  for_each_element<<<static_cast<unsigned>(blocks), kThreads, 0, stream>>>(count, body);
+  const int64_t blocks = std::min((count + kElementThreads - 1) / kElementThreads, kMostBlocks);
+  for_each_element<<<static_cast<unsigned>(blocks), kElementThreads, 0, stream>>>(count, body);
+  STD_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+// Runs body(row, threads) for each row of `width` numbers, in any order. Where the threads' sums are wanted, one block
+// takes a row as a whole.
+template <typename Body>
+void launch_rows(int64_t rows, int64_t width, bool whole, cudaStream_t stream, const Body& body) {
+  constexpr int64_t kMostRows = 1 << 20, kMostParts = 65535;
+  if (rows == 0 || width == 0) return;
+  const int64_t most = whole ? kMostRowThreads : kElementThreads;
+  const int64_t threads = std::min((width + kWarp - 1) / kWarp * kWarp, most);
+  const int64_t parts = whole ? 1 : std::min((width + threads - 1) / threads, kMostParts);
+  const dim3 grid(static_cast<unsigned>(std::min(rows, kMostRows)), static_cast<unsigned>(parts));
+  for_each_row<<<grid, static_cast<unsigned>(threads), 0, stream>>>(rows, body);
   STD_CUDA_KERNEL_LAUNCH_CHECK();
 }
 
@@ -52,9 +107,21 @@ struct DeviceGuard {
   explicit DeviceGuard(int32_t) {}
 };
 
+// Backwards, so that a kernel that needs an order fails here.
 template <typename Body>
 void launch(int64_t count, cudaStream_t, const Body& body) {
-  for (int64_t i = count - 1; i >= 0; --i) body(i);  // backwards: a kernel that needs an order fails here
+  for (int64_t i = count - 1; i >= 0; --i) body(i);
+}
+
+template <typename Body>
+void launch_rows(int64_t rows, int64_t width, bool whole, cudaStream_t, const Body& body) {
+  for (int64_t row = rows - 1; row >= 0; --row) {
+    if (whole) {
+      body(row, RowThreads{0, 1});
+      continue;
+    }
+    for (int64_t i = width - 1; i >= 0; --i) body(row, RowThreads{i, width});
+  }
 }
 
 inline cudaStream_t current_stream(const torch::stable::Tensor&) { return nullptr; }

@@ -6,40 +6,22 @@
 //
 // The form is the simple one: two kernels for each layer and step, a thread for each number that they write. The host
 // starts them without waiting for the device: what is drawn stays there and is looked up by the next step.
-#include <torch/csrc/stable/library.h>
-#include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
-
-#include <cmath>
-#include <optional>
 #include <tuple>
-#include <type_traits>
+#include <vector>
 
 #include "../call_counts.h"
 #include "../cells/categorical.h"
-#include "../cells/cell.h"
 #include "../cells/gate.h"
 #include "../cells/philox.h"
 #include "../wavenet_generate_checks.h"
-#include "launch.cuh"
+#include "scalar_math.cuh"
+#include "tensors.cuh"
 
 namespace seqlight {
 namespace {
 
-using torch::headeronly::ScalarType;
-using torch::stable::new_empty;
-using torch::stable::Tensor;
-using MaybeTensor = std::optional<Tensor>;
-
 // ------------------------------------------------------------------------------------------------------------ kernels
 // Each is the work of one element. Buffers are contiguous in the order of their comment.
-
-template <typename T>
-struct StepMath {
-  SEQLIGHT_CELL static T sigmoid(T x) { return T(1) / (T(1) + std::exp(-x)); }
-  SEQLIGHT_CELL static T tanh(T x) { return std::tanh(x); }
-  SEQLIGHT_CELL static T exp(T x) { return std::exp(x); }
-};
 
 // The first convolution: what went in at each of its taps' times. Element: (row, hidden channel).
 template <typename T>
@@ -107,7 +89,7 @@ struct LayerUnit {
     const int64_t row = i / hidden, channel = i % hidden;
     if (gated) {
       GatePair<T> pair = {before(row, channel), before(row, hidden + channel)};
-      unit[i] = gate_unit<StepMath<T>>(pair);
+      unit[i] = gate_unit<ScalarMath<T>>(pair);
       return;
     }
     const T sum = before(row, channel);
@@ -186,8 +168,8 @@ struct DrawClasses {
   __device__ void operator()(int64_t row) const {
     const PhiloxWords counter = {{0, static_cast<uint32_t>(step), static_cast<uint32_t>(row), 0}};
     const double uniform = philox_uniform(philox4x32(static_cast<uint64_t>(*seed), counter).word[0]);
-    classes[row * steps + step] = draw_class<StepMath<double>>(logits + row * outputs, outputs, temperature, uniform,
-                                                               exponentials + row * outputs);
+    classes[row * steps + step] = draw_class<ScalarMath<double>>(logits + row * outputs, outputs, temperature, uniform,
+                                                                 exponentials + row * outputs);
   }
 };
 
@@ -216,12 +198,9 @@ struct Copy {
 
 // --------------------------------------------------------------------------------------------------------------- host
 
-Tensor dense(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : torch::stable::contiguous(tensor); }
-
 template <typename T>
 std::tuple<Tensor, Tensor> generate(const WaveNetSizes& s, const WaveNetArguments& a, double temperature) {
-  const DeviceGuard guard(a.first.get_device_index());
-  cudaStream_t stream = current_stream(a.first);
+  const cudaStream_t stream = current_stream(a.first);
   const Tensor& like = a.first;
   Tensor output =
       a.seed ? new_empty(like, {s.batch, s.steps}, ScalarType::Long) : new_empty(like, {s.batch, s.steps, s.outputs});
@@ -307,11 +286,8 @@ std::tuple<Tensor, Tensor> wavenet_generate(Tensor first, Tensor input_state, Te
     for (Tensor& tensor : *list) tensor = dense(tensor);
   if (a.condition) a.condition = dense(*a.condition);
   if (a.static_terms) a.static_terms = dense(*a.static_terms);
-  if (first.scalar_type() == ScalarType::Float) return generate<float>(s, a, temperature);
-  STD_TORCH_CHECK(first.scalar_type() == ScalarType::Double,
-                  "wavenet_generate: first expected float32 or float64, got ",
-                  torch::headeronly::toString(first.scalar_type()));
-  return generate<double>(s, a, temperature);
+  return for_dtype("wavenet_generate", "first", first,
+                   [&](auto number) { return generate<decltype(number)>(s, a, temperature); });
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ native_gru = NativeCell(
     extra_count=1,  # layer norm
     # The gates r, z, n, the new gate's recurrent sum, and the hidden state.
     saved_counts=(5, 5, 11),
+    cuda_saved_count=4,  # the state stands in the output, products are computed again
     separate_bias_gradients=True,  # the reset gate multiplies one of the new gate's biases
     reference=_reference,
 )

@@ -33,6 +33,7 @@ native_lstm = NativeCell(
     extra_count=2,  # peepholes and layer norm
     # The gates i, f, g, o and the cell state; with layer norm also what was normalised.
     saved_counts=(5, 5, 13),
+    cuda_saved_count=5,  # products are computed again
     separate_bias_gradients=False,
     reference=_reference,
 )

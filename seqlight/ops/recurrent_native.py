@@ -44,8 +44,9 @@ class NativeCell:
         name: the cell's name in the ops, ``"lstm"``.
         state_count: how many tensors make up the state.
         extra_count: how many optional weights stand behind the biases.
-        saved_counts: how many values per hidden unit and step are kept for backward, saved [T, B, count, H]:
-            by the plain cell, with a hidden mask or zoneout, and with layer norm.
+        saved_counts: how many values per hidden unit and step the CPU kernels keep for backward, saved
+            [T, B, count, H]: by the plain cell, with a hidden mask or zoneout, and with layer norm.
+        cuda_saved_count: how many the CUDA kernels keep, whatever the options.
         separate_bias_gradients: whether the two biases have different gradients (and backward returns both).
         reference: ``reference(tensors, constants, *flags)``, the equations in plain PyTorch, on the tensors
             from x to the extras.
@@ -58,12 +59,14 @@ class NativeCell:
         state_count: int,
         extra_count: int,
         saved_counts: tuple[int, int, int],
+        cuda_saved_count: int,
         separate_bias_gradients: bool,
         reference: Callable[..., tuple[Tensor, ...]],
     ) -> None:
         self.name = name
         self.state_count = state_count
         self.saved_counts = saved_counts
+        self.cuda_saved_count = cuda_saved_count
         self.bias_gradient_count = 2 if separate_bias_gradients else 1
         self.reference = reference
         #: Where the biases stand among the tensors from x to the extras, and how many tensors those are.
@@ -74,6 +77,7 @@ class NativeCell:
         if _extension.available:
             self.forward_op = getattr(torch.ops.seqlight, f"{name}_forward").default
             self.backward_op = getattr(torch.ops.seqlight, f"{name}_backward").default
+            self.pack_op = getattr(torch.ops.seqlight, f"{name}_pack").default
             torch.library.register_fake(f"seqlight::{name}_forward", self._forward_shapes)
             torch.library.register_fake(f"seqlight::{name}_backward", self._backward_shapes)
             register_vmap_loop(f"seqlight::{name}_forward", self.forward_op)
@@ -118,19 +122,28 @@ class NativeCell:
         Returns:
             [N], for the eyes of the forward op alone, which takes it only in calls of the same `general`.
         """
-        pack_op = getattr(torch.ops.seqlight, f"{self.name}_pack").default
-        packed: Tensor = pack_op(*weights[:-1], general)
+        packed: Tensor = self.pack_op(*weights[:-1], general)
         return packed
+
+    def saved_count(self, device: torch.device, *, noisy: bool, layer_norm: bool) -> int:
+        """Give how many values per hidden unit and step are kept for backward.
+
+        Args:
+            device: of the tensors.
+            noisy: whether there is a hidden mask or zoneout.
+            layer_norm: whether there is layer normalisation.
+        """
+        if device.type == "cuda":
+            return self.cuda_saved_count
+        return self.saved_counts[2 if layer_norm else 1 if noisy else 0]
 
     def _forward_shapes(self, x: Tensor, h0: Tensor, *others: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the forward op returns, for tracing."""
         weight_layer_norm, hidden_mask = others[self.tensor_count - 3 : self.tensor_count - 1]
         flags = others[self.tensor_count - 2 + _CONSTANT_COUNT : -2]
         save_for_backward = others[-1]
-        if weight_layer_norm is not None:
-            saved_count = self.saved_counts[2]
-        else:
-            saved_count = self.saved_counts[hidden_mask is not None or any(flags[: self.state_count])]
+        noisy = hidden_mask is not None or any(flags[: self.state_count])
+        saved_count = self.saved_count(x.device, noisy=noisy, layer_norm=weight_layer_norm is not None)
         batch_size, steps, hidden_size = x.shape[0], x.shape[1], h0.shape[1]
         saved_shape = (steps, batch_size, saved_count, hidden_size) if save_for_backward else (0,)
         return (

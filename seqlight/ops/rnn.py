@@ -35,6 +35,7 @@ native_rnn = NativeCell(
     extra_count=1,  # layer norm
     # The hidden state; what the cell itself made of it; and its normalised sum.
     saved_counts=(1, 2, 3),
+    cuda_saved_count=1,  # what the cell made of its sum, with layer norm the sum itself
     separate_bias_gradients=False,
     reference=_reference,
 )

@@ -3,7 +3,7 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -26,6 +26,7 @@ def load(name: str) -> ModuleType:
 
 
 recurrent_cells = load("recurrent_cells")
+cuda_sources = load("cuda_sources")
 
 
 @pytest.fixture(scope="session")
@@ -131,3 +132,49 @@ class Calls:
 def native_calls(native: ModuleType) -> Calls:
     """``with native_calls as calls: ...; calls["lstm_forward.float32"]``."""
     return Calls(native)
+
+
+@pytest.fixture(scope="session")
+def cuda_ops_on_cpu(native: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The ops of csrc/cuda, compiled once for all test processes to run on the CPU."""
+    if cuda_sources.compiler() is None:
+        pytest.skip(f"CUDA LOGIC UNTESTED: no C++ compiler {os.environ.get('CXX', 'c++')}")
+    return cuda_sources.load(cuda_sources.build_once(tmp_path_factory))
+
+
+@pytest.fixture
+def gpu(native: ModuleType) -> torch.device:
+    """The GPU, if this machine has one and this build has kernels for it."""
+    missing = None
+    if not torch.cuda.is_available():
+        missing = "torch finds no CUDA device"
+    elif not _extension.build_info().get("cuda"):
+        missing = f"no CUDA kernels were built ({_extension.build_info().get('cuda_reason')})"
+    if missing is not None:
+        if os.environ.get("SEQLIGHT_REQUIRE_CUDA") == "1":
+            pytest.fail(f"SEQLIGHT_REQUIRE_CUDA=1, but {missing}")
+        pytest.skip(f"CUDA KERNELS UNTESTED: {missing}; SEQLIGHT_REQUIRE_CUDA=1 makes this a failure")
+    return torch.device("cuda")
+
+
+@pytest.fixture(params=["sources on the cpu", "gpu"])
+def cuda(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """Where the CUDA kernels run in the test: on the CPU, in place of the CPU's own, and on a GPU."""
+    if request.param == "gpu":
+        yield request.getfixturevalue("gpu")
+        return
+    with cuda_sources.in_place_of_the_cpu_ops(request.getfixturevalue("cuda_ops_on_cpu")):
+        yield torch.device("cpu")
+
+
+@pytest.fixture
+def cuda_ops(request: pytest.FixtureRequest, cuda: torch.device) -> Any:
+    """The private ops that run there."""
+    return torch.ops.seqlight if cuda.type == "cuda" else request.getfixturevalue("cuda_ops_on_cpu")
+
+
+@pytest.fixture(params=[torch.float32, torch.float64], ids=str)
+def dtype(request: pytest.FixtureRequest) -> torch.dtype:
+    """The dtypes that the kernels compute in."""
+    value: torch.dtype = request.param
+    return value

@@ -1,30 +1,18 @@
-"""The CUDA operators of the convolutions: on a GPU where there is one, and their logic on the CPU everywhere.
+"""The convolutions' CUDA sources, compiled for the CPU (cuda_sources.py) and on a GPU."""
 
-Without a GPU, or with a build that has no CUDA kernels, the device tests are skipped and say so;
-``SEQLIGHT_REQUIRE_CUDA=1`` makes that a failure. The same sources, compiled without nvcc, run each kernel
-element by element on the CPU: that tests all but what only a GPU can get wrong (launches, streams).
-"""
-
-import os
-import shlex
-import shutil
-import subprocess
-from collections.abc import Iterator
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
-from seqlight import _extension, use_backend
+from seqlight import use_backend
 from seqlight.nn import WaveNet
-from seqlight.ops import causal_conv1d, causal_conv1d_native, wavenet_generate
+from seqlight.ops import causal_conv1d, wavenet_layer
 from seqlight.ops.causal_conv1d_reference import causal_conv1d as reference
 
-CSRC = Path(__file__).resolve().parents[2] / "csrc"
-OPS = ("causal_conv1d_forward", "causal_conv1d_backward", "wavenet_generate")
 # Largest error allowed, relative to the largest element of the float64 result, as for the CPU kernels.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
 # B, T, channels in and out of a group, groups, K, dilation
@@ -72,17 +60,6 @@ def assert_close(found: list[Tensor], expected: list[Tensor], dtype: torch.dtype
         assert error <= TOLERANCE[dtype], f"{number}: {error}"
 
 
-def check_convolutions(sizes: tuple[int, ...], device: str, dtype: torch.dtype) -> None:
-    for number, variant in enumerate(VARIANTS):
-        tensors, options = convolutions(sizes, *variant, seed=number)
-        found = results_and_gradients(
-            causal_conv1d,
-            [None if tensor is None else tensor.to(device, dtype) for tensor in tensors],
-            {**options, "backend": "native"},
-        )
-        assert_close(found, results_and_gradients(reference, tensors, options), dtype)
-
-
 NETS: list[dict[str, Any]] = [
     {},
     {"kernel_size": 3, "skip_size": 7, "condition_size": 3, "static_size": 2},
@@ -92,7 +69,7 @@ NETS: list[dict[str, Any]] = [
 ]
 
 
-def check_generation(options: dict[str, Any], device: str) -> None:
+def check_generation(options: dict[str, Any], device: torch.device) -> None:
     torch.manual_seed(0)
     net = WaveNet(6, 6, **{"hidden_size": 5, "num_blocks": 2, "layers_per_block": 3, **options})
     net = net.double().to(device)
@@ -114,79 +91,30 @@ def check_generation(options: dict[str, Any], device: str) -> None:
             torch.testing.assert_close(part, right, rtol=0, atol=1e-12)
 
 
-# ------------------------------------------------------------------------------------------------ on the CPU
-
-
-@pytest.fixture(scope="module")
-def cuda_sources_on_cpu(native: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The native ops by csrc/cuda/*.cu, compiled for the CPU."""
-    compiler = shlex.split(os.environ.get("CXX", "c++"))
-    if shutil.which(compiler[0]) is None:
-        pytest.skip(f"CUDA LOGIC UNTESTED: no compiler {compiler[0]}")
-    from torch.utils.cpp_extension import include_paths, library_paths
-
-    folder = tmp_path_factory.mktemp("convolution_cuda_on_cpu")
-    space = "seqlight_convolution_cuda_on_cpu"
-    libraries = []
-    for file, names in (("causal_conv1d", OPS[:2]), ("wavenet_generate", OPS[2:])):
-        schemas = [str(getattr(torch.ops.seqlight, name).default._schema) for name in names]
-        definitions = "".join(f'  m.def("{schema.removeprefix("seqlight::")}");\n' for schema in schemas)
-        registrations = "".join(f'  m.impl("{name}", TORCH_BOX(&seqlight::{name}));\n' for name in names)
-        source = folder / f"{file}.cpp"
-        source.write_text(
-            f'#include "cuda/{file}.cu"\n#include "call_counts.cpp"\n'
-            f"STABLE_TORCH_LIBRARY_FRAGMENT({space}, m) {{\n{definitions}}}\n"
-            f"STABLE_TORCH_LIBRARY_IMPL({space}, CPU, m) {{\n{registrations}}}\n"
-        )
-        library = folder / f"{file}.so"
-        standard = "c++20" if torch.__version__ >= "2.13" else "c++17"
-        command = [
-            *compiler,
-            *(f"-std={standard}", "-O0", "-shared", "-fPIC", "-fvisibility=hidden"),
-            *("-Wall", "-Wextra", "-Werror", "-DTORCH_TARGET_VERSION=0x020b000000000000", f"-I{CSRC}"),
-            *(flag for path in include_paths() for flag in ("-isystem", path)),
-            *(str(source), "-o", str(library)),
-            *(f"-L{path}" for path in library_paths()),
-            *("-ltorch", "-ltorch_cpu", "-lc10"),
-        ]
-        built = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert built.returncode == 0, built.stderr[-3000:]
-        libraries.append(library)
-    for library in libraries:
-        torch.ops.load_library(library)
-    ops = getattr(torch.ops, space)
-    patch = pytest.MonkeyPatch()
-    patch.setattr(causal_conv1d_native, "_forward_op", ops.causal_conv1d_forward.default)
-    patch.setattr(causal_conv1d_native, "_backward_op", ops.causal_conv1d_backward.default)
-    patch.setattr(wavenet_generate_module(), "_op", ops.wavenet_generate.default)
-    yield
-    patch.undo()
-
-
-def wavenet_generate_module() -> Any:
-    """The module, which the function of the same name hides in the package."""
-    import sys
-
-    return sys.modules[wavenet_generate.__module__]
+# ------------------------------------------------------------------------------------------- the convolution
 
 
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_logic_of_the_convolution(cuda_sources_on_cpu: None, native: Any, sizes: tuple[int, ...]) -> None:
-    before = native.call_counts()
-    check_convolutions(sizes, "cpu", torch.float64)
-    assert native.call_counts() == before, "the CPU's own kernels ran"
+def test_convolution(
+    cuda: torch.device, dtype: torch.dtype, native_calls: Any, sizes: tuple[int, ...]
+) -> None:
+    with native_calls as calls:
+        for number, variant in enumerate(VARIANTS):
+            tensors, options = convolutions(sizes, *variant, seed=number)
+            found = results_and_gradients(
+                causal_conv1d,
+                [None if tensor is None else tensor.to(cuda, dtype) for tensor in tensors],
+                {**options, "backend": "native"},
+            )
+            assert_close(found, results_and_gradients(reference, tensors, options), dtype)
+    name = str(dtype).removeprefix("torch.")
+    ran = len(VARIANTS) if cuda.type == "cuda" else 0  # else the CPU's own kernels ran
+    assert calls[f"causal_conv1d_forward.{name}"] == calls[f"causal_conv1d_backward.{name}"] == ran
 
 
-@pytest.mark.parametrize("options", NETS, ids=str)
-def test_logic_of_generation(cuda_sources_on_cpu: None, native: Any, options: dict[str, Any]) -> None:
-    before = native.call_counts().get("wavenet_generate.float64", 0)
-    check_generation(options, "cpu")
-    assert native.call_counts().get("wavenet_generate.float64", 0) == before, "the CPU's own kernel ran"
-
-
-def test_logic_with_strides_and_without_rows(cuda_sources_on_cpu: None) -> None:
+def test_with_strides_and_without_rows(cuda: torch.device) -> None:
     tensors, options = convolutions((2, 9, 3, 4, 1, 2, 3), "gate", True, True, seed=0)
-    x, weight, bias, state = (tensor for tensor in tensors if tensor is not None)
+    x, weight, bias, state = (tensor.to(cuda) for tensor in tensors if tensor is not None)
     strided = [
         x.transpose(1, 2).contiguous().transpose(1, 2),
         weight.transpose(0, 1).contiguous().transpose(0, 1),
@@ -197,41 +125,189 @@ def test_logic_with_strides_and_without_rows(cuda_sources_on_cpu: None) -> None:
     found = results_and_gradients(causal_conv1d, nothing, options)
     assert found[0].shape == (0, 9, 2) and not found[3].any()
     short = results_and_gradients(causal_conv1d, [x[:, :0], weight, bias, state], options)
-    assert torch.equal(short[1], state)
+    assert torch.equal(short[1], state.cpu())
 
 
-# -------------------------------------------------------------------------------------------------- on a GPU
-
-
-@pytest.fixture
-def cuda(native: Any) -> str:
-    """The GPU, if this machine has one and this build has kernels for it."""
-    missing = None
-    if not torch.cuda.is_available():
-        missing = "torch finds no CUDA device"
-    elif not _extension.build_info().get("cuda"):
-        missing = f"no CUDA kernels were built ({_extension.build_info().get('cuda_reason')})"
-    if missing is not None:
-        if os.environ.get("SEQLIGHT_REQUIRE_CUDA") == "1":
-            pytest.fail(f"SEQLIGHT_REQUIRE_CUDA=1, but {missing}")
-        pytest.skip(f"CUDA KERNELS UNTESTED: {missing}; SEQLIGHT_REQUIRE_CUDA=1 makes this a failure")
-    return "cuda"
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-@pytest.mark.parametrize("sizes", SIZES, ids=str)
-def test_gpu_convolution(cuda: str, sizes: tuple[int, ...], dtype: torch.dtype) -> None:
-    check_convolutions(sizes, cuda, dtype)
+# ------------------------------------------------------------------------------------------------- generation
 
 
 @pytest.mark.parametrize("options", NETS, ids=str)
-def test_gpu_generation(cuda: str, options: dict[str, Any]) -> None:
-    check_generation(options, cuda)
+def test_generation(cuda: torch.device, native_calls: Any, options: dict[str, Any]) -> None:
+    with native_calls as calls:
+        check_generation(options, cuda)
+    assert (calls["wavenet_generate.float64"] > 0) == (cuda.type == "cuda"), "the CPU's own kernel ran"
 
 
-def test_gpu_gives_the_same_bits_twice(cuda: str) -> None:
+# ----------------------------------------------------------------------------------------- the WaveNet layer
+
+LAYER_TENSORS = (
+    *("h", "conv_weight", "conv_bias", "project_weight", "project_bias"),
+    *("state", "skip", "condition", "condition_weight", "static_term"),
+)
+# B, T, C, K, dilation, S, D; with 500 numbers a block, the second takes several
+LAYERS = [(1, 1, 1, 1, 1, 1, 1), (3, 41, 5, 3, 4, 6, 2), (2, 3, 4, 2, 7, 3, 5)]
+#: which optional tensors there are, and whether there is a residual
+LAYER_VARIANTS = [
+    ((), True),
+    ((), False),
+    (("state",), True),
+    (("state", "skip", "condition", "condition_weight", "static_term"), True),
+    (("skip", "condition", "condition_weight"), False),
+    (("static_term",), False),
+]
+
+
+def unfused_layer(
+    h: Tensor,
+    conv_weight: Tensor,
+    conv_bias: Tensor,
+    project_weight: Tensor,
+    project_bias: Tensor,
+    **rest: Any,
+) -> tuple[Tensor, ...]:
+    """The layer put together of the convolution's reference and torch's functions."""
+    before, new_state = reference(
+        h, conv_weight, conv_bias, dilation=rest["dilation"], state=rest.get("state")
+    )
+    if "condition" in rest:
+        before = before + linear(rest["condition"], rest["condition_weight"])
+    if "static_term" in rest:
+        before = before + rest["static_term"][:, None]
+    filtered, gate = before.chunk(2, dim=2)
+    projected = linear(filtered.tanh() * gate.sigmoid(), project_weight, project_bias)
+    if rest["residual"]:
+        channels = h.shape[2]
+        h, projected = h + projected[..., :channels], projected[..., channels:]
+    return h, projected + rest.get("skip", 0), new_state
+
+
+def draw_layer(sizes: tuple[int, ...], optional: tuple[str, ...], residual: bool) -> dict[str, Tensor]:
+    batch_size, steps, channels, kernel_size, dilation, skip_size, condition_size = sizes
+    rows = skip_size + (channels if residual else 0)
+    shapes = {
+        "h": (batch_size, steps, channels),
+        "conv_weight": (2 * channels, channels, kernel_size),
+        "conv_bias": (2 * channels,),
+        "project_weight": (rows, channels),
+        "project_bias": (rows,),
+        "state": (batch_size, (kernel_size - 1) * dilation, channels),
+        "skip": (batch_size, steps, skip_size),
+        "condition": (batch_size, steps, condition_size),
+        "condition_weight": (2 * channels, condition_size),
+        "static_term": (batch_size, 2 * channels),
+    }
+    generator = torch.Generator().manual_seed(len(optional))
+    return {
+        name: torch.randn(shape, generator=generator, dtype=torch.float64)
+        for name, shape in shapes.items()
+        if name in LAYER_TENSORS[:5] or name in optional
+    }
+
+
+def layer_results(
+    function: Any, tensors: dict[str, Tensor], wanted: set[str], *, through: int = 7, **options: Any
+) -> list[Tensor]:
+    """Results and the gradients of the `wanted` tensors, `through` which results (by their bits)."""
+    leaves = {name: tensor.detach().requires_grad_(name in wanted) for name, tensor in tensors.items()}
+    results = function(**leaves, **options)
+    of = [leaves[name] for name in tensors if name in wanted]
+    # not each result depends on each tensor
+    total = torch.stack([0 * leaf.sum() for leaf in of]).sum()
+    for place, result in enumerate(results):
+        if through >> place & 1:
+            total = total + result.sin().sum()
+    gradients = torch.autograd.grad(total, of)
+    return [value.detach().double().cpu() for value in (*results, *gradients)]
+
+
+@pytest.mark.parametrize("sizes", LAYERS, ids=str)
+def test_wavenet_layer(
+    cuda: torch.device, dtype: torch.dtype, native_calls: Any, sizes: tuple[int, ...]
+) -> None:
+    with native_calls as calls:
+        for optional, residual in LAYER_VARIANTS:
+            tensors = draw_layer(sizes, optional, residual)
+            options = {"dilation": sizes[4], "residual": residual}
+            wanted = set(tensors)
+            found = layer_results(
+                wavenet_layer,
+                {name: tensor.to(cuda, dtype) for name, tensor in tensors.items()},
+                wanted,
+                **options,
+                backend="native",
+            )
+            assert_close(found, layer_results(unfused_layer, tensors, wanted, **options), dtype)
+    name = str(dtype).removeprefix("torch.")
+    ran = len(LAYER_VARIANTS) if cuda.type == "cuda" else 0
+    assert calls[f"wavenet_layer_forward.{name}"] == calls[f"wavenet_layer_backward.{name}"] == ran
+
+
+def test_wavenet_layer_with_some_gradients_only(cuda: torch.device) -> None:
+    optional, residual = LAYER_VARIANTS[3]
+    tensors = draw_layer(LAYERS[1], optional, residual)
+    options = {"dilation": 4, "residual": True}
+    on_device = {name: tensor.to(cuda) for name, tensor in tensors.items()}
+    on_device["h"] = on_device["h"].transpose(1, 2).contiguous().transpose(1, 2)
+    on_device["condition"] = on_device["condition"].transpose(0, 2).contiguous().transpose(0, 2)
+    for name in tensors:
+        for through in (1, 2, 4):
+            found = layer_results(wavenet_layer, on_device, {name}, through=through, **options)
+            exact = layer_results(unfused_layer, tensors, {name}, through=through, **options)
+            assert_close(found, exact, torch.float64)
+
+
+def test_wavenet_layer_without_rows(cuda: torch.device) -> None:
+    for batch_size, steps in ((0, 5), (2, 0)):
+        sizes = (batch_size, steps, *LAYERS[1][2:])
+        tensors = draw_layer(sizes, ("state", "static_term"), True)
+        on_device = {name: tensor.to(cuda) for name, tensor in tensors.items()}
+        options = {"dilation": 4, "residual": True}
+        found = layer_results(wavenet_layer, on_device, set(tensors), **options)
+        exact = layer_results(unfused_layer, tensors, set(tensors), **options)
+        assert_close(found, exact, torch.float64)
+
+
+# ------------------------------------------------------------------------------------------------ elementwise
+
+
+def test_activations(cuda: torch.device, cuda_ops: Any, dtype: torch.dtype) -> None:
+    x = torch.linspace(-30, 30, 10001, device=cuda, dtype=torch.float64).to(dtype)
+    tolerance = 1e-6 if dtype == torch.float32 else 1e-15
+    for name in ("sigmoid", "tanh"):
+        found, exact = getattr(cuda_ops, name)(x), getattr(x.double(), name)()
+        torch.testing.assert_close(found.double(), exact, rtol=tolerance, atol=0)
+
+
+# ---------------------------------------------------------------------------------------------- of a GPU only
+
+
+def test_gives_the_same_bits_twice(gpu: torch.device) -> None:
     tensors, options = convolutions((8, 3000, 20, 40, 1, 2, 8), "gate", True, True, seed=0)
-    on_device = [None if tensor is None else tensor.to(cuda, torch.float32) for tensor in tensors]
+    on_device = [None if tensor is None else tensor.to(gpu, torch.float32) for tensor in tensors]
     first = results_and_gradients(causal_conv1d, on_device, options)
     second = results_and_gradients(causal_conv1d, on_device, options)
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_convolution_in_a_graph(gpu: torch.device) -> None:
+    """Forward and backward are captured by the caller, and replayed with other inputs."""
+    drawn, options = convolutions((2, 50, 8, 16, 1, 2, 3), "gate", True, True, seed=0)
+    leaves = [tensor.to(gpu, torch.float32).requires_grad_() for tensor in drawn if tensor is not None]
+
+    def run() -> list[Tensor]:
+        x, weight, bias, state = leaves
+        output, new_state = causal_conv1d(x, weight, bias, state=state, backend="native", **options)
+        return [output, new_state, *torch.autograd.grad(output.square().sum(), leaves)]
+
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        run()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = run()
+    with torch.no_grad():
+        leaves[0].mul_(0.5)
+    graph.replay()
+    torch.testing.assert_close(captured, run())
