@@ -139,19 +139,23 @@ def cuda_obstacle(cpp_extension) -> str | None:
     return None
 
 
-def make_extension(cpp_extension) -> Extension:
-    """Describe ``seqlight._C``: sources, flags, libraries."""
+def pybind11_include() -> list[str]:
+    """The folder of pybind11's headers; none where it is not installed, since torch brings headers too."""
+    if importlib.util.find_spec("pybind11") is None:
+        return []
     import pybind11
 
+    return [pybind11.get_include()]
+
+
+def make_extension(cpp_extension) -> Extension:
+    """Describe ``seqlight._C``: sources, flags, libraries."""
     sources = sorted([*CSRC.glob("*.cpp"), *CSRC.glob("cpu/*.cpp")])
     if not sources:
         raise CannotBuild(f"no C++ sources in {CSRC.resolve()}; the source distribution is incomplete")
     # -isystem keeps our own warning flags away from the headers of torch and pybind11.
-    system_includes = [
-        flag
-        for directory in [pybind11.get_include(), *cpp_extension.include_paths()]
-        for flag in ("-isystem", directory)
-    ]
+    directories = [*pybind11_include(), *cpp_extension.include_paths()]
+    system_includes = [flag for directory in directories for flag in ("-isystem", directory)]
     warnings = [*CXX_WARNINGS, "-Werror"] if MODE == "required" else []
     sanitize = os.environ.get("SEQLIGHT_SANITIZE") == "1"
     flags = [*CXX_FLAGS, *SANITIZE_FLAGS] if sanitize else [*CXX_FLAGS, *warnings]

@@ -1,28 +1,40 @@
 """What all tests share: a headless plot backend, repeatable hypothesis runs, the folder of real data."""
 
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-# No deadline: the first example pays for warming up, and a shared machine is slow at times. Derandomised:
-# the same commit passes or fails everywhere; HYPOTHESIS_PROFILE=explore looks for new examples.
-settings.register_profile(
-    "repeatable", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.register_profile("explore", deadline=None, database=None)
-settings.register_profile("sanitize", settings.get_profile("repeatable"))
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+# `make gpu` runs the tests marked gpu, which do not need it, where it may be missing.
+if importlib.util.find_spec("hypothesis"):
+    from hypothesis import HealthCheck, settings
+
+    # No deadline: the first example pays for warming up, and a shared machine is slow at times. Derandomised:
+    # the same commit passes or fails everywhere; HYPOTHESIS_PROFILE=explore looks for new examples.
+    settings.register_profile(
+        "repeatable",
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.register_profile("explore", deadline=None, database=None)
+    settings.register_profile("sanitize", settings.get_profile("repeatable"))
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 SANITIZE_EXAMPLES = 8
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Draw few examples a test with HYPOTHESIS_PROFILE=sanitize (`make sanitize`), where kernels are slow."""
+    """Mark the tests of a GPU, and draw few examples a test for `make sanitize`, where kernels are slow."""
+    for item in items:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "gpu" in getattr(item, "fixturenames", ()) or parameters.get("cuda") == "gpu":
+            item.add_marker("gpu")
     if os.environ.get("HYPOTHESIS_PROFILE") != "sanitize":
         return
     for item in items:

@@ -302,7 +302,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
 
         :meth:`forward` and :meth:`step` give what they give outside. Weights must not change inside: what was
         packed does not follow them. Nothing is kept after the block. Blocks nest, and several threads may
-        enter them. Where no CPU kernel runs, the block does nothing. To be entered outside of
+        enter them. Where no kernel runs, the block does nothing. To be entered outside of
         ``torch.compile``.
 
         Raises:
@@ -321,13 +321,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
                     self._packed = None
 
     def _pack(self) -> PackedWeights | None:
-        """Pack the weights of all layers and directions; None where no kernel would read them.
-
-        The CUDA kernels read the weights as they are.
-        """
+        """Pack the weights of all layers and directions; None where no kernel would read them."""
         weight = getattr(self, self._parameter_names[0]["weight_ih"])
         dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
-        if not use_native(self.native_cell.name, "auto", weight.device, dtype) or not weight.is_cpu:
+        if not use_native(self.native_cell.name, "auto", weight.device, dtype):
             return None
         weights = []
         for index in range(len(self._parameter_names)):
