@@ -1,6 +1,6 @@
 // Runs a kernel written as the work of one element, or of the threads that share a row. Without nvcc the same source
-// runs on the CPU, element by element, which is how its logic is tested on machines that have no GPU
-// (tests/ops/cuda_sources.py).
+// runs on the CPU, element by element and with a few threads for a row, which is how its logic is tested on machines
+// that have no GPU (tests/ops/cuda_sources.py).
 #pragma once
 
 #include <torch/csrc/stable/macros.h>
@@ -14,6 +14,7 @@
 #include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/accelerator.h>
 #else
+#include "host_team.h"
 #define __device__
 using cudaStream_t = void*;
 #endif
@@ -27,6 +28,9 @@ constexpr int kMostRowThreads = 512;  // of one block that shares a row
 // The threads that share a row of numbers: each takes every `stride`-th from `first` on.
 struct RowThreads {
   int64_t first, stride;
+#if !defined(__CUDACC__)
+  HostTeam* team = nullptr;
+#endif
 
   template <typename Body>
   __device__ void each(int64_t count, const Body& body) const {
@@ -36,7 +40,7 @@ struct RowThreads {
   // Replaces each value by its sum over all threads of the row, added in the same order by everyone. Only in rows that
   // were launched as a whole, and all threads must get here.
   template <typename T, int kCount>
-  __device__ void sum([[maybe_unused]] T (&values)[kCount]) const {
+  __device__ void sum(T (&values)[kCount]) const {
 #if defined(__CUDACC__)
     __shared__ T of_warp[kCount][kMostRowThreads / kWarp];
     const int warp = threadIdx.x / kWarp, warps = blockDim.x / kWarp;
@@ -51,6 +55,8 @@ struct RowThreads {
       values[n] = of_warp[n][0];
       for (int w = 1; w < warps; ++w) values[n] += of_warp[n][w];
     }
+#else
+    team->sum(first, values);
 #endif
   }
 };
@@ -115,13 +121,14 @@ void launch(int64_t count, cudaStream_t, const Body& body) {
 
 template <typename Body>
 void launch_rows(int64_t rows, int64_t width, bool whole, cudaStream_t, const Body& body) {
-  for (int64_t row = rows - 1; row >= 0; --row) {
-    if (whole) {
-      body(row, RowThreads{0, 1});
-      continue;
-    }
-    for (int64_t i = width - 1; i >= 0; --i) body(row, RowThreads{i, width});
+  if (whole) {
+    HostTeam team;
+    return HostTeam::run([&](int64_t thread) {
+      for (int64_t row = rows - 1; row >= 0; --row) body(row, RowThreads{thread, HostTeam::kThreads, &team});
+    });
   }
+  for (int64_t row = rows - 1; row >= 0; --row)
+    for (int64_t i = width - 1; i >= 0; --i) body(row, RowThreads{i, width});
 }
 
 inline cudaStream_t current_stream(const torch::stable::Tensor&) { return nullptr; }

@@ -65,7 +65,17 @@ def build(folder: Path) -> Path:
     assert command is not None
     command += [
         f"-std={'c++20' if torch.__version__ >= '2.13' else 'c++17'}",
-        *("-O0", "-shared", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror", f"-I{CSRC}"),
+        *(
+            "-O0",
+            "-pthread",
+            "-shared",
+            "-fPIC",
+            "-fvisibility=hidden",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-I{CSRC}",
+        ),
         *("-DTORCH_TARGET_VERSION=0x020b000000000000", f"-DSEQLIGHT_CUDA_CHUNK={CHUNK}"),
         *(flag for path in include_paths() for flag in ("-isystem", path)),
         *(str(source), "-o", str(folder / "building.so")),
