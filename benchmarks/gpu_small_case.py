@@ -8,11 +8,11 @@ from seqlight.nn import GRU, LSTM, RNN, CausalConv1d, WaveNet
 SIZES = (3, 5, 4, 40)  # B, T, I, H: more than one warp of units
 
 
-def main() -> None:
+def main(device: str = "cuda") -> None:
     """Run them."""
     batch_size, steps, input_size, hidden_size = SIZES
-    x = torch.randn(batch_size, steps, input_size, device="cuda")
-    lengths = torch.tensor([5, 0, 3], device="cuda")
+    x = torch.randn(batch_size, steps, input_size, device=device)
+    lengths = torch.tensor([5, 0, 3], device=device)
     with use_backend("native"):
         for layer_class, options in ((LSTM, {"peephole": True}), (GRU, {}), (RNN, {})):
             for layer_norm in (False, True):
@@ -22,15 +22,16 @@ def main() -> None:
                     layer_norm=layer_norm,
                     recurrent_dropout=0.3,
                     zoneout=0.2,
-                    device="cuda",
+                    device=device,
                     **options,
                 )
                 layer(x, None, lengths)[0].sum().backward()
-        CausalConv1d(input_size, 8, 2, dilation=2, device="cuda")(x)[0].sum().backward()
-        net = WaveNet(1, 1, hidden_size=8, num_blocks=1, layers_per_block=2).to("cuda")
+        CausalConv1d(input_size, 8, 2, dilation=2, device=device)(x)[0].sum().backward()
+        net = WaveNet(1, 1, hidden_size=8, num_blocks=1, layers_per_block=2).to(device)
         net(x[..., :1])[0].sum().backward()
         net.generate(x[..., :1], 3)
-    torch.cuda.synchronize()
+    if device == "cuda":
+        torch.cuda.synchronize()
     print("all operators ran")
 
 

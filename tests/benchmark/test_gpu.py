@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from seqlight import _extension
 from seqlight.benchmark.convolution import GATED_FAMILY, ConvCase
 from seqlight.benchmark.generation import GENERATION_FAMILY, GenerationCase
 from seqlight.benchmark.recurrent_case import parse_cases
@@ -138,6 +139,18 @@ def test_measurements_on_the_cpu(program: Any) -> None:
     late = speed.measure(plan, cpu, ceilings, seconds=-1.0, compiling=False)
     assert all(figure.remark == "not measured: the time is up" for figure in late)
     assert torch.get_default_dtype() == torch.float32
+
+
+def test_the_small_case_calls_every_operator(program: Any) -> None:
+    assert _extension.extension is not None
+    before = _extension.extension.call_counts()
+    program("gpu_small_case").main("cpu")
+    after = _extension.extension.call_counts()
+    called = {name.removesuffix(".float32") for name in after if after[name] > before.get(name, 0)}
+    layers = ("lstm", "gru", "rnn", "causal_conv1d", "wavenet_layer")
+    assert called >= {f"{op}_{way}" for op in layers for way in ("forward", "backward")} | {
+        "wavenet_generate"
+    }
 
 
 def test_the_floor_is_the_larger_of_both(program: Any) -> None:
