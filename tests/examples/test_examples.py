@@ -142,27 +142,31 @@ def test_configuration(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert bool(list(tmp_path.rglob("*.ckpt"))) == (command == "fit")
 
 
-def test_classic_tasks(script: Script, tmp_path: Path) -> None:
-    networks = ["rnn", "lstm", "peephole_lstm", "gru", "tcn", "wavenet"]
+def test_classic_tasks(script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    networks = ["rnn", "lstm", "peephole_lstm", "layer_norm_lstm", "gru", "tcn", "wavenet"]
     lengths = ["--adding-length", "12", "--copy-length", "3", "--hidden-size", "4"]
-    sizes = ["--train-series", "8", "--test-series", "4", "--batch-size", "4", "--steps", "2"]
-    options = ["--out", "table.md", "--no-progress"]
-    script("classic_tasks.py", "--architectures", *networks, *lengths, *sizes, *options)
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    assert "adding problem, T = 12" in lines[0] and "copy memory, T = 3" in lines[0]
-    assert lines[2].startswith("| remembering nothing | 0.1667 |")
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2 : 3 + len(networks)]]
-    assert [row[0] for row in rows[1:]] == [
-        "simple RNN",
-        "LSTM",
-        "LSTM, peepholes",
-        "GRU",
-        "TCN",
-        "WaveNet",
+    sizes = ["--test-series", "4", "--batch-size", "4", "--epochs", "3", "--epoch-steps", "1"]
+    script("classic_tasks.py", *lengths, *sizes, "--workers", "1", "--out", "table.md")
+    table = (tmp_path / "table.md").read_text()
+    assert "## Adding problem, T = 12\n" in table and "## Copy memory, T = 3\n" in table
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines() if "|" in line
     ]
-    assert rows[0][6] == f"{10 * math.log(8) / 23:.4f}"
-    assert all(0 < float(row[column]) < 10 for row in rows[1:] for column in (1, 6))
-    assert all(row[2] == "" and row[4] == "2" for row in rows[1:])  # published figures are of other lengths
+    tables = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    for (_, _, nothing, *trained), loss in zip(tables, (1 / 6, 10 * math.log(8) / 23), strict=True):
+        assert nothing[0] == "remembering nothing" and nothing[5] == f"{loss:.4f}"
+        assert len(trained) == len(networks) and [trained[0][0], trained[-1][0]] == ["simple RNN", "WaveNet"]
+        assert all(0 < float(row[5]) < 10 and row[2] == "3" for row in trained)
+        assert all(row[6] == "" for row in trained)  # published figures are of other lengths
+    assert (tmp_path / "table.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    for task, network, lengths_of_epochs in (
+        ("Adding problem", "GRU", (10, 12, 12)),  # they double up to the whole one
+        ("Copy memory", "GRU", (1, 1, 1)),  # and stay the shortest for long
+        ("Copy memory", "TCN", (3, 3, 3)),
+    ):
+        for epoch, length in enumerate(lengths_of_epochs, start=1):
+            assert f"{task}, {network}: epoch {epoch} of 3, trained at T = {length}, val_loss" in printed
 
 
 def test_the_packaged_demand_is_what_the_script_writes(script: Script, tmp_path: Path) -> None:
