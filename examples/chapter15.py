@@ -448,13 +448,14 @@ def arguments() -> argparse.Namespace:
     return given
 
 
-def titles_by_origin(keys: Sequence[str], given: argparse.Namespace) -> dict[str, list[str]]:
-    """Return whose initial weights the trained rows start from, and their titles."""
-    titles: dict[str, list[str]] = {}
+def initial_weights(keys: Sequence[str], given: argparse.Namespace) -> list[str]:
+    """Return a line for each way of drawing initial weights, with the rows that begin so."""
+    titles: dict[str, list[str]] = {"torch": [], "keras": [], "he": []}
     for key in keys:
         if ROWS[key].trainings:
-            titles.setdefault(given.initial_weights or ROWS[key].initial_weights, []).append(ROWS[key].title)
-    return titles
+            titles[given.initial_weights or ROWS[key].initial_weights].append(ROWS[key].title)
+    names = {"torch": "as in torch", "keras": "as in Keras", "he": "by He's rule"}
+    return [f"- Initial weights {names[way]}: {'; '.join(rows)}." for way, rows in titles.items() if rows]
 
 
 def main() -> None:
@@ -489,16 +490,13 @@ def main() -> None:
     minutes, cpu = (time.perf_counter() - start) / 60, sum(result.cpu_seconds for result in results) / 60
     console.print(f"{minutes:.1f} minutes on {given.workers} processes, {cpu:.1f} minutes of processor time")
 
-    origins = "; ".join(
-        f"{origin}'s for {', '.join(titles)}" for origin, titles in titles_by_origin(keys, given).items()
-    )
     about = (
         f"Made by `{shlex.join(['python', 'examples/chapter15.py', *sys.argv[1:]])}` in {minutes:.1f} "
         f"minutes on {given.workers} processes of one thread.\n\n"
         "Validation MSE after the last epoch: median (lowest to highest) of the seeds "
         f"{', '.join(map(str, given.seeds))}. The book's figures are those of Geron, "
         '"Hands-On Machine Learning" (2nd ed.), chapter 15. 1 is one step ahead, 10 the mean over ten steps; '
-        f"CPU s is the processor time of one seed.\n\nInitial weights: {origins}."
+        "CPU s is the processor time of one seed.\n\n" + "\n".join(initial_weights(keys, given))
     )
     (given.output / "chapter15.md").write_text(markdown(keys, results, about), encoding="utf-8")
     draw_errors(keys, results).savefig(given.output / "chapter15.png")
