@@ -355,7 +355,7 @@ def main() -> None:
         "Test loss: mean squared error of the adding problem, cross entropy over all steps of copy memory.\n"
         "Published: Bai, Kolter and Koltun 2018, networks of about 70,000 and 16,000 parameters, trained on\n"
         f"the whole length alone. Ours: Adam, batches of {given.batch_size}, one-cycle schedule"
-        + (".\n" if given.fixed_length else ", lengths that double up to T.\n")
+        + (".\n" if given.fixed_length else ", lengths that double up to T (TCN on copy memory: T alone).\n")
         + "CPU s is the processor time of a row, training and evaluation."
     )
     table = markdown(results, given, about)
