@@ -34,10 +34,13 @@ def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ddp")
     package = str(Path(seqlight.__file__).parent.parent)  # this one, installed or not
     search_path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": search_path}
+    # Another test's seed_everything sets it; Lightning seeds anew by it where it launches processes.
+    environment.pop("PL_GLOBAL_SEED", None)
     for processes in (1, 2):
         done = subprocess.run(
             [sys.executable, str(SCRIPT), str(processes), str(folder)],
-            env=os.environ | {"PYTHONPATH": search_path},
+            env=environment,
             capture_output=True,
             text=True,
             timeout=180,
