@@ -13,7 +13,9 @@ struct GruCell {
   static constexpr CellLayout kLayout = {/*rows*/ 3,
                                          /*sums*/ 4,
                                          /*saved: r, z, n, h_n, h*/ 5,
+                                         /*moments*/ 0,
                                          /*gradients*/ 4,
+                                         /*biases*/ 4,
                                          /*extras*/ 0,
                                          /*cell_state*/ false,
                                          {0, 1, 2, 0},
@@ -21,7 +23,9 @@ struct GruCell {
                                          {1, 2, 0, 0},
                                          {1, 2, 3, 0},
                                          0,
-                                         1};
+                                         1,
+                                         {1, 2, 0, 0},
+                                         {1, 2, 3, 0}};
   static constexpr bool kStaged = false;
   static constexpr bool kDirect = true;
 

@@ -35,16 +35,16 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTensor grad_c_n, Tensor x, Tensor h0, Tensor c0,
-    Tensor weight_ih, Tensor weight_hh, MaybeTensor weight_peephole, MaybeTensor weight_layer_norm,
-    MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout_h, double zoneout_c,
-    bool reverse, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad) {
+    Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_peephole,
+    MaybeTensor weight_layer_norm, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
+    double zoneout_h, double zoneout_c, bool reverse, Tensor output, Tensor saved, bool need_input_grad,
+    bool need_weight_grad) {
   const char* op = "lstm_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout_h, zoneout_c};
-  const RecurrentSizes s = check_lstm(x, h0, c0, weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole,
-                                      weight_layer_norm, options);
+  const RecurrentSizes s =
+      check_lstm(x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, weight_layer_norm, options);
   RecurrentInputs in = {
-      x,       h0,    c0,     weight_ih, weight_hh, std::nullopt, std::nullopt, weight_peephole, weight_layer_norm,
-      options, false, reverse};
+      x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, weight_layer_norm, options, false, reverse};
   in.make_dense();
   check_lengths(op, in.options.lengths, s.time);
   return for_dtype(op, x, [&](auto number) {

@@ -10,7 +10,9 @@ struct LstmCell {
   static constexpr CellLayout kLayout = {/*rows*/ 4,
                                          /*sums*/ 4,
                                          /*saved: i, f, g, o, c*/ 5,
+                                         /*moments*/ 0,
                                          /*gradients*/ 4,
+                                         /*biases*/ 4,
                                          /*extras: peepholes of i, f, o*/ kPeephole ? 3 : 0,
                                          /*cell_state*/ true,
                                          {0, 1, 2, 3},
@@ -18,7 +20,9 @@ struct LstmCell {
                                          {0, 1, 2, 3},
                                          {0, 1, 2, 3},
                                          0,
-                                         0};
+                                         0,
+                                         {0, 1, 2, 3},
+                                         {0, 1, 2, 3}};
   static constexpr bool kStaged = false;
   static constexpr bool kDirect = false;
 

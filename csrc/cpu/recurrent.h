@@ -95,16 +95,18 @@ struct Split {
 // about 1 and 4 microseconds, not tuned.
 inline constexpr double kTeamStepWork = 2e5, kParallelWork = 2.5e5;
 
-inline Split split_work(const RecurrentSizes& s, const CellLayout& layout, int64_t group_rows) {
+template <typename T>
+Split split_work(const RecurrentSizes& s, const RecurrentKernels<T>& kernel) {
   const int64_t threads = torch::stable::get_num_threads();
-  const int64_t groups = tile_count(s.batch, group_rows);
+  const int64_t groups = tile_count(s.batch, kernel.group);
+  const int64_t most_shares = tile_count(s.hidden_size, std::max(kernel.units_per_tile, kernel.lanes));
   const double step_work =
-      static_cast<double>(layout.rows) * s.hidden_size * (s.input_size + s.hidden_size) * group_rows;
+      static_cast<double>(kernel.layout.rows) * s.hidden_size * (s.input_size + s.hidden_size) * kernel.group;
   if (threads == 1 || step_work * groups * s.time < kParallelWork) return {1, false};
   const int64_t workers = groups < threads ? groups : threads;
   // Work done one group at a time, over work done if all threads were busy all the time.
   const double imbalance = static_cast<double>(tile_count(groups, workers) * threads) / groups;
-  if (imbalance > 1.3 && step_work > kTeamStepWork) return {threads, true};
+  if (imbalance > 1.3 && step_work > kTeamStepWork) return {std::min(threads, most_shares), true};
   return {workers, false};
 }
 
@@ -155,9 +157,13 @@ int64_t packed_weights(const RecurrentKernels<T>& kernel, const RecurrentSizes& 
 }
 
 template <typename T>
+int64_t packed_biases(const RecurrentKernels<T>& kernel, int64_t hidden_size) {
+  return kernel.layout.sums * tile_count(hidden_size, kernel.lanes) * kernel.lanes;
+}
+
+template <typename T>
 int64_t packed_size(const RecurrentKernels<T>& kernel, const RecurrentSizes& s) {
-  const int64_t units = tile_count(s.hidden_size, kernel.lanes) * kernel.lanes;
-  return packed_weights(kernel, s) + kernel.layout.sums * units;
+  return packed_weights(kernel, s) + packed_biases(kernel, s.hidden_size);
 }
 
 // One weight matrix [columns, count], transposed tile by tile of its rows; see RecurrentForm::staged.
@@ -193,16 +199,32 @@ void pack_units(const RecurrentSizes& s, int64_t rows, const T* weight_ih, const
     }
 }
 
+// The sums of both biases as the kernels want them, packed_biases numbers.
+template <typename T>
+void pack_biases(const RecurrentKernels<T>& kernel, int64_t hidden_size, const T* bias_ih, const T* bias_hh,
+                 T* packed) {
+  const CellLayout& layout = kernel.layout;
+  const int64_t H = hidden_size, width = kernel.form == RecurrentForm::rows ? kernel.lanes : 1;  // units side by side
+  std::memset(packed, 0, packed_biases(kernel, H) * sizeof(T));
+  for (int64_t u = 0; u < H; ++u)
+    for (int64_t r = 0; r < layout.rows; ++r) {
+      T* const of_unit = packed + u / width * width * layout.sums + u % width;
+      if (bias_ih) of_unit[width * layout.input_sum[r]] += bias_ih[r * H + u];
+      if (bias_hh) of_unit[width * layout.hidden_sum[r]] += bias_hh[r * H + u];
+    }
+}
+
 // Packs weights and biases as the forward kernel wants them (RecurrentForm), packed_size numbers.
 template <typename T>
 void pack_forward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s, const T* weight_ih, const T* weight_hh,
                   const T* bias_ih, const T* bias_hh, T* packed) {
-  const CellLayout& layout = kernel.layout;
-  const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, numbers = rows * H * (I + H);
+  const int64_t I = s.input_size, H = s.hidden_size, rows = kernel.layout.rows, numbers = rows * H * (I + H);
   const bool in_blocks = kernel.form == RecurrentForm::rows;
   if (kernel.form == RecurrentForm::staged) {
-    pack_transposed<T>(rows * H, I, kernel.units_per_tile, weight_ih, packed);
-    pack_transposed<T>(rows * H, H, kernel.units_per_tile, weight_hh, packed + rows * H * I);
+    for (int64_t r = 0; r < rows; ++r)
+      pack_transposed<T>(H, I, kernel.units_per_tile, weight_ih + r * H * I, packed + r * H * I);
+    for (int64_t r = 0; r < rows; ++r)
+      pack_transposed<T>(H, H, kernel.units_per_tile, weight_hh + r * H * H, packed + rows * H * I + r * H * H);
   } else {
     const int64_t tiles = tile_count(H, in_blocks ? kernel.lanes : kernel.units_per_tile);
     for_tiles(tiles, numbers, [&](int64_t first, int64_t last) {
@@ -214,15 +236,7 @@ void pack_forward(const RecurrentKernels<T>& kernel, const RecurrentSizes& s, co
       }
     });
   }
-  T* const bias = packed + packed_weights(kernel, s);
-  const int64_t width = in_blocks ? kernel.lanes : 1;  // units side by side
-  std::memset(bias, 0, (packed_size(kernel, s) - packed_weights(kernel, s)) * sizeof(T));
-  for (int64_t u = 0; u < H; ++u)
-    for (int64_t r = 0; r < rows; ++r) {
-      T* const of_unit = bias + u / width * width * layout.sums + u % width;
-      if (bias_ih) of_unit[width * layout.input_sum[r]] += bias_ih[r * H + u];
-      if (bias_hh) of_unit[width * layout.hidden_sum[r]] += bias_hh[r * H + u];
-    }
+  pack_biases<T>(kernel, H, bias_ih, bias_hh, packed + packed_weights(kernel, s));
 }
 
 // Packs one weight matrix [rows * H, columns] for the product with the gradients of the sums, whose blocks, from
@@ -366,14 +380,15 @@ RecurrentForwardArguments<T> forward_arguments(const RecurrentSizes& s, const Re
 // The kernels of one cell.
 template <typename T>
 struct RecurrentFamily {
-  const RecurrentKernels<T>&lanes, &rows, &staged, &normalized;
+  const RecurrentKernels<T>&lanes, &rows, &staged, &normalized, &normalized_rows;
 
   // The one for a call. A function of batch and options alone, for it shapes the saved tensor. With one row per lane,
   // few rows would drag many empty lanes along.
   const RecurrentKernels<T>& kernel(const RecurrentSizes& s, const RecurrentInputs& in) const {
-    if (in.norm) return normalized;
+    const bool few = 2 * s.batch <= lanes.lanes;
+    if (in.norm) return few && !in.options.hidden_mask ? normalized_rows : normalized;
     if (in.staged()) return staged;
-    return 2 * s.batch <= lanes.lanes ? rows : lanes;
+    return few ? rows : lanes;
   }
 
   // The weights of one layer and direction packed for forward calls of every batch size.
@@ -387,6 +402,7 @@ struct RecurrentFamily {
     };
     if (general) {
       add(staged);  // `normalized` wants the same
+      add(normalized_rows);
     } else {
       add(lanes);
       add(rows);
@@ -402,19 +418,22 @@ struct RecurrentFamily {
     STD_TORCH_CHECK(packed->is_contiguous() && packed->numel() == expected, op, ": packed expected ", expected,
                     " numbers, as packed for these sizes and options, got ", shape_text(packed->sizes()));
     check_kind(op, "packed", *packed, "x", in.x);
-    return packed->const_data_ptr<T>() + (kernel.form == RecurrentForm::rows ? packed_size(lanes, s) : 0);
+    if (kernel.form != RecurrentForm::rows) return packed->const_data_ptr<T>();
+    return packed->const_data_ptr<T>() + packed_size(in.staged() ? staged : lanes, s);
   }
 
  private:
   int64_t size(const RecurrentSizes& s, bool general) const {
-    return general ? packed_size(staged, s) : packed_size(lanes, s) + packed_size(rows, s);
+    return general ? packed_size(staged, s) + packed_size(normalized_rows, s)
+                   : packed_size(lanes, s) + packed_size(rows, s);
   }
 };
 
-#define SEQLIGHT_RECURRENT_FAMILY(T, name, staged)                                                         \
-  RecurrentFamily<T> {                                                                                     \
-    SEQLIGHT_RECURRENT_KERNELS(T, name), SEQLIGHT_RECURRENT_KERNELS(T, name##_rows),                       \
-        SEQLIGHT_RECURRENT_KERNELS(T, staged##_staged), SEQLIGHT_RECURRENT_KERNELS(T, staged##_normalized) \
+#define SEQLIGHT_RECURRENT_FAMILY(T, name, staged)                                                          \
+  RecurrentFamily<T> {                                                                                      \
+    SEQLIGHT_RECURRENT_KERNELS(T, name), SEQLIGHT_RECURRENT_KERNELS(T, name##_rows),                        \
+        SEQLIGHT_RECURRENT_KERNELS(T, staged##_staged), SEQLIGHT_RECURRENT_KERNELS(T, staged##_normalized), \
+        SEQLIGHT_RECURRENT_KERNELS(T, staged##_normalized_rows)                                             \
   }
 
 template <typename T>
@@ -426,7 +445,7 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
   const int64_t H = s.hidden_size;
   Tensor output = empty(in.x, {s.batch, s.time, H}), h_n = empty(in.x, {s.batch, H});
   Tensor c_n = layout.cell_state ? empty(in.x, {s.batch, H}) : empty(in.x, {0});
-  Tensor saved = save_for_backward ? pooled_empty(in.x, {s.time, s.batch, layout.saved, H}) : empty(in.x, {0});
+  Tensor saved = save_for_backward ? pooled_empty(in.x, {s.time, s.batch, layout.kept(H)}) : empty(in.x, {0});
 
   const bool unpacked = kernel.form == RecurrentForm::rows && s.time == 1;
   if (!packed && !unpacked) {
@@ -438,14 +457,20 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
 
   RecurrentForwardArguments<T> a = forward_arguments<T>(s, in);
   a.weights = packed;
-  a.bias = packed ? packed + packed_weights(kernel, s) : nullptr;
+  if (packed) {
+    a.bias = packed + packed_weights(kernel, s);
+  } else if (in.norm) {
+    T* const bias = thread_scratch<ScratchUse::packed_weights, T>(packed_biases(kernel, H));
+    pack_biases<T>(kernel, H, data<T>(in.bias_ih), data<T>(in.bias_hh), bias);
+    a.bias = bias;
+  }
   a.output = output.mutable_data_ptr<T>();
   a.h_n = h_n.mutable_data_ptr<T>();
   a.c_n = layout.cell_state ? c_n.mutable_data_ptr<T>() : nullptr;
   a.saved = save_for_backward ? saved.mutable_data_ptr<T>() : nullptr;
 
-  const int64_t threads = run<T>(packed ? split_work(s, layout, kernel.group) : Split{1, false},
-                                 tile_count(s.batch, kernel.group), kernel.forward_scratch(a),
+  const int64_t threads = run<T>(packed ? split_work(s, kernel) : Split{1, false}, tile_count(s.batch, kernel.group),
+                                 kernel.forward_scratch(a),
                                  [&](const RecurrentSlice& slice, T* scratch) { kernel.forward(a, slice, scratch); });
   return {output, h_n, c_n, saved, threads};
 }
@@ -565,7 +590,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   const CellLayout& layout = kernel.layout;
   const bool need_input_grad = back.need_input_grad, need_weight_grad = back.need_weight_grad;
   check_gradient(op, "output", back.output, "[B, T, H]", {s.batch, s.time, s.hidden_size}, in.x);
-  check_gradient(op, "saved", back.saved, "as forward gave it", {s.time, s.batch, layout.saved, s.hidden_size}, in.x);
+  check_gradient(op, "saved", back.saved, "as forward gave it", {s.time, s.batch, layout.kept(s.hidden_size)}, in.x);
   check_gradient(op, "grad_output", back.grad_output, "[B, T, H]", {s.batch, s.time, s.hidden_size}, in.x);
   check_gradient(op, "grad_h_n", back.grad_h_n, "[B, H]", {s.batch, s.hidden_size}, in.x);
   check_gradient(op, "grad_c_n", back.grad_c_n, "[B, H]", {s.batch, s.hidden_size}, in.x);
@@ -574,7 +599,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   const MaybeTensor grad_h_n = dense(back.grad_h_n), grad_c_n = dense(back.grad_c_n);
   const Tensor output = dense(back.output), saved = dense(back.saved);
   const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, size = layout.gradients * H;
-  const Split split = split_work(s, layout, kernel.group);
+  const Split split = split_work(s, kernel);
   const bool in_rows = kernel.form == RecurrentForm::rows;
   const int64_t step_bytes = (size + 2 * H + 2 * I) * kernel.lanes * static_cast<int64_t>(sizeof(T));
   const int64_t most = std::max(s.batch * s.time * size, rows * H * (I + H));
@@ -592,7 +617,8 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   if (write_sums) grad_sums = pooled_empty(in.x, {s.batch, s.time, size});
   // Where the workers sum the gradients of the parameters.
   const int64_t of_weights = fused_weights ? split.workers * padded : 0, of_extras = split.workers * layout.extras * H;
-  const int64_t summed = of_weights * (I + H) + (need_weight_grad ? split.workers * size + of_extras : 0);
+  const int64_t of_biases = split.workers * layout.biases * H;
+  const int64_t summed = of_weights * (I + H) + (need_weight_grad ? of_biases + of_extras : 0);
   T* const sums = thread_scratch<ScratchUse::gradients, T>(summed);
   std::memset(sums, 0, summed * sizeof(T));
   const bool extra = layout.extras && need_weight_grad;
@@ -602,7 +628,12 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   a.forward.output = const_cast<T*>(output.const_data_ptr<T>());
   a.forward.saved = const_cast<T*>(saved.const_data_ptr<T>());
   const int64_t width = in_rows ? tile_count(H, kernel.lanes) * kernel.lanes : H;
-  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(rows * H * (width + (fused_input ? I : 0)));
+  const int64_t of_products = rows * H * (width + (fused_input ? I : 0));
+  T* const weights = thread_scratch<ScratchUse::packed_weights, T>(of_products + packed_biases(kernel, H));
+  if (in.norm) {
+    pack_biases<T>(kernel, H, data<T>(in.bias_ih), data<T>(in.bias_hh), weights + of_products);
+    a.forward.bias = weights + of_products;
+  }
   if (in_rows)
     pack_backward_blocks<T>(H, rows, layout.hidden_gradient, layout.hidden_first, kernel.lanes,
                             in.weight_hh.const_data_ptr<T>(), weights);
@@ -632,7 +663,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   a.grad_input_weights = fused_weights ? sums : nullptr;
   a.grad_hidden_weights = fused_weights ? sums + of_weights * I : nullptr;
   a.grad_bias = need_weight_grad ? sums + of_weights * (I + H) : nullptr;
-  a.grad_extra = extra ? a.grad_bias + split.workers * size : nullptr;
+  a.grad_extra = extra ? a.grad_bias + of_biases : nullptr;
 
   grad.threads = run<T>(split, tile_count(s.batch, kernel.group), kernel.backward_scratch(a),
                         [&](const RecurrentSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
@@ -680,8 +711,10 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   grad.bias_ih = empty(in.x, {rows * H});
   grad.bias_hh = empty(in.x, {rows * H});
   for (int64_t r = 0; r < rows; ++r) {
-    sum_workers(a.grad_bias + layout.input_gradient[r] * H, size, H, grad.bias_ih->mutable_data_ptr<T>() + r * H);
-    sum_workers(a.grad_bias + layout.hidden_gradient[r] * H, size, H, grad.bias_hh->mutable_data_ptr<T>() + r * H);
+    sum_workers(a.grad_bias + layout.input_bias[r] * H, layout.biases * H, H,
+                grad.bias_ih->mutable_data_ptr<T>() + r * H);
+    sum_workers(a.grad_bias + layout.hidden_bias[r] * H, layout.biases * H, H,
+                grad.bias_hh->mutable_data_ptr<T>() + r * H);
   }
   if (!extra) return grad;
   // The cell's own parameters come first, then those of the norms.

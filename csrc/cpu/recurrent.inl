@@ -21,6 +21,7 @@ namespace SEQLIGHT_ISA {
 #include "rows.inl"
 #include "recurrent_step.inl"
 #include "recurrent_staged.inl"
+#include "recurrent_normalized.inl"
 // clang-format on
 
 // Columns of the slots per register tile of the weight gradient.
@@ -46,8 +47,9 @@ int64_t forward_chunk(const RecurrentForwardArguments<T>& a) {
 template <typename Cell, typename T>
 int64_t forward_scratch(const RecurrentForwardArguments<T>& a) {
   const int64_t chunk = forward_chunk(a), depth = a.input_size + a.hidden_size;
-  const int64_t staged = Cell::kStaged ? staged_forward_vectors(Cell::kLayout, a.hidden_size) : 0;
-  return ((chunk + 1) * depth + chunk * a.hidden_size + a.hidden_size + staged) * kLanes<T>;
+  int64_t vectors = (chunk + 1) * depth + chunk * a.hidden_size + a.hidden_size;
+  if (Cell::kStaged) vectors += staged_forward_vectors(Cell::kLayout, a.hidden_size);
+  return vectors * kLanes<T> + (Cell::kStaged ? exchanged_numbers<T>(a.hidden_size) : 0);
 }
 
 template <typename Cell, int kUnits, typename T>
@@ -128,6 +130,7 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
   T* const output = slots + (chunk + 1) * depth * lanes;
   T* const c = output + chunk * H * lanes;
   const StagedForward<T> staged(layout, H, c + H * lanes);
+  T* const exchanged = c + (H + staged_forward_vectors(layout, H)) * lanes;
   const bool past_cache = a.saved && writes_past_cache(a, layout.saved, rows);
   const T* const x = a.x + first_row * a.x_batch_stride;
   if (leader) {
@@ -159,14 +162,14 @@ void forward_group(const RecurrentForwardArguments<T>& a, int64_t group, const R
       step.h = slots + ((index + 1) * depth + I) * lanes;
       step.output = output + s * H * lanes;
       step.c = c;
-      step.saved = a.saved ? a.saved + (t * a.batch + first_row) * layout.saved * H : nullptr;
+      step.saved = a.saved ? a.saved + (t * a.batch + first_row) * layout.kept(H) : nullptr;
       step.rows = rows;
       step.past_cache = past_cache;
       step.active = t < lengths.shortest ? nullptr : &active;
       if constexpr (Cell::kStaged) {
         step.time = t;
         step.first_row = first_row;
-        forward_staged<Cell>(a, step, staged, slice);
+        forward_staged<Cell>(a, step, staged, slice, exchanged);
       } else {
         for (int64_t tile = first_tile; tile < last_tile; ++tile) {
           const int64_t unit = tile_begin(tile, tiles, H), units = tile_begin(tile + 1, tiles, H) - unit;
@@ -226,8 +229,8 @@ int64_t backward_scratch(const RecurrentBackwardArguments<T>& a) {
   const BackwardSizes<Cell, T> sizes(a);
   const int64_t I = a.forward.input_size, H = a.forward.hidden_size;
   const int64_t per_step = sizes.sums + sizes.slot + H + (a.grad_x ? I : 0);
-  const int64_t staged = Cell::kStaged ? staged_backward_vectors(Cell::kLayout, H) : 0;
-  return (sizes.chunk * per_step + (4 + Cell::kLayout.gradients + Cell::kLayout.extras) * H + staged) * kLanes<T>;
+  const int64_t vectors = sizes.chunk * per_step + (5 + Cell::kLayout.biases + Cell::kLayout.extras) * H;
+  return vectors * kLanes<T> + (Cell::kStaged ? exchanged_numbers<T>(H) : 0);
 }
 
 template <typename Cell, typename T>
@@ -375,7 +378,7 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
   const int64_t tiles = tile_count(H, kColumnsPerTile);
   const int64_t first_tile = tiles * slice.share_begin / slice.shares;
   const int64_t last_tile = tiles * slice.share_end / slice.shares;
-  const int64_t first_unit = H * slice.share_begin / slice.shares, last_unit = H * slice.share_end / slice.shares;
+  const int64_t first_unit = tile_begin(first_tile, tiles, H), last_unit = tile_begin(last_tile, tiles, H);
   const int64_t arriving = slice.share_end - slice.share_begin;
   const bool leader = slice.share_begin == 0;
   const GroupLengths<T> lengths(f.lengths, first_row, rows, f.time);
@@ -391,11 +394,12 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
   T* const held = grad_c + H * lanes;
   T* const initial = held + H * lanes;
   T* const grad_bias = initial + H * lanes;
-  T* const grad_extra = grad_bias + layout.gradients * H * lanes;
-  const StagedBackward<T> staged(H, grad_extra + layout.extras * H * lanes);
+  T* const grad_extra = grad_bias + layout.biases * H * lanes;
+  T* const mask = grad_extra + layout.extras * H * lanes;  // of recurrent dropout
+  T* const exchanged = mask + H * lanes;
 
   if (leader) {
-    if constexpr (Cell::kStaged) begin_staged(f, staged, first_row, rows);
+    if (Cell::kStaged && f.hidden_mask) gather_mask(f, first_row, rows, mask);
     gather_rows<T>((layout.cell_state ? f.c0 : f.h0) + first_row * H, H, rows, H,
                    [&](int64_t u) { return initial + u * lanes; });
     __builtin_memset(grad_h, 0, 2 * H * lanes * sizeof(T));
@@ -403,7 +407,7 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       gather_rows<T>(a.grad_h_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_h + u * lanes; });
     if (a.grad_c_n)
       gather_rows<T>(a.grad_c_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_c + u * lanes; });
-    __builtin_memset(grad_bias, 0, (layout.gradients + layout.extras) * H * lanes * sizeof(T));
+    __builtin_memset(grad_bias, 0, (layout.biases + layout.extras) * H * lanes * sizeof(T));
     if (!a.grad_output) __builtin_memset(grad_output, 0, sizes.chunk * H * lanes * sizeof(T));
     for (int64_t s = 0; s < sizes.chunk; ++s)  // what weight_gradient_tile reads past the last gradient
       __builtin_memset(grad_sums + s * sums_stride + layout.gradients * H * lanes, 0, 3 * lanes * sizeof(T));
@@ -422,9 +426,9 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       const Mask<T> active = lengths.active(t);
       BackwardStep<T> step;
       step.grad_sums = grad_sums + s * sums_stride;
-      step.saved = f.saved + (t * f.batch + first_row) * layout.saved * H;
+      step.saved = f.saved + (t * f.batch + first_row) * layout.kept(H);
       step.before =
-          first ? initial : f.saved + (before * f.batch + first_row) * layout.saved * H + (layout.saved - 1) * rows;
+          first ? initial : f.saved + (before * f.batch + first_row) * layout.kept(H) + (layout.saved - 1) * rows;
       step.before_stride = first ? lanes : layout.saved * rows;
       step.before_rows = first ? lanes : rows;
       step.grad_output = grad_output + s * H * lanes;
@@ -438,20 +442,19 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       if constexpr (Cell::kStaged) {
         step.time = t;
         step.first_row = first_row;
-        backward_staged<Cell>(a, step, staged, slice);
+        Cell::backward_step(a, step, UnitPlaces<T>(slice, H, exchanged));
       } else {
         backward_units<Cell>(a, step, first_unit, last_unit);
       }
       if (slice.team) slice.team->wait(arriving);
       product<T>(step.grad_sums + layout.hidden_first * H * lanes, a.hidden_weights, rows_h, H, first_tile, last_tile,
                  grad_h);
-      const int64_t begin_column = tile_begin(first_tile, tiles, H), end_column = tile_begin(last_tile, tiles, H);
       if (Cell::kStaged && f.hidden_mask) {
-        for (int64_t q = begin_column; q < end_column; ++q)
-          store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) * load<T>(staged.mask + q * lanes));
+        for (int64_t q = first_unit; q < last_unit; ++q)
+          store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) * load<T>(mask + q * lanes));
       }
       if (Cell::kDirect || step.active) {
-        for (int64_t q = begin_column; q < end_column; ++q)
+        for (int64_t q = first_unit; q < last_unit; ++q)
           store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) + load<T>(held + q * lanes));
       }
       if (a.grad_x)
@@ -465,7 +468,7 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
         for (int64_t s = 0; s < steps; ++s)
           for (int64_t u = 0; u < H; ++u) {
             T* const h = slots + s * slot_stride + (I + u) * lanes;
-            store<T>(h, load<T>(h) * load<T>(staged.mask + u * lanes));
+            store<T>(h, load<T>(h) * load<T>(mask + u * lanes));
           }
       }
       const int64_t fours = (rows_h + 3) / 4 * 4;
@@ -478,10 +481,13 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       scatter_rows<T>([&](int64_t k) { return grad_x + k * lanes; }, a.grad_x + (first_row * f.time + begin) * I,
                       f.time * I, rows, steps * I);
     if (a.grad_sums) {
+      // Each thread those of its own units, which are in its core's cache.
       const int64_t size = layout.gradients * H;
-      for (int64_t s = steps * slice.share_begin / slice.shares; s < steps * slice.share_end / slice.shares; ++s)
-        scatter_rows<T>([&](int64_t j) { return grad_sums + s * sums_stride + j * lanes; },
-                        a.grad_sums + (first_row * f.time + begin + s) * size, f.time * size, rows, size);
+      for (int64_t s = 0; s < steps; ++s)
+        for (int64_t g = 0; g < layout.gradients; ++g)
+          scatter_rows<T>([&](int64_t j) { return grad_sums + s * sums_stride + (g * H + first_unit + j) * lanes; },
+                          a.grad_sums + (first_row * f.time + begin + s) * size + g * H + first_unit, f.time * size,
+                          rows, last_unit - first_unit);
     }
     if (slice.team) slice.team->wait(arriving);
   }
@@ -491,8 +497,8 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
   if constexpr (layout.cell_state)
     scatter_rows<T>([&](int64_t u) { return grad_c + u * lanes; }, a.grad_c0 + first_row * H, H, rows, H);
   if (a.grad_bias)
-    for (int64_t j = 0; j < layout.gradients * H; ++j)
-      a.grad_bias[slice.worker * layout.gradients * H + j] += sum_lanes_of<T>(load<T>(grad_bias + j * lanes));
+    for (int64_t j = 0; j < layout.biases * H; ++j)
+      a.grad_bias[slice.worker * layout.biases * H + j] += sum_lanes_of<T>(load<T>(grad_bias + j * lanes));
   if (a.grad_extra)
     for (int64_t j = 0; j < layout.extras * H; ++j)
       a.grad_extra[slice.worker * layout.extras * H + j] += sum_lanes_of<T>(load<T>(grad_extra + j * lanes));

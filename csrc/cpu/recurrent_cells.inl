@@ -12,12 +12,17 @@
   extern const RecurrentKernels<float> name##_rows_float = rows_kernels<Cell<float, variant>, float>(); \
   extern const RecurrentKernels<double> name##_rows_double = rows_kernels<Cell<double, variant>, double>();
 
-// The kernels of a cell with options, without and with layer normalisation.
-#define SEQLIGHT_DEFINE_STAGED(name, Cell)                                                                   \
-  extern const RecurrentKernels<float> name##_staged_float = lanes_kernels<Cell<float, false>, float>();     \
-  extern const RecurrentKernels<double> name##_staged_double = lanes_kernels<Cell<double, false>, double>(); \
-  extern const RecurrentKernels<float> name##_normalized_float = lanes_kernels<Cell<float, true>, float>();  \
-  extern const RecurrentKernels<double> name##_normalized_double = lanes_kernels<Cell<double, true>, double>();
+// The kernels of a cell with recurrent dropout and zoneout.
+#define SEQLIGHT_DEFINE_STAGED(name, Cell)                                                        \
+  extern const RecurrentKernels<float> name##_staged_float = lanes_kernels<Cell<float>, float>(); \
+  extern const RecurrentKernels<double> name##_staged_double = lanes_kernels<Cell<double>, double>();
+
+// The kernels of a cell with layer normalisation, for many rows and for few.
+#define SEQLIGHT_DEFINE_NORMALIZED(name, Cell)                                                            \
+  extern const RecurrentKernels<float> name##_normalized_float = lanes_kernels<Cell<float>, float>();     \
+  extern const RecurrentKernels<double> name##_normalized_double = lanes_kernels<Cell<double>, double>(); \
+  extern const RecurrentKernels<float> name##_normalized_rows_float = rows_kernels<Cell<float>, float>(); \
+  extern const RecurrentKernels<double> name##_normalized_rows_double = rows_kernels<Cell<double>, double>();
 
 // clang-format off: the order matters
 #include "gru.inl"
@@ -26,5 +31,8 @@
 #include "gru_staged.inl"
 #include "lstm_staged.inl"
 #include "rnn_staged.inl"
+#include "gru_normalized.inl"
+#include "lstm_normalized.inl"
+#include "rnn_normalized.inl"
 #include "end_of_isa.inl"
 // clang-format on

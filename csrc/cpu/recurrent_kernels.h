@@ -4,7 +4,8 @@
 //   lanes   (recurrent.inl)        one batch row per vector lane, the cell applied to the sums in registers
 //   rows    (recurrent_rows.inl)   one hidden unit per vector lane, for batches of few rows
 //   staged  (recurrent_staged.inl) as lanes, but with the sums of all units in memory before the cell: what layer
-//                                  normalisation needs; it also has recurrent dropout and zoneout
+//                                  normalisation needs; it also has recurrent dropout and zoneout. Layer normalisation
+//                                  is in the form rows, too
 //
 // Layout. A *group* is the rows that go through the time steps together: as many as a vector has lanes (lanes, staged)
 // or as a register tile holds (rows); the last group may have fewer.
@@ -24,13 +25,19 @@ inline int64_t tile_begin(int64_t index, int64_t count, int64_t total) { return 
 // How a cell's numbers are laid out. Per hidden unit it has `sums` (of products and biases, the cell's input) and
 // `gradients` (of the loss for these sums). weight_ih has `rows` rows for each unit, stacked gate by gate; row block
 // r adds to sum input_sum[r], and its gradient is block input_gradient[r]. So for weight_hh.
+//
+// For backward, `saved` values per unit are kept and, with layer normalisation, `moments` numbers per row and step.
 struct CellLayout {
-  int64_t rows, sums, saved, gradients, extras;
+  int64_t rows, sums, saved, moments, gradients, biases, extras;
   bool cell_state;  // has a state c beside h
   int input_sum[4], hidden_sum[4];
   int input_gradient[4], hidden_gradient[4];
   // The gradients' blocks that the input and the hidden weights use lie side by side, `rows` of them from here.
   int input_first, hidden_first;
+  int input_bias[4], hidden_bias[4];  // the blocks, of `biases`, of the gradients of bias_ih and bias_hh
+
+  // Numbers that are kept for backward, per row and step.
+  constexpr int64_t kept(int64_t hidden_size) const { return saved * hidden_size + moments; }
 };
 
 // Zoneout of the states h and c: where a random word is below the threshold the state keeps its value; without random
@@ -52,7 +59,8 @@ struct RecurrentForwardArguments {
   const T* c0;       // [B, H], or null if the cell has no state c
   const T* weights;  // packed, see RecurrentForm; null with one step of few rows, that takes these:
   const T *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // as given; the biases may be null
-  const T* bias;           // lanes, staged: [H, sums]; rows: per block of units [sums, lanes]
+  // lanes, staged: [H, sums]; rows: per block of units [sums, lanes]; with `weights` null, only of cells with norms
+  const T* bias;
   const T* extra;          // [extras, H]: parameters of the cell's own (peepholes), or null
   const int64_t* lengths;  // [B] or null
   bool reverse;
@@ -64,14 +72,14 @@ struct RecurrentForwardArguments {
   T* output;  // [B, T, H], written everywhere
   T* h_n;     // [B, H]
   T* c_n;     // [B, H], or null as c0
-  // [T, B, saved, H] or null; last of `saved` the state c, else h. lanes, staged: per step and group [H, saved, rows of
-  // the group]; rows: as the shape says.
+  // [T, B, saved * H + moments] or null; last of `saved` the state c, else h. lanes, staged: per step and group
+  // [H, saved, rows of the group], then [moments, rows of the group]; rows: per step and row [saved, H], [moments].
   T* saved;
 };
 
 template <typename T>
 struct RecurrentBackwardArguments {
-  RecurrentForwardArguments<T> forward;  // the inputs of the forward call; `weights` and `bias` are not used
+  RecurrentForwardArguments<T> forward;  // the inputs of the forward call, without `weights`; `bias` with norms only
   const T* grad_output;                  // [B, T, H], last dimension contiguous, or null
   int64_t grad_output_batch_stride, grad_output_time_stride;
   const T* grad_h_n;  // [B, H] or null
@@ -85,7 +93,7 @@ struct RecurrentBackwardArguments {
   T* grad_sums;            // [B, T, gradients * H], contiguous, written everywhere; or null
   T* grad_input_weights;   // [workers, size], zeroed, or null: per tile of columns [ceil(rows * H / 4), columns, 4]
   T* grad_hidden_weights;  // so for weight_hh
-  T* grad_bias;            // [workers, gradients * H], zeroed; or null
+  T* grad_bias;            // [workers, biases * H], zeroed; or null
   T* grad_extra;           // [workers, extras, H], zeroed; or null
 };
 
@@ -101,7 +109,7 @@ struct RecurrentSlice {
 // How the forward kernel wants its weights packed.
 //   lanes   per tile of units: [I, units, rows] of weight_ih, then [H, units, rows] of weight_hh
 //   rows    per block of units (a vector): [I + H, rows, lanes], zeros past the last unit
-//   staged  weight_ih transposed, per tile of its rows [I, rows in the tile]; then weight_hh so
+//   staged  for each block of H rows of weight_ih, per tile of units [I, units]; then weight_hh so
 enum class RecurrentForm { lanes, rows, staged };
 
 template <typename T>
@@ -134,15 +142,18 @@ SEQLIGHT_DECLARE_RECURRENT(lstm_peephole)
 SEQLIGHT_DECLARE_RECURRENT(lstm_peephole_rows)
 SEQLIGHT_DECLARE_RECURRENT(lstm_staged)
 SEQLIGHT_DECLARE_RECURRENT(lstm_normalized)
+SEQLIGHT_DECLARE_RECURRENT(lstm_normalized_rows)
 SEQLIGHT_DECLARE_RECURRENT(gru)
 SEQLIGHT_DECLARE_RECURRENT(gru_rows)
 SEQLIGHT_DECLARE_RECURRENT(gru_staged)
 SEQLIGHT_DECLARE_RECURRENT(gru_normalized)
+SEQLIGHT_DECLARE_RECURRENT(gru_normalized_rows)
 SEQLIGHT_DECLARE_RECURRENT(rnn_tanh)
 SEQLIGHT_DECLARE_RECURRENT(rnn_tanh_rows)
 SEQLIGHT_DECLARE_RECURRENT(rnn_relu)
 SEQLIGHT_DECLARE_RECURRENT(rnn_relu_rows)
 SEQLIGHT_DECLARE_RECURRENT(rnn_staged)
 SEQLIGHT_DECLARE_RECURRENT(rnn_normalized)
+SEQLIGHT_DECLARE_RECURRENT(rnn_normalized_rows)
 
 }  // namespace seqlight

@@ -1,5 +1,6 @@
 // Recurrent layers on the CPU for batches of few rows: one vector lane is one hidden unit, and a group is the rows
-// whose sums fit in registers together. The cells are those of recurrent.inl.
+// whose sums fit in registers together. The cells are those of recurrent.inl and, with layer normalisation, the staged
+// ones of recurrent_normalized.inl, without recurrent dropout.
 //
 // Weights are packed in blocks of as many units as a vector has lanes, zeros past the last unit; so are states in
 // scratch memory. Weight and input gradients are left to the caller, from the gradients of the sums.
@@ -13,7 +14,9 @@ inline int64_t padded(int64_t units, int64_t lanes) { return (units + lanes - 1)
 
 template <typename Cell, typename T>
 int64_t rows_forward_scratch(const RecurrentForwardArguments<T>& a) {
-  return (3 + Cell::kLayout.sums) * kGroupRows * padded(a.hidden_size, kLanes<T>);
+  const int64_t H = a.hidden_size, width = padded(H, kLanes<T>);
+  if (!Cell::kStaged) return (3 + Cell::kLayout.sums) * kGroupRows * width;
+  return (3 + staged_forward_vectors(Cell::kLayout, 1)) * kGroupRows * width + exchanged_numbers<T>(H);
 }
 
 template <typename T>
@@ -90,6 +93,37 @@ void rows_forward_block(const RecurrentForwardArguments<T>& a, const RowsForward
   }
 }
 
+// The products of one block of units with input or state, without biases, to where the cell's stages read them: in
+// [rows][width] for each row of the batch. `weights` [count, rows, lanes].
+template <int kGates, int kRows, typename T>
+void rows_products_block(const T* const (&operand)[kGroupRows], const T* weights, int64_t count,
+                         T* const (&target)[kGroupRows], int64_t width) {
+  typedef Vector<T> V;
+  constexpr int lanes = kLanes<T>, parts = kRows * kGates >= 4 ? 1 : 4 / (kRows * kGates);
+  V sums[parts][kRows][kGates] = {};
+  const auto add = [&](int p, int64_t k) {
+#pragma GCC unroll 4
+    for (int g = 0; g < kGates; ++g) {
+      const V weight = load<T>(weights + (k * kGates + g) * lanes);
+#pragma GCC unroll 4
+      for (int r = 0; r < kRows; ++r) sums[p][r][g] += weight * operand[r][k];
+    }
+  };
+  int64_t k = 0;
+  for (; k + parts <= count; k += parts)
+#pragma GCC unroll 4
+    for (int p = 0; p < parts; ++p) add(p, k + p);
+  for (; k < count; ++k) add(0, k);
+#pragma GCC unroll 4
+  for (int r = 0; r < kRows; ++r)
+#pragma GCC unroll 4
+    for (int g = 0; g < kGates; ++g) {
+#pragma GCC unroll 4
+      for (int p = 1; p < parts; ++p) sums[0][r][g] += sums[p][r][g];
+      store<T>(target[r] + g * width, sums[0][r][g]);
+    }
+}
+
 // Adds the products of `count` rows of a matrix [count, depth] with each of the vectors v[r] to target[r].
 template <int kRows, typename T>
 void add_dots(const T* matrix, int64_t count, int64_t depth, const T* const (&v)[kGroupRows],
@@ -153,6 +187,64 @@ void rows_forward_unpacked(const RecurrentForwardArguments<T>& a, const RowsForw
     }
 }
 
+// The same for a staged cell: the products alone.
+template <typename Cell, int kRows, typename T>
+void rows_products_unpacked(const RecurrentForwardArguments<T>& a, const RowsForwardStep<T>& step,
+                            const StagedForward<T>* staged) {
+  constexpr int rows = Cell::kLayout.rows;
+  const int64_t I = a.input_size, H = a.hidden_size, width = padded(H, kLanes<T>);
+  for (int r = 0; r < kRows; ++r) __builtin_memset(staged[r].input_sums, 0, 2 * rows * width * sizeof(T));
+  for (int g = 0; g < rows; ++g) {
+    T *of_input[kGroupRows], *of_hidden[kGroupRows];
+    for (int r = 0; r < kRows; ++r) {
+      of_input[r] = staged[r].input_sums + g * width;
+      of_hidden[r] = staged[r].hidden_sums + g * width;
+    }
+    add_dots<kRows>(a.weight_ih + g * H * I, H, I, step.x, of_input);
+    add_dots<kRows>(a.weight_hh + g * H * H, H, H, step.h_before, of_hidden);
+  }
+}
+
+// One time step of a staged cell, row by row once the products are there.
+template <typename Cell, int kRows, typename T>
+void rows_forward_staged(const RecurrentForwardArguments<T>& a, const RowsForwardStep<T>& step, int64_t time,
+                         int64_t first_row, const RecurrentSlice& slice, const StagedForward<T>* staged, T* exchanged) {
+  constexpr int64_t lanes = kLanes<T>, gates = Cell::kLayout.rows;
+  const int64_t I = a.input_size, H = a.hidden_size;
+  const BlockPlaces<T> places(slice, H, exchanged);
+  if (a.weights)
+    for (int64_t block = places.first; block < places.last; ++block) {
+      T *of_input[kGroupRows] = {}, *of_hidden[kGroupRows] = {};
+      for (int r = 0; r < kRows; ++r) {
+        of_input[r] = staged[r].input_sums + block * lanes;
+        of_hidden[r] = staged[r].hidden_sums + block * lanes;
+      }
+      const T* const weights = a.weights + block * (I + H) * gates * lanes;
+      rows_products_block<gates, kRows>(step.x, weights, I, of_input, places.all * lanes);
+      rows_products_block<gates, kRows>(step.h_before, weights + I * gates * lanes, H, of_hidden, places.all * lanes);
+    }
+  else
+    rows_products_unpacked<Cell, kRows>(a, step, staged);
+  for (int r = 0; r < kRows; ++r) {
+    if (!step.output[r]) {
+      const int64_t first = places.first * kLanes<T>, count = (places.last - places.first) * kLanes<T>;
+      __builtin_memcpy(step.h[r] + first, step.h_before[r] + first, count * sizeof(T));
+      continue;
+    }
+    ForwardStep<T> of_row = {};
+    of_row.h = step.h[r];
+    of_row.output = step.output[r];
+    of_row.c = step.c[r];
+    of_row.saved = step.saved[r];
+    of_row.time = time;
+    of_row.first_row = first_row + r;
+    StagedForward<T> row_staged = staged[r];
+    row_staged.h = const_cast<T*>(step.h_before[r]);
+    Cell::forward_step(a, of_row, row_staged, places);
+    if (places.team && r + 1 < kRows) places.wait();  // the next row's sums are exchanged in the same memory
+  }
+}
+
 // Copies one row of H numbers between a tensor and padded scratch memory, zeros past its end.
 template <typename T>
 void copy_padded(const T* source, int64_t count, T* target) {
@@ -172,6 +264,11 @@ void rows_forward_group(const RecurrentForwardArguments<T>& a, int64_t first_row
   const bool leader = slice.share_begin == 0;
   T* const states[2] = {scratch, scratch + kGroupRows * width};
   T* const c = scratch + 2 * kGroupRows * width;
+  T* const behind = c + kGroupRows * width;
+  const int64_t staged_size = staged_forward_vectors(layout, 1) * width;
+  StagedForward<T> staged[kRows];
+  if (Cell::kStaged)
+    for (int r = 0; r < kRows; ++r) staged[r] = StagedForward<T>(layout, width / kLanes<T>, behind + r * staged_size);
   int64_t length[kRows], longest = 0;
   for (int r = 0; r < kRows; ++r) {
     length[r] = a.lengths ? a.lengths[first_row + r] : a.time;
@@ -191,12 +288,14 @@ void rows_forward_group(const RecurrentForwardArguments<T>& a, int64_t first_row
       step.h[r] = states[(index + 1) % 2] + r * width;
       step.c[r] = c + r * width;
       step.output[r] = t < length[r] ? a.output + (row * a.time + t) * H : nullptr;
-      step.saved[r] = a.saved ? a.saved + (t * a.batch + row) * layout.saved * H : nullptr;
+      step.saved[r] = a.saved ? a.saved + (t * a.batch + row) * layout.kept(H) : nullptr;
     }
-    if (a.weights)
+    if constexpr (Cell::kStaged)
+      rows_forward_staged<Cell, kRows>(a, step, t, first_row, slice, staged, behind + kGroupRows * staged_size);
+    else if (a.weights)
       for (int64_t block = first_block; block < last_block; ++block) rows_forward_block<Cell, kRows>(a, step, block);
     else
-      rows_forward_unpacked<Cell, kRows>(a, step, c + kGroupRows * width);
+      rows_forward_unpacked<Cell, kRows>(a, step, behind);
     if (slice.team) slice.team->wait(arriving);
   }
   if (!leader) return;
@@ -207,7 +306,7 @@ void rows_forward_group(const RecurrentForwardArguments<T>& a, int64_t first_row
     __builtin_memset(a.output + (row * a.time + length[r]) * H, 0, rest * H * sizeof(T));
     if (a.saved && rest)
       for (int64_t t = length[r]; t < a.time; ++t)
-        __builtin_memset(a.saved + (t * a.batch + row) * layout.saved * H, 0, layout.saved * H * sizeof(T));
+        __builtin_memset(a.saved + (t * a.batch + row) * layout.kept(H), 0, layout.kept(H) * sizeof(T));
   }
 }
 
@@ -229,8 +328,9 @@ void rows_forward(const RecurrentForwardArguments<T>& a, const RecurrentSlice& s
 
 template <typename Cell, typename T>
 int64_t rows_backward_scratch(const RecurrentBackwardArguments<T>& a) {
-  const int64_t width = padded(a.forward.hidden_size, kLanes<T>);
-  return (3 * kGroupRows + Cell::kLayout.gradients + Cell::kLayout.extras) * width;
+  const int64_t H = a.forward.hidden_size, width = padded(H, kLanes<T>);
+  const int64_t staged = Cell::kStaged ? exchanged_numbers<T>(H) : 0;
+  return (3 * kGroupRows + Cell::kLayout.biases + Cell::kLayout.extras) * width + staged;
 }
 
 // target[r] = the sum over j of grad_sums[r][j] times row j of the packed weights, for kBlocks vectors of columns, plus
@@ -345,10 +445,50 @@ void rows_input_gradients(const RecurrentBackwardArguments<T>& a, int64_t row, i
   }
 }
 
+// Where one row and time step is in the tensors.
+template <typename T>
+struct RowsBackwardStep {
+  T* grad_sums;             // [gradients, H]
+  const T *saved, *before;  // what was kept, and the state before
+  const T* grad_output;     // [H], or null
+};
+
+// Applies the cell's derivative to one row and the blocks [first_block, last_block).
+template <typename Cell, typename T>
+void rows_cell_backward(const RecurrentForwardArguments<T>& f, const RowsBackwardStep<T>& step, int64_t first_block,
+                        int64_t last_block, const T* grad_h, T* grad_c, T* held, T* grad_bias, T* grad_extra) {
+  typedef Vector<T> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int64_t lanes = kLanes<T>;
+  const int64_t H = f.hidden_size, width = padded(H, lanes);
+  for (int64_t first = first_block * lanes; first < last_block * lanes; first += lanes) {
+    const int64_t units = H - first < lanes ? H - first : lanes;
+    V saved[layout.saved], extra[layout.extras ? layout.extras : 1], gradients[layout.gradients],
+        extras[layout.extras ? layout.extras : 1];
+#pragma GCC unroll 8
+    for (int s = 0; s < layout.saved; ++s) saved[s] = load_first<T>(step.saved + s * H + first, units);
+#pragma GCC unroll 4
+    for (int e = 0; e < layout.extras; ++e) extra[e] = load_first<T>(f.extra + e * H + first, units);
+    V grad = load<T>(grad_h + first), grad_c_here{};
+    if (step.grad_output) grad += load_first<T>(step.grad_output + first, units);
+    if constexpr (layout.cell_state) grad_c_here = load<T>(grad_c + first);
+    const V direct =
+        Cell::backward(extra, saved, load_first<T>(step.before + first, units), grad, grad_c_here, gradients, extras);
+    if constexpr (layout.cell_state) store<T>(grad_c + first, grad_c_here);
+    store<T>(held + first, direct);
+#pragma GCC unroll 4
+    for (int g = 0; g < layout.gradients; ++g) {
+      store_first<T>(step.grad_sums + g * H + first, gradients[g], units);
+      add_to<T>(grad_bias + g * width + first, gradients[g]);
+    }
+#pragma GCC unroll 4
+    for (int e = 0; e < layout.extras; ++e) add_to<T>(grad_extra + e * width + first, extras[e]);
+  }
+}
+
 template <typename Cell, int kRows, typename T>
 void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_row, const RecurrentSlice& slice,
                          T* scratch) {
-  typedef Vector<T> V;
   constexpr CellLayout layout = Cell::kLayout;
   constexpr int64_t lanes = kLanes<T>;
   constexpr int kBlocks = kRows >= 3 ? 2 : 4;
@@ -362,7 +502,8 @@ void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_r
   T* const grad_c = grad_h + kGroupRows * width;
   T* const held = grad_c + kGroupRows * width;
   T* const grad_bias = held + kGroupRows * width;
-  T* const grad_extra = grad_bias + layout.gradients * width;
+  T* const grad_extra = grad_bias + layout.biases * width;
+  T* const exchanged = grad_extra + layout.extras * width;
   int64_t length[kRows], longest = 0;
   for (int r = 0; r < kRows; ++r) {
     const int64_t row = first_row + r;
@@ -375,7 +516,7 @@ void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_r
     if (a.grad_c_n) __builtin_memcpy(grad_c + r * width, a.grad_c_n + row * H, H * sizeof(T));
     __builtin_memset(a.grad_sums + (row * f.time + length[r]) * size, 0, (f.time - length[r]) * size * sizeof(T));
   }
-  if (leader) __builtin_memset(grad_bias, 0, (layout.gradients + layout.extras) * width * sizeof(T));
+  if (leader) __builtin_memset(grad_bias, 0, (layout.biases + layout.extras) * width * sizeof(T));
   if (slice.team) slice.team->wait(arriving);
 
   for (int64_t index = longest - 1; index >= 0; --index) {
@@ -387,42 +528,35 @@ void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_r
       sums[r] = grad_sums + layout.hidden_first * H;
       const int64_t before_step = f.reverse ? t + 1 : t - 1;
       const bool starts = f.reverse ? before_step >= length[r] : before_step < 0;
-      const T* const before = starts ? (layout.cell_state ? f.c0 : f.h0) + row * H
-                                     : f.saved + ((before_step * f.batch + row) * layout.saved + layout.saved - 1) * H;
-      const T* const saved_values = f.saved + (t * f.batch + row) * layout.saved * H;
-      for (int64_t first = first_block * lanes; first < last_block * lanes; first += lanes) {
-        const int64_t units = H - first < lanes ? H - first : lanes;
-        const V carried = load<T>(grad_h + r * width + first);
-        if (t >= length[r]) {
-          store<T>(held + r * width + first, carried);
-          continue;
-        }
-        V saved[layout.saved], extra[layout.extras ? layout.extras : 1], gradients[layout.gradients],
-            extras[layout.extras ? layout.extras : 1];
-#pragma GCC unroll 8
-        for (int s = 0; s < layout.saved; ++s) saved[s] = load_first<T>(saved_values + s * H + first, units);
-#pragma GCC unroll 4
-        for (int e = 0; e < layout.extras; ++e) extra[e] = load_first<T>(f.extra + e * H + first, units);
-        V grad = carried, grad_c_here{};
-        if (a.grad_output)
-          grad += load_first<T>(
-              a.grad_output + row * a.grad_output_batch_stride + t * a.grad_output_time_stride + first, units);
-        if constexpr (layout.cell_state) grad_c_here = load<T>(grad_c + r * width + first);
-        const V direct =
-            Cell::backward(extra, saved, load_first<T>(before + first, units), grad, grad_c_here, gradients, extras);
-        if constexpr (layout.cell_state) store<T>(grad_c + r * width + first, grad_c_here);
-        store<T>(held + r * width + first, direct);
-#pragma GCC unroll 4
-        for (int g = 0; g < layout.gradients; ++g) {
-          store_first<T>(grad_sums + g * H + first, gradients[g], units);
-          T* const bias = grad_bias + g * width + first;
-          store<T>(bias, load<T>(bias) + gradients[g]);
-        }
-#pragma GCC unroll 4
-        for (int e = 0; e < layout.extras; ++e) {
-          T* const of_extra = grad_extra + e * width + first;
-          store<T>(of_extra, load<T>(of_extra) + extras[e]);
-        }
+      RowsBackwardStep<T> step;
+      step.grad_sums = grad_sums;
+      step.saved = f.saved + (t * f.batch + row) * layout.kept(H);
+      step.before = starts ? (layout.cell_state ? f.c0 : f.h0) + row * H
+                           : f.saved + (before_step * f.batch + row) * layout.kept(H) + (layout.saved - 1) * H;
+      step.grad_output =
+          a.grad_output ? a.grad_output + row * a.grad_output_batch_stride + t * a.grad_output_time_stride : nullptr;
+      if (t >= length[r]) {
+        const int64_t first = first_block * lanes, count = (last_block - first_block) * lanes;
+        __builtin_memcpy(held + r * width + first, grad_h + r * width + first, count * sizeof(T));
+      } else if constexpr (Cell::kStaged) {
+        BackwardStep<T> of_row = {};
+        of_row.grad_sums = step.grad_sums;
+        of_row.saved = step.saved;
+        of_row.before = step.before;
+        of_row.grad_output = step.grad_output;
+        of_row.grad_h = grad_h + r * width;
+        of_row.grad_c = grad_c + r * width;
+        of_row.held = held + r * width;
+        of_row.grad_bias = grad_bias;
+        of_row.grad_extra = grad_extra;
+        of_row.time = t;
+        of_row.first_row = row;
+        const BlockPlaces<T> places(slice, H, exchanged);
+        Cell::backward_step(a, of_row, places);
+        if (places.team && r + 1 < kRows) places.wait();  // the next row's sums are exchanged in the same memory
+      } else {
+        rows_cell_backward<Cell>(f, step, first_block, last_block, grad_h + r * width, grad_c + r * width,
+                                 held + r * width, grad_bias, grad_extra);
       }
     }
     if (slice.team) slice.team->wait(arriving);
@@ -446,14 +580,14 @@ void rows_backward_group(const RecurrentBackwardArguments<T>& a, int64_t first_r
     __builtin_memcpy(a.grad_h0 + row * H, grad_h + r * width, H * sizeof(T));
     if constexpr (layout.cell_state) __builtin_memcpy(a.grad_c0 + row * H, grad_c + r * width, H * sizeof(T));
   }
-  const auto add_to = [&](const T* source, int64_t count, T* target) {
+  const auto add_rows = [&](const T* source, int64_t count, T* target) {
     for (int64_t g = 0; g < count; ++g)
       for (int64_t u = 0; u < H; ++u) target[g * H + u] += source[g * width + u];
   };
   if (a.grad_x || a.grad_hidden_weights)
     for (int r = 0; r < kRows; ++r) rows_input_gradients<Cell>(a, first_row + r, slice.worker);
-  if (a.grad_bias) add_to(grad_bias, layout.gradients, a.grad_bias + slice.worker * size);
-  if (a.grad_extra) add_to(grad_extra, layout.extras, a.grad_extra + slice.worker * layout.extras * H);
+  if (a.grad_bias) add_rows(grad_bias, layout.biases, a.grad_bias + slice.worker * layout.biases * H);
+  if (a.grad_extra) add_rows(grad_extra, layout.extras, a.grad_extra + slice.worker * layout.extras * H);
 }
 
 template <typename Cell, typename T>

@@ -7,8 +7,15 @@ template <typename T, bool kRelu>
 struct RnnCell {
   typedef Vector<T> V;
   static constexpr CellLayout kLayout = {
-      /*rows*/ 1,           /*sums*/ 1,   /*saved: h*/ 1, /*gradients*/ 1, /*extras*/ 0,
-      /*cell_state*/ false, {0, 0, 0, 0}, {0, 0, 0, 0},   {0, 0, 0, 0},    {0, 0, 0, 0}, 0, 0};
+      /*rows*/ 1,
+      /*sums*/ 1,
+      /*saved: h*/ 1,
+      /*moments*/ 0,
+      /*gradients*/ 1,
+      /*biases*/ 1,
+      /*extras*/ 0,
+      /*cell_state*/ false, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0,
+      {0, 0, 0, 0},         {0, 0, 0, 0}};
   static constexpr bool kStaged = false;
   static constexpr bool kDirect = false;
 

@@ -15,7 +15,7 @@
 //
 // A cell is a struct template of the number type with
 //   kGates       row blocks of the weights
-//   kSaved       numbers per unit and step that backward needs, in saved [T, B, kSaved, H]
+//   kSaved       numbers per unit and step that backward needs, in saved [T, B, kSaved * H]
 //   kCellState   whether it has a state c beside h
 //   kTogether    the first so many gates' products are normalised together, the others' each by itself; 0: the
 //                products are not normalised, what is normalised is up to the cell
@@ -387,7 +387,7 @@ struct InitialHiddenGradient {
 
 // --------------------------------------------------------------------------------------------------------------- host
 
-// The arguments that forward and backward have in common; the biases are forward's alone.
+// The arguments that forward and backward have in common.
 struct RecurrentInputs {
   Tensor x, h0;
   MaybeTensor c0;
@@ -488,7 +488,7 @@ RecurrentOutputs recurrent_forward(const RecurrentSizes& s, const RecurrentInput
   Tensor h = torch::stable::clone(in.h0);
   MaybeTensor c;
   if (in.c0) c = torch::stable::clone(*in.c0);
-  Tensor saved = save_for_backward ? new_empty(in.x, {s.time, B, S, H}) : new_empty(in.x, {0});
+  Tensor saved = save_for_backward ? new_empty(in.x, {s.time, B, S * H}) : new_empty(in.x, {0});
   if (B == 0) return {output, h, c, saved};
 
   const Chunks chunks(s, std::max(I, G * H), !in.reverse);
@@ -650,7 +650,7 @@ inline RecurrentResults ready(const char* op, const RecurrentSizes& s, const Rec
   RecurrentResults results = given;
   const int64_t H = s.hidden_size;
   check_shape(op, "output", given.output, "[B, T, H]", {s.batch, s.time, H});
-  check_shape(op, "saved", given.saved, "[T, B, numbers saved, H]", {s.time, s.batch, saved_count, H});
+  check_shape(op, "saved", given.saved, "[T, B, numbers saved * H]", {s.time, s.batch, saved_count * H});
   check_kind(op, "output", given.output, "x", in.x);
   check_kind(op, "saved", given.saved, "x", in.x);
   check_gradient(op, "grad_output", given.grad_output, "[B, T, H]", {s.batch, s.time, H}, in.x);

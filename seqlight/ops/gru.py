@@ -30,8 +30,10 @@ native_gru = NativeCell(
     "gru",
     state_count=1,
     extra_count=1,  # layer norm
-    # The gates r, z, n, the new gate's recurrent sum, and the hidden state.
-    saved_counts=(5, 5, 11),
+    # The gates r, z, n, the new gate's recurrent sum, and the hidden state; with layer norm the normalised
+    # products, and the hidden state.
+    saved_counts=(5, 5, 7),
+    moment_count=4,
     cuda_saved_count=4,  # the state stands in the output, products are computed again
     separate_bias_gradients=True,  # the reset gate multiplies one of the new gate's biases
     reference=_reference,

@@ -31,8 +31,9 @@ native_lstm = NativeCell(
     "lstm",
     state_count=2,
     extra_count=2,  # peepholes and layer norm
-    # The gates i, f, g, o and the cell state; with layer norm also what was normalised.
-    saved_counts=(5, 5, 13),
+    # The gates i, f, g, o and the cell state; with layer norm the normalised products instead of the gates.
+    saved_counts=(5, 5, 9),
+    moment_count=4,
     cuda_saved_count=5,  # products are computed again
     separate_bias_gradients=False,
     reference=_reference,

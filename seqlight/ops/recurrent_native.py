@@ -8,8 +8,8 @@ The ops of all cells follow one pattern, in which only the counts differ::
 
     <cell>_forward(x, *states, weight_ih, weight_hh, bias_ih, bias_hh, *extras, *constants, *flags, packed,
                    save_for_backward) -> (output, *final_states, saved)
-    <cell>_backward(grad_output, *grad_final_states, x, *states, weight_ih, weight_hh, *extras, *constants,
-                    *flags, output, saved, need_input_grad, need_weight_grad)
+    <cell>_backward(grad_output, *grad_final_states, x, *states, weight_ih, weight_hh, bias_ih, bias_hh,
+                    *extras, *constants, *flags, output, saved, need_input_grad, need_weight_grad)
                     -> (grad_x, *grad_states, grad_weight_ih, grad_weight_hh, *grad_biases, *grad_extras)
     <cell>_pack(weight_ih, weight_hh, bias_ih, bias_hh, *extras but the last, general) -> packed
 
@@ -45,8 +45,9 @@ class NativeCell:
         state_count: how many tensors make up the state.
         extra_count: how many optional weights stand behind the biases.
         saved_counts: how many values per hidden unit and step the CPU kernels keep for backward, saved
-            [T, B, count, H]: by the plain cell, with a hidden mask or zoneout, and with layer norm.
-        cuda_saved_count: how many the CUDA kernels keep, whatever the options.
+            [T, B, count * H]: by the plain cell, with a hidden mask or zoneout, and with layer norm.
+        moment_count: how many numbers of each row and step they keep behind those with layer norm.
+        cuda_saved_count: how many per hidden unit and step the CUDA kernels keep, whatever the options.
         separate_bias_gradients: whether the two biases have different gradients (and backward returns both).
         reference: ``reference(tensors, constants, *flags)``, the equations in plain PyTorch, on the tensors
             from x to the extras.
@@ -59,6 +60,7 @@ class NativeCell:
         state_count: int,
         extra_count: int,
         saved_counts: tuple[int, int, int],
+        moment_count: int,
         cuda_saved_count: int,
         separate_bias_gradients: bool,
         reference: Callable[..., tuple[Tensor, ...]],
@@ -66,6 +68,7 @@ class NativeCell:
         self.name = name
         self.state_count = state_count
         self.saved_counts = saved_counts
+        self.moment_count = moment_count
         self.cuda_saved_count = cuda_saved_count
         self.bias_gradient_count = 2 if separate_bias_gradients else 1
         self.reference = reference
@@ -125,17 +128,20 @@ class NativeCell:
         packed: Tensor = self.pack_op(*weights[:-1], general)
         return packed
 
-    def saved_count(self, device: torch.device, *, noisy: bool, layer_norm: bool) -> int:
-        """Give how many values per hidden unit and step are kept for backward.
+    def saved_size(self, device: torch.device, hidden_size: int, *, noisy: bool, layer_norm: bool) -> int:
+        """Give how many numbers are kept for backward, of each row and step.
 
         Args:
             device: of the tensors.
+            hidden_size: H.
             noisy: whether there is a hidden mask or zoneout.
             layer_norm: whether there is layer normalisation.
         """
         if device.type == "cuda":
-            return self.cuda_saved_count
-        return self.saved_counts[2 if layer_norm else 1 if noisy else 0]
+            return self.cuda_saved_count * hidden_size
+        if layer_norm:
+            return self.saved_counts[2] * hidden_size + self.moment_count
+        return self.saved_counts[1 if noisy else 0] * hidden_size
 
     def _forward_shapes(self, x: Tensor, h0: Tensor, *others: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the forward op returns, for tracing."""
@@ -143,9 +149,10 @@ class NativeCell:
         flags = others[self.tensor_count - 2 + _CONSTANT_COUNT : -2]
         save_for_backward = others[-1]
         noisy = hidden_mask is not None or any(flags[: self.state_count])
-        saved_count = self.saved_count(x.device, noisy=noisy, layer_norm=weight_layer_norm is not None)
         batch_size, steps, hidden_size = x.shape[0], x.shape[1], h0.shape[1]
-        saved_shape = (steps, batch_size, saved_count, hidden_size) if save_for_backward else (0,)
+        layer_norm = weight_layer_norm is not None
+        saved_size = self.saved_size(x.device, hidden_size, noisy=noisy, layer_norm=layer_norm)
+        saved_shape = (steps, batch_size, saved_size) if save_for_backward else (0,)
         return (
             x.new_empty(batch_size, steps, hidden_size),
             *(x.new_empty(batch_size, hidden_size) for _ in range(self.state_count)),
@@ -155,7 +162,7 @@ class NativeCell:
     def _backward_shapes(self, *arguments: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the backward op returns, for tracing."""
         first = 1 + self.state_count
-        x, *others = arguments[first : first + self.tensor_count - 2]  # all but the biases
+        x, *others = arguments[first : first + self.tensor_count]
         states, weights = others[: self.state_count], others[self.state_count :]
         need_input_grad, need_weight_grad = arguments[-2:]
 
@@ -167,7 +174,7 @@ class NativeCell:
             *(x.new_empty(state.shape) for state in states),
             *(of_weight(weight.shape) for weight in weights[:2]),
             *(of_weight(weights[0].shape[:1]) for _ in range(self.bias_gradient_count)),
-            *(of_weight((0,) if extra is None else extra.shape) for extra in weights[2:]),
+            *(of_weight((0,) if extra is None else extra.shape) for extra in weights[4:]),
         )
 
 
@@ -186,9 +193,7 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
 
         @staticmethod
         def forward(*arguments: Any) -> tuple[Tensor, ...]:
-            cell = _cells[name]
-            biases = 1 + cell.state_count + cell.bias_place
-            return cell.backward_op(*arguments[:biases], *arguments[biases + 2 :])
+            return _cells[name].backward_op(*arguments)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -245,9 +250,7 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
                 )
                 computed = DifferentiableBackward.apply(*present, *tensors, *rest)
             else:
-                computed = cell.backward_op(
-                    *grads[:final_count], *tensors[:biases], *tensors[biases + 2 :], *rest
-                )
+                computed = cell.backward_op(*grads[:final_count], *tensors, *rest)
             for place in range(biases):
                 if need[place]:
                     result[place] = computed[place]

@@ -33,8 +33,9 @@ native_rnn = NativeCell(
     "rnn",
     state_count=1,
     extra_count=1,  # layer norm
-    # The hidden state; what the cell itself made of it; and its normalised sum.
-    saved_counts=(1, 2, 3),
+    # The hidden state, and what the cell itself made of it or, with layer norm, its normalised sum.
+    saved_counts=(1, 2, 2),
+    moment_count=1,
     cuda_saved_count=1,  # what the cell made of its sum, with layer norm the sum itself
     separate_bias_gradients=False,
     reference=_reference,

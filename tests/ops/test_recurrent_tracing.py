@@ -36,18 +36,8 @@ def test_opcheck_backward(native: object, cell: Any, optional: bool, needs: tupl
     rest = cell.private_rest(cell.noise(3, 5) if optional else {}, lengths, optional, torch.float64)
     output, *finals, saved = cell.private_op("forward")(*tensors, *rest, None, True)
     grads = [torch.ones_like(output), torch.ones_like(finals[0]) if optional else None, None]
-    biases = 3 + len(cell.state_names)
     torch.library.opcheck(
-        cell.private_op("backward"),
-        (
-            *grads[: 1 + len(finals)],
-            *tensors[:biases],
-            *tensors[biases + 2 :],
-            *rest,
-            output,
-            saved,
-            *needs,
-        ),
+        cell.private_op("backward"), (*grads[: 1 + len(finals)], *tensors, *rest, output, saved, *needs)
     )
 
 
