@@ -10,60 +10,68 @@
 //   tanh 3.5; sigmoid 3.5 for x >= -20 and 6 for -87 <= x < -20; below -87, sigmoid is under 2e-38 in place of its
 //   value. For double: 4 for tanh, and 4 for sigmoid in [-700, 700].
 
-template <typename T>
+// Number is Vector<T>, or several of them side by side (Vectors).
+
+template <typename Number>
 struct ExpParts {
-  Vector<T> power;  // 2^n
-  Vector<T> p;      // e^r - 1
+  Number power;  // 2^n
+  Number p;      // e^r - 1
 };
 
+// 2^n from the sum of n and `shift` (see exp_parts), which has n in its low bits.
 template <typename T>
-SEQLIGHT_INLINE ExpParts<T> exp_parts(const Vector<T>& y);
-
-template <>
-SEQLIGHT_INLINE ExpParts<float> exp_parts<float>(const Vector<float>& y) {
-  typedef Vector<float> V;
-  const float shift = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
-  const V shifted = y * 1.44269504f + shift;
-  const V n = shifted - shift;
-#if SEQLIGHT_FUSED_MULTIPLY_ADD
-  const V r = y - n * 0.693147182f;  // the product is exact, and this float is ln 2 to 2e-9
-#else
-  const V r = y - n * 0.693359375f + n * 2.12194440e-4f;  // ln 2 in two parts, the first exact in 9 bits
-#endif
-  V q = r * 1.3946427498012781e-3f + 8.366571739315987e-3f;
-  q = q * r + 4.166628420352936e-2f;
-  q = q * r + 1.666654348373413e-1f;
-  q = q * r + 0.5f;
-  ExpParts<float> parts;
-  parts.p = r * r * q + r;
-  const Mask<float> bits = ((Mask<float>)shifted << 23) + (127 << 23);
-  parts.power = (V)bits;
-  return parts;
+SEQLIGHT_INLINE Vector<T> power_of_two(const Vector<T>& shifted) {
+  constexpr int mantissa = sizeof(T) == 4 ? 23 : 52;
+  constexpr typename VectorOf<T>::integer bias = sizeof(T) == 4 ? 127 : 1023;
+  return (Vector<T>)(((Mask<T>)shifted << mantissa) + (bias << mantissa));
 }
 
-template <>
-SEQLIGHT_INLINE ExpParts<double> exp_parts<double>(const Vector<double>& y) {
-  typedef Vector<double> V;
-  const double shift = 6755399441055744.0;  // 1.5 * 2^52
-  const V shifted = y * 1.4426950408889634 + shift;
-  const V n = shifted - shift;
-  V r = y - n * 0.693147180369123816490;  // the first 32 bits of ln 2, so that n times it is exact
-  r = r - n * 1.90821492927058770002e-10;
-  V q = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
-  q = q * r + 1.0 / 39916800.0;
-  q = q * r + 1.0 / 3628800.0;
-  q = q * r + 1.0 / 362880.0;
-  q = q * r + 1.0 / 40320.0;
-  q = q * r + 1.0 / 5040.0;
-  q = q * r + 1.0 / 720.0;
-  q = q * r + 1.0 / 120.0;
-  q = q * r + 1.0 / 24.0;
-  q = q * r + 1.0 / 6.0;
-  q = q * r + 0.5;
-  ExpParts<double> parts;
-  parts.p = r * r * q + r;
-  const Mask<double> bits = ((Mask<double>)shifted << 52) + ((int64_t)1023 << 52);
-  parts.power = (V)bits;
+SEQLIGHT_SIDE_BY_SIDE(power_of_two)
+
+// kScale * x = y, the exponent: a factor of 2 or -1 costs nothing in the constants.
+template <typename T, int kScale, typename Number>
+SEQLIGHT_INLINE ExpParts<Number> exp_parts(const Number& x) {
+  constexpr T scale = kScale, unscale = T(1) / kScale;
+  ExpParts<Number> parts;
+  if constexpr (sizeof(T) == 4) {
+    const T shift = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
+    const Number shifted = x * (scale * 1.44269504f) + shift;
+    const Number n = shifted - shift;
+#if SEQLIGHT_FUSED_MULTIPLY_ADD
+    // r / kScale. The product is exact, and this float is ln 2 to 2e-9.
+    const Number r = x - n * (unscale * 0.693147182f);
+#else
+    // ln 2 in two parts, the first exact in 9 bits.
+    const Number r = x - n * (unscale * 0.693359375f) + n * (unscale * 2.12194440e-4f);
+#endif
+    constexpr T s2 = scale * scale, s3 = s2 * scale, s4 = s3 * scale, s5 = s4 * scale, s6 = s5 * scale;
+    Number q = r * (s6 * 1.3946427498012781e-3f) + s5 * 8.366571739315987e-3f;
+    q = q * r + s4 * 4.166628420352936e-2f;
+    q = q * r + s3 * 1.666654348373413e-1f;
+    q = q * r + s2 * 0.5f;
+    parts.p = r * (q * r + scale);
+    parts.power = power_of_two<T>(shifted);
+  } else {
+    const T shift = 6755399441055744.0;  // 1.5 * 2^52
+    const Number y = x * scale;
+    const Number shifted = y * 1.4426950408889634 + shift;
+    const Number n = shifted - shift;
+    Number r = y - n * 0.693147180369123816490;  // the first 32 bits of ln 2, so that n times it is exact
+    r = r - n * 1.90821492927058770002e-10;
+    Number q = r * (1.0 / 6227020800.0) + 1.0 / 479001600.0;
+    q = q * r + 1.0 / 39916800.0;
+    q = q * r + 1.0 / 3628800.0;
+    q = q * r + 1.0 / 362880.0;
+    q = q * r + 1.0 / 40320.0;
+    q = q * r + 1.0 / 5040.0;
+    q = q * r + 1.0 / 720.0;
+    q = q * r + 1.0 / 120.0;
+    q = q * r + 1.0 / 24.0;
+    q = q * r + 1.0 / 6.0;
+    q = q * r + 0.5;
+    parts.p = r * r * q + r;
+    parts.power = power_of_two<T>(shifted);
+  }
   return parts;
 }
 
@@ -87,39 +95,67 @@ SEQLIGHT_INLINE Vector<T> clamp_magnitude(const Vector<T>& x, T bound) {
 #endif
 }
 
+template <typename T, int N>
+SEQLIGHT_INLINE Vectors<T, N> clamp_magnitude(const Vectors<T, N>& x, T bound) {
+  Vectors<T, N> result;
+#pragma GCC unroll 8
+  for (int i = 0; i < N; ++i) result.v[i] = clamp_magnitude<T>(x.v[i], bound);
+  return result;
+}
+
 // 1 / x for finite x of at least 1. (The zeroing forms of the AVX-512 functions avoid a false warning of GCC 12.)
 // AVX-512 refines its 14-bit estimate once, which is faster than dividing.
 template <typename T>
-SEQLIGHT_INLINE Vector<T> reciprocal(const Vector<T>& x) {
+SEQLIGHT_INLINE Vector<T> reciprocal_estimate(const Vector<T>& x) {
 #if SEQLIGHT_VECTOR_BYTES == 64
-  if constexpr (sizeof(T) == 4) {
-    const Vector<T> estimate = (Vector<T>)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
-    return estimate * (T(1) - x * estimate) + estimate;
-  }
+  if constexpr (sizeof(T) == 4) return (Vector<T>)_mm512_maskz_rcp14_ps(0xffff, (__m512)x);
 #endif
   return T(1) / x;
 }
 
+SEQLIGHT_SIDE_BY_SIDE(reciprocal_estimate)
+
+template <typename T, typename Number>
+SEQLIGHT_INLINE Number reciprocal(const Number& x) {
+  const Number estimate = reciprocal_estimate<T>(x);
+  if constexpr (SEQLIGHT_VECTOR_BYTES == 64 && sizeof(T) == 4)
+    return estimate * (T(1) - x * estimate) + estimate;
+  else
+    return estimate;
+}
+
 // 1 / (1 + e^-x). Beyond +-87 (float) or +-708 (double) the argument is held there, where e^|x| is still finite.
-template <typename T>
-SEQLIGHT_INLINE Vector<T> sigmoid(const Vector<T>& x) {
-  const Vector<T> y = -clamp_magnitude<T>(x, sizeof(T) == 4 ? T(87) : T(708));
-  const ExpParts<T> e = exp_parts<T>(y);
-  return reciprocal<T>(e.power * e.p + (e.power + T(1)));
+template <typename T, typename Number>
+SEQLIGHT_INLINE Number sigmoid(const Number& x) {
+  const ExpParts<Number> e = exp_parts<T, -1>(clamp_magnitude<T>(x, sizeof(T) == 4 ? T(87) : T(708)));
+  return reciprocal<T>(e.power * (e.p + T(1)) + T(1));
 }
 
 // m / (m + 2) with m = e^2x - 1. From |x| = 9.1 (float) or 19.1 (double) on, tanh rounds to +-1.
-template <typename T>
-SEQLIGHT_INLINE Vector<T> tanh(const Vector<T>& x) {
-  const Vector<T> y = clamp_magnitude<T>(x + x, sizeof(T) == 4 ? T(18.2) : T(38.2));
-  const ExpParts<T> e = exp_parts<T>(y);
-  const Vector<T> m = e.power * e.p + (e.power - T(1));
+template <typename T, typename Number>
+SEQLIGHT_INLINE Number tanh(const Number& x) {
+  const ExpParts<Number> e = exp_parts<T, 2>(clamp_magnitude<T>(x, sizeof(T) == 4 ? T(9.1) : T(19.1)));
+  const Number m = e.power * e.p + (e.power - T(1));
   return m * reciprocal<T>(m + T(2));
 }
+
+// 0 where x < 0; keeps a NaN.
+template <typename T>
+SEQLIGHT_INLINE Vector<T> rectified(const Vector<T>& x) {
+  return x < T(0) ? Vector<T>{} : x;
+}
+
+SEQLIGHT_SIDE_BY_SIDE(rectified)
 
 // The functions that a cell's equations (cells/*.h) ask for, on vectors of T.
 template <typename T>
 struct VectorMath {
-  static SEQLIGHT_INLINE Vector<T> sigmoid(const Vector<T>& x) { return SEQLIGHT_ISA::sigmoid<T>(x); }
-  static SEQLIGHT_INLINE Vector<T> tanh(const Vector<T>& x) { return SEQLIGHT_ISA::tanh<T>(x); }
+  template <typename Number>
+  static SEQLIGHT_INLINE Number sigmoid(const Number& x) {
+    return SEQLIGHT_ISA::sigmoid<T>(x);
+  }
+  template <typename Number>
+  static SEQLIGHT_INLINE Number tanh(const Number& x) {
+    return SEQLIGHT_ISA::tanh<T>(x);
+  }
 };

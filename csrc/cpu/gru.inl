@@ -29,9 +29,11 @@ struct GruCell {
   static constexpr bool kStaged = false;
   static constexpr bool kDirect = true;
 
-  static SEQLIGHT_INLINE V forward(const V*, const V* sums, const V& h_before, const V&, V* saved) {
-    GruGates<V> gates;
-    const V h = gru_cell<VectorMath<T>>(sums[0], sums[1], sums[2], sums[3], h_before, gates);
+  template <typename Number>
+  static SEQLIGHT_INLINE Number forward(const Number*, const Number* sums, const Number& h_before, const Number&,
+                                        Number* saved) {
+    GruGates<Number> gates;
+    const Number h = gru_cell<VectorMath<T>>(sums[0], sums[1], sums[2], sums[3], h_before, gates);
     saved[0] = gates.reset;
     saved[1] = gates.update;
     saved[2] = gates.candidate;

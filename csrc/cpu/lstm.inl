@@ -26,15 +26,18 @@ struct LstmCell {
   static constexpr bool kStaged = false;
   static constexpr bool kDirect = false;
 
-  static SEQLIGHT_INLINE LstmPeephole<V> peephole(const V* extra) {
-    LstmPeephole<V> weights = {};
+  template <typename Number>
+  static SEQLIGHT_INLINE LstmPeephole<Number> peephole(const Number* extra) {
+    LstmPeephole<Number> weights = {};
     if constexpr (kPeephole) weights = {extra[0], extra[1], extra[2]};
     return weights;
   }
 
-  static SEQLIGHT_INLINE V forward(const V* extra, const V* sums, const V&, const V& c_before, V* saved) {
-    LstmGates<V> gates = {sums[0], sums[1], sums[2], sums[3]};
-    V h;
+  template <typename Number>
+  static SEQLIGHT_INLINE Number forward(const Number* extra, const Number* sums, const Number&, const Number& c_before,
+                                        Number* saved) {
+    LstmGates<Number> gates = {sums[0], sums[1], sums[2], sums[3]};
+    Number h;
     lstm_cell<kPeephole, VectorMath<T>>(gates, c_before, peephole(extra), saved[4], h);
     saved[0] = gates.input;
     saved[1] = gates.forget;

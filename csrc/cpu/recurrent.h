@@ -278,19 +278,22 @@ void pack_backward_blocks(int64_t hidden_size, int64_t rows, const int* gradient
 
 // Sums the workers' gradients of one weight matrix and undoes the kernel's order.
 template <typename T>
-void unpack_weight_gradient(int64_t hidden_size, int64_t rows, const int* gradient, int first, int64_t columns,
-                            int64_t columns_per_tile, int64_t workers, const T* packed, T* target) {
-  const int64_t H = hidden_size, fours = (rows * H + 3) / 4, tiles = tile_count(columns, columns_per_tile);
+void unpack_weight_gradient(const RecurrentKernels<T>& kernel, int64_t hidden_size, const int* gradient, int first,
+                            int64_t columns, int64_t workers, const T* packed, T* target) {
+  const int64_t H = hidden_size, rows = kernel.layout.rows, fours = tile_count(rows * H, 4);
+  const WeightGradientForm form(columns, kernel.lanes, kernel.accumulators);
+  const int64_t numbers = form.numbers(rows * H), most = form.wide ? columns : kernel.depth_per_tile;
+  const int64_t tiles = tile_count(columns, most);
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t begin = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - begin;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t u = 0; u < H; ++u) {
-        const int64_t j = (gradient[r] - first) * H + u;
-        const T* source = packed + 4 * (begin * fours + j / 4 * width) + j % 4;
+        const int64_t j = (gradient[r] - first) * H + u, step = form.wide ? 1 : 4;
+        const T* source = packed + (form.wide ? j * form.width : 4 * (begin * fours + j / 4 * width) + j % 4);
         T* const row = target + (r * H + u) * columns + begin;
         for (int64_t q = 0; q < width; ++q) {
           T sum = 0;
-          for (int64_t w = 0; w < workers; ++w) sum += source[w * 4 * fours * columns + 4 * q];
+          for (int64_t w = 0; w < workers; ++w) sum += source[w * numbers + step * q];
           row[q] = sum;
         }
       }
@@ -608,7 +611,11 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   const bool fused_weights = fused && need_weight_grad;
   const bool fused_input = fused && need_input_grad;
   const bool write_sums = in_rows || (!fused && (need_input_grad || need_weight_grad));
-  const int64_t padded = in_rows ? rows * H : (rows * H + 3) / 4 * 4;
+  // Numbers in which one worker sums the gradient of a weight matrix.
+  const auto summed_for = [&](int64_t columns) {
+    return in_rows ? rows * H * columns
+                   : WeightGradientForm(columns, kernel.lanes, kernel.accumulators).numbers(rows * H);
+  };
 
   RecurrentGradients grad;
   grad.h0 = empty(in.x, {s.batch, H});
@@ -616,9 +623,11 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   MaybeTensor grad_sums;
   if (write_sums) grad_sums = pooled_empty(in.x, {s.batch, s.time, size});
   // Where the workers sum the gradients of the parameters.
-  const int64_t of_weights = fused_weights ? split.workers * padded : 0, of_extras = split.workers * layout.extras * H;
+  const int64_t of_input_weights = fused_weights ? split.workers * summed_for(I) : 0;
+  const int64_t of_weights = fused_weights ? of_input_weights + split.workers * summed_for(H) : 0;
+  const int64_t of_extras = split.workers * layout.extras * H;
   const int64_t of_biases = split.workers * layout.biases * H;
-  const int64_t summed = of_weights * (I + H) + (need_weight_grad ? of_biases + of_extras : 0);
+  const int64_t summed = of_weights + (need_weight_grad ? of_biases + of_extras : 0);
   T* const sums = thread_scratch<ScratchUse::gradients, T>(summed);
   std::memset(sums, 0, summed * sizeof(T));
   const bool extra = layout.extras && need_weight_grad;
@@ -661,8 +670,8 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   a.grad_c0 = layout.cell_state ? grad.c0->mutable_data_ptr<T>() : nullptr;
   a.grad_sums = write_sums ? grad_sums->mutable_data_ptr<T>() : nullptr;
   a.grad_input_weights = fused_weights ? sums : nullptr;
-  a.grad_hidden_weights = fused_weights ? sums + of_weights * I : nullptr;
-  a.grad_bias = need_weight_grad ? sums + of_weights * (I + H) : nullptr;
+  a.grad_hidden_weights = fused_weights ? sums + of_input_weights : nullptr;
+  a.grad_bias = need_weight_grad ? sums + of_weights : nullptr;
   a.grad_extra = extra ? a.grad_bias + of_biases : nullptr;
 
   grad.threads = run<T>(split, tile_count(s.batch, kernel.group), kernel.backward_scratch(a),
@@ -694,10 +703,10 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
     sum_workers(a.grad_input_weights, rows * H * I, rows * H * I, grad.weight_ih->mutable_data_ptr<T>());
     sum_workers(a.grad_hidden_weights, rows * H * H, rows * H * H, grad.weight_hh->mutable_data_ptr<T>());
   } else if (fused) {
-    unpack_weight_gradient<T>(H, rows, layout.input_gradient, layout.input_first, I, kernel.depth_per_tile,
-                              split.workers, a.grad_input_weights, grad.weight_ih->mutable_data_ptr<T>());
-    unpack_weight_gradient<T>(H, rows, layout.hidden_gradient, layout.hidden_first, H, kernel.depth_per_tile,
-                              split.workers, a.grad_hidden_weights, grad.weight_hh->mutable_data_ptr<T>());
+    unpack_weight_gradient<T>(kernel, H, layout.input_gradient, layout.input_first, I, split.workers,
+                              a.grad_input_weights, grad.weight_ih->mutable_data_ptr<T>());
+    unpack_weight_gradient<T>(kernel, H, layout.hidden_gradient, layout.hidden_first, H, split.workers,
+                              a.grad_hidden_weights, grad.weight_hh->mutable_data_ptr<T>());
   } else {
     const Tensor inputs = torch::stable::reshape(masked_input<T>(a.forward, in.x), {steps, I});
     const Tensor states = torch::stable::view(hidden_before<T>(a.forward, output), {steps, H});

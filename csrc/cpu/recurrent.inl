@@ -22,10 +22,9 @@ namespace SEQLIGHT_ISA {
 #include "recurrent_step.inl"
 #include "recurrent_staged.inl"
 #include "recurrent_normalized.inl"
+#include "recurrent_weights.inl"
 // clang-format on
 
-// Columns of the slots per register tile of the weight gradient.
-constexpr int kDepthPerTile = kAccumulators / 4;
 template <typename Cell>
 constexpr int kUnitsPerTile = Cell::kLayout.sums == 1 ? 12 : kAccumulators / static_cast<int>(Cell::kLayout.sums);
 
@@ -52,12 +51,53 @@ int64_t forward_scratch(const RecurrentForwardArguments<T>& a) {
   return vectors * kLanes<T> + (Cell::kStaged ? exchanged_numbers<T>(a.hidden_size) : 0);
 }
 
+// Units whose cells are computed side by side.
+constexpr int kSideBySide = 6;
+
+// Applies the cell to the sums of kUnits units.
+template <typename Cell, int kUnits, typename T>
+SEQLIGHT_INLINE void forward_units(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& step,
+                                   int64_t first_unit, const Vector<T> (*sums)[Cell::kLayout.sums]) {
+  typedef Vectors<T, kUnits> V;
+  constexpr CellLayout layout = Cell::kLayout;
+  constexpr int lanes = kLanes<T>, count = layout.sums, saves = layout.saved;
+  V of_units[count], h_before, state_before, saved[saves], extra[layout.extras ? layout.extras : 1];
+#pragma GCC unroll 8
+  for (int u = 0; u < kUnits; ++u) {
+    const int64_t unit = first_unit + u;
+#pragma GCC unroll 4
+    for (int s = 0; s < count; ++s) of_units[s].v[u] = sums[u][s];
+    h_before.v[u] = load<T>(step.slot + (a.input_size + unit) * lanes);
+    state_before.v[u] = layout.cell_state ? load<T>(step.c + unit * lanes) : h_before.v[u];
+#pragma GCC unroll 4
+    for (int e = 0; e < layout.extras; ++e) extra[e].v[u] = broadcast<T>(a.extra[e * a.hidden_size + unit]);
+  }
+  const V new_h = Cell::forward(extra, of_units, h_before, state_before, saved);
+#pragma GCC unroll 8
+  for (int u = 0; u < kUnits; ++u) {
+    const int64_t unit = first_unit + u;
+    Vector<T> h = new_h.v[u];
+    if (step.active) {
+      saved[saves - 1].v[u] = select<T>(*step.active, saved[saves - 1].v[u], state_before.v[u]);
+      h = select<T>(*step.active, h, h_before.v[u]);
+    }
+    if constexpr (layout.cell_state) store<T>(step.c + unit * lanes, saved[saves - 1].v[u]);
+    store<T>(step.h + unit * lanes, h);
+    store<T>(step.output + unit * lanes, h);
+    if (step.saved) {
+      T* target = step.saved + unit * saves * step.rows;
+#pragma GCC unroll 8
+      for (int s = 0; s < saves; ++s) save<T>(step, target + s * step.rows, saved[s].v[u]);
+    }
+  }
+}
+
 template <typename Cell, int kUnits, typename T>
 void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& step, const T* weights,
                   int64_t first_unit) {
   typedef Vector<T> V;
   constexpr CellLayout layout = Cell::kLayout;
-  constexpr int lanes = kLanes<T>, rows = layout.rows, count = layout.sums, saves = layout.saved;
+  constexpr int lanes = kLanes<T>, rows = layout.rows, count = layout.sums;
   V sums[kUnits][count];
   const T* bias = a.bias + count * first_unit;
 #pragma GCC unroll 24
@@ -65,6 +105,7 @@ void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& s
 #pragma GCC unroll 4
     for (int s = 0; s < count; ++s) sums[u][s] = broadcast<T>(bias[count * u + s]);
   const T* operand = step.slot;
+#pragma GCC unroll 4
   for (int64_t k = 0; k < a.input_size; ++k, operand += lanes, weights += rows * kUnits) {
     const V v = load<T>(operand);
 #pragma GCC unroll 24
@@ -72,6 +113,7 @@ void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& s
 #pragma GCC unroll 4
       for (int r = 0; r < rows; ++r) sums[u][layout.input_sum[r]] += v * weights[rows * u + r];
   }
+#pragma GCC unroll 4
   for (int64_t k = 0; k < a.hidden_size; ++k, operand += lanes, weights += rows * kUnits) {
     const V v = load<T>(operand);
 #pragma GCC unroll 24
@@ -79,29 +121,9 @@ void forward_tile(const RecurrentForwardArguments<T>& a, const ForwardStep<T>& s
 #pragma GCC unroll 4
       for (int r = 0; r < rows; ++r) sums[u][layout.hidden_sum[r]] += v * weights[rows * u + r];
   }
-#pragma GCC unroll 24
-  for (int u = 0; u < kUnits; ++u) {
-    const int64_t unit = first_unit + u;
-    const V h_before = load<T>(step.slot + (a.input_size + unit) * lanes);
-    V state_before = h_before;
-    if constexpr (layout.cell_state) state_before = load<T>(step.c + unit * lanes);
-    V saved[saves], extra[layout.extras ? layout.extras : 1];
-#pragma GCC unroll 4
-    for (int e = 0; e < layout.extras; ++e) extra[e] = broadcast<T>(a.extra[e * a.hidden_size + unit]);
-    V h = Cell::forward(extra, sums[u], h_before, state_before, saved);
-    if (step.active) {
-      saved[saves - 1] = select<T>(*step.active, saved[saves - 1], state_before);
-      h = select<T>(*step.active, h, h_before);
-    }
-    if constexpr (layout.cell_state) store<T>(step.c + unit * lanes, saved[saves - 1]);
-    store<T>(step.h + unit * lanes, h);
-    store<T>(step.output + unit * lanes, h);
-    if (step.saved) {
-      T* target = step.saved + unit * saves * step.rows;
-#pragma GCC unroll 8
-      for (int s = 0; s < saves; ++s) save<T>(step, target + s * step.rows, saved[s]);
-    }
-  }
+  constexpr int first = kUnits < kSideBySide ? kUnits : kSideBySide;
+  forward_units<Cell, first>(a, step, first_unit, sums);
+  if constexpr (kUnits > first) forward_units<Cell, kUnits - first>(a, step, first_unit + first, sums + first);
 }
 
 template <typename Cell, typename T, int... I>
@@ -207,18 +229,14 @@ void forward(const RecurrentForwardArguments<T>& a, const RecurrentSlice& slice,
 
 // --------------------------------------------------------------------------------------------------------- backward
 
-// An odd number of vectors between steps spreads the columns of a chunk over all sets of the cache.
-inline int64_t odd(int64_t n) { return n | 1; }
-
 template <typename Cell, typename T>
 struct BackwardSizes {
-  int64_t depth, sums, slot, chunk;  // sums and slot: vectors from one step's to the next one's
+  int64_t sums, slot, chunk;  // sums and slot: vectors from one step's to the next one's
 
   explicit BackwardSizes(const RecurrentBackwardArguments<T>& a) {
     const int64_t I = a.forward.input_size, H = a.forward.hidden_size;
-    depth = I + H;
-    sums = odd(Cell::kLayout.gradients * H + 3);  // weight_gradient_tile reads whole fours
-    slot = a.grad_hidden_weights ? odd(depth) : 0;
+    sums = odd(Cell::kLayout.gradients * H + kReadPast);
+    slot = a.grad_hidden_weights ? odd(WeightGradient<T>(I).slot_vectors() + WeightGradient<T>(H).slot_vectors()) : 0;
     const int64_t vectors = sums + slot + H + (a.grad_x ? I : 0);
     chunk = chunk_steps(a.forward.time, vectors * SEQLIGHT_VECTOR_BYTES, kBackwardChunkBytes);
   }
@@ -277,96 +295,6 @@ void backward_units(const RecurrentBackwardArguments<T>& a, const BackwardStep<T
   }
 }
 
-// Sums the lanes of `count` vectors and adds the results to `target`.
-template <typename T, int kCount>
-SEQLIGHT_INLINE void add_lane_sums(Vector<T>* v, T* target) {
-  constexpr int limit = kCount < kLanes<T> ? kCount : kLanes<T>;
-  constexpr int block = limit >= 16 ? 16 : limit >= 8 ? 8 : limit >= 4 ? 4 : limit >= 2 ? 2 : 1;
-  sum_lanes<block, T>(v);
-  store_first<T>(target, load_first<T>(target, block) + v[0], block);
-  if constexpr (kCount > block) add_lane_sums<T, kCount - block>(v + block, target + block);
-}
-
-// Adds, for each four of `count` gradients and kDepth columns of the slots, the sum over steps and lanes of gradient
-// times column. The last four may reach past `count`.
-template <int kDepth, typename T>
-void weight_gradient_tile(const T* sums, int64_t sums_stride, const T* slots, int64_t slots_stride, int64_t steps,
-                          int64_t count, T* target) {
-  constexpr int64_t lanes = kLanes<T>;
-  for (int64_t j = 0; j < count; j += 4, target += 4 * kDepth) {
-    Vector<T> totals[4 * kDepth] = {};
-    const T* four = sums + j * lanes;
-    const T* column = slots;
-    for (int64_t s = 0; s < steps; ++s, four += sums_stride, column += slots_stride) {
-      Vector<T> v[4];
-#pragma GCC unroll 4
-      for (int g = 0; g < 4; ++g) v[g] = load<T>(four + g * lanes);
-#pragma GCC unroll 8
-      for (int k = 0; k < kDepth; ++k) {
-        const Vector<T> w = load<T>(column + k * lanes);
-#pragma GCC unroll 4
-        for (int g = 0; g < 4; ++g) totals[4 * k + g] += v[g] * w;
-      }
-    }
-    add_lane_sums<T, 4 * kDepth>(totals, target);
-  }
-}
-
-template <typename T, int... I>
-SEQLIGHT_INLINE void weight_gradient_tile_of(int64_t depth, const T* sums, int64_t sums_stride, const T* slots,
-                                             int64_t slots_stride, int64_t steps, int64_t count, T* target,
-                                             Indices<I...>) {
-  typedef void (*Tile)(const T*, int64_t, const T*, int64_t, int64_t, int64_t, T*);
-  static constexpr Tile tiles[] = {&weight_gradient_tile<I + 1, T>...};
-  tiles[depth - 1](sums, sums_stride, slots, slots_stride, steps, count, target);
-}
-
-template <typename T>
-void weight_gradient(const T* sums, int64_t sums_stride, const T* slots, int64_t slots_stride, int64_t steps,
-                     int64_t count, int64_t columns, T* target) {
-  const int64_t tiles = tile_count(columns, kDepthPerTile), fours = (count + 3) / 4;
-  for (int64_t tile = 0; tile < tiles; ++tile) {
-    const int64_t column = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - column;
-    weight_gradient_tile_of<T>(width, sums, sums_stride, slots + column * kLanes<T>, slots_stride, steps, count,
-                               target + column * 4 * fours, typename MakeIndices<kDepthPerTile>::type());
-  }
-}
-
-template <typename T>
-SEQLIGHT_INLINE void gather_steps(const T* source, int64_t row_stride, int64_t time_stride, int64_t rows, int64_t steps,
-                                  int64_t columns, T* target, int64_t target_stride) {
-  constexpr int64_t lanes = kLanes<T>;
-  for (int64_t s = 0; s < steps; ++s)
-    gather_rows<T>(source + s * time_stride, row_stride, rows, columns,
-                   [&](int64_t k) { return target + s * target_stride + k * lanes; });
-}
-
-// Fills the slots [x_t | h_(t-1)] of the chunk's steps, from the tensors themselves. Rows outside their length get
-// zeros for x, whatever stands there: zero times NaN would reach the weight gradient.
-template <typename T>
-void gather_slots(const RecurrentForwardArguments<T>& f, const GroupLengths<T>& lengths, int64_t first_row,
-                  int64_t rows, int64_t begin, int64_t steps, T* slots, int64_t slot_stride) {
-  constexpr int64_t lanes = kLanes<T>;
-  const int64_t I = f.input_size, H = f.hidden_size;
-  gather_steps<T>(f.x + first_row * f.x_batch_stride + begin * f.x_time_stride, f.x_batch_stride, f.x_time_stride, rows,
-                  steps, I, slots, slot_stride);
-  for (int64_t s = 0; s < steps; ++s) {
-    const int64_t t = begin + s, before = f.reverse ? t + 1 : t - 1;
-    T* const slot = slots + s * slot_stride;
-    const bool first = f.reverse ? t == lengths.longest - 1 : t == 0;
-    gather_rows<T>(first ? f.h0 + first_row * H : f.output + (first_row * f.time + before) * H, first ? H : f.time * H,
-                   rows, H, [&](int64_t u) { return slot + (I + u) * lanes; });
-    if (t < lengths.shortest && before < lengths.shortest) continue;
-    const Mask<T> active = lengths.active(t), started = lengths.active(before);
-    for (int64_t k = 0; k < I; ++k)
-      store<T>(slot + k * lanes, select<T>(active, load<T>(slot + k * lanes), Vector<T>{}));
-    if (!f.reverse) continue;
-    for (int64_t r = 0; r < rows; ++r)  // a reversed row starts at its own end
-      if (!started[r])
-        for (int64_t u = 0; u < H; ++u) slot[(I + u) * lanes + r] = f.h0[(first_row + r) * H + u];
-  }
-}
-
 template <typename Cell, typename T>
 void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const RecurrentSlice& slice, T* scratch) {
   constexpr int64_t lanes = kLanes<T>;
@@ -409,8 +337,8 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       gather_rows<T>(a.grad_c_n + first_row * H, H, rows, H, [&](int64_t u) { return grad_c + u * lanes; });
     __builtin_memset(grad_bias, 0, (layout.biases + layout.extras) * H * lanes * sizeof(T));
     if (!a.grad_output) __builtin_memset(grad_output, 0, sizes.chunk * H * lanes * sizeof(T));
-    for (int64_t s = 0; s < sizes.chunk; ++s)  // what weight_gradient_tile reads past the last gradient
-      __builtin_memset(grad_sums + s * sums_stride + layout.gradients * H * lanes, 0, 3 * lanes * sizeof(T));
+    for (int64_t s = 0; s < sizes.chunk; ++s)  // what the weight gradients read past the last gradient
+      __builtin_memset(grad_sums + s * sums_stride + layout.gradients * H * lanes, 0, kReadPast * lanes * sizeof(T));
   }
 
   for (int64_t left = time, steps; left > 0; left -= steps) {
@@ -463,19 +391,14 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       if (slice.team) slice.team->wait(arriving);
     }
     if (a.grad_hidden_weights) {
-      gather_slots<T>(f, lengths, first_row, rows, begin, steps, slots, slot_stride);
-      if (Cell::kStaged && f.hidden_mask) {
-        for (int64_t s = 0; s < steps; ++s)
-          for (int64_t u = 0; u < H; ++u) {
-            T* const h = slots + s * slot_stride + (I + u) * lanes;
-            store<T>(h, load<T>(h) * load<T>(mask + u * lanes));
-          }
-      }
-      const int64_t fours = (rows_h + 3) / 4 * 4;
-      weight_gradient<T>(grad_sums + layout.input_first * H * lanes, sums_stride, slots, slot_stride, steps, rows_h, I,
-                         a.grad_input_weights + slice.worker * fours * I);
-      weight_gradient<T>(grad_sums + layout.hidden_first * H * lanes, sums_stride, slots + I * lanes, slot_stride,
-                         steps, rows_h, H, a.grad_hidden_weights + slice.worker * fours * H);
+      const WeightGradient<T> of_input(I), of_hidden(H);
+      T* const states = slots + of_input.slot_vectors() * lanes;
+      gather_inputs<T>(f, lengths, first_row, rows, begin, steps, of_input, slots, slot_stride);
+      gather_states<T>(f, lengths, first_row, rows, begin, steps, of_hidden, states, slot_stride);
+      of_input.add(grad_sums + layout.input_first * H * lanes, sums_stride, slots, slot_stride, steps, rows, rows_h,
+                   a.grad_input_weights + slice.worker * of_input.form.numbers(rows_h));
+      of_hidden.add(grad_sums + layout.hidden_first * H * lanes, sums_stride, states, slot_stride, steps, rows, rows_h,
+                    a.grad_hidden_weights + slice.worker * of_hidden.form.numbers(rows_h));
     }
     if (a.grad_x && leader)
       scatter_rows<T>([&](int64_t k) { return grad_x + k * lanes; }, a.grad_x + (first_row * f.time + begin) * I,
@@ -527,6 +450,7 @@ constexpr RecurrentKernels<T> lanes_kernels() {
           Cell::kStaged ? kColumnsPerTile : kUnitsPerTile<Cell>,
           kColumnsPerTile,
           kDepthPerTile,
+          kAccumulators,
           forward_scratch<Cell, T>,
           backward_scratch<Cell, T>,
           forward<Cell, T>,

@@ -608,6 +608,7 @@ constexpr RecurrentKernels<T> rows_kernels() {
           0,
           0,
           0,
+          0,
           rows_forward_scratch<Cell, T>,
           rows_backward_scratch<Cell, T>,
           rows_forward<Cell, T>,

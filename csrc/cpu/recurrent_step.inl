@@ -74,6 +74,7 @@ void product_tile(const T* sums, const T* weights, int64_t count, T* target) {
   constexpr int parts = kColumns >= 8 ? 1 : kColumns >= 4 ? 2 : 4;
   Vector<T> totals[parts][kColumns] = {};
   int64_t j = 0;
+#pragma GCC unroll 4
   for (; j + parts <= count; j += parts, sums += parts * lanes, weights += parts * kColumns) {
 #pragma GCC unroll 4
     for (int p = 0; p < parts; ++p) {

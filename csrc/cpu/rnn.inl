@@ -19,9 +19,11 @@ struct RnnCell {
   static constexpr bool kStaged = false;
   static constexpr bool kDirect = false;
 
-  static SEQLIGHT_INLINE V forward(const V*, const V* sums, const V&, const V&, V* saved) {
+  template <typename Number>
+  static SEQLIGHT_INLINE Number forward(const Number*, const Number* sums, const Number&, const Number&,
+                                        Number* saved) {
     if constexpr (kRelu)
-      saved[0] = sums[0] < T(0) ? V{} : sums[0];  // keeps NaN
+      saved[0] = rectified<T>(sums[0]);
     else
       saved[0] = tanh<T>(sums[0]);
     return saved[0];

@@ -20,6 +20,7 @@ struct VectorOf<float> {
   typedef float type __attribute__((vector_size(SEQLIGHT_VECTOR_BYTES)));
   typedef int32_t mask __attribute__((vector_size(SEQLIGHT_VECTOR_BYTES)));
   typedef int32_t integer;
+  typedef float number;
 };
 
 template <>
@@ -27,6 +28,7 @@ struct VectorOf<double> {
   typedef double type __attribute__((vector_size(SEQLIGHT_VECTOR_BYTES)));
   typedef int64_t mask __attribute__((vector_size(SEQLIGHT_VECTOR_BYTES)));
   typedef int64_t integer;
+  typedef double number;
 };
 
 template <typename T>
@@ -158,4 +160,52 @@ template <typename T>
 SEQLIGHT_INLINE T sum_lanes_of(Vector<T> v) {
   sum_lanes<1, T>(&v);
   return v[0];
+}
+
+// ---------------------------------------------------------------------------------------------- several side by side
+
+// N vectors that go through the same arithmetic side by side: each operation is done for all of them before the next,
+// so that none waits for its own last result. Used like a vector, by the functions that take a Number.
+template <typename T, int N>
+struct Vectors {
+  Vector<T> v[N];
+};
+
+// An overload for Vectors of a function of one vector. (No lambdas: GCC compiles those for the processor of the build's
+// flags, not for this file's target.)
+#define SEQLIGHT_SIDE_BY_SIDE(function)                                                    \
+  template <typename T, int N>                                                             \
+  SEQLIGHT_INLINE Vectors<T, N> function(const Vectors<T, N>& x) {                         \
+    Vectors<T, N> result;                                                                  \
+    _Pragma("GCC unroll 8") for (int i = 0; i < N; ++i) result.v[i] = function<T>(x.v[i]); \
+    return result;                                                                         \
+  }
+
+#define SEQLIGHT_VECTORS_OPERATOR(op)                                                                 \
+  template <typename T, int N>                                                                        \
+  SEQLIGHT_INLINE Vectors<T, N> operator op(const Vectors<T, N>& a, const Vectors<T, N>& b) {         \
+    Vectors<T, N> result;                                                                             \
+    _Pragma("GCC unroll 8") for (int i = 0; i < N; ++i) result.v[i] = a.v[i] op b.v[i];               \
+    return result;                                                                                    \
+  }                                                                                                   \
+  template <typename T, int N>                                                                        \
+  SEQLIGHT_INLINE Vectors<T, N> operator op(const Vectors<T, N>& a, typename VectorOf<T>::number b) { \
+    Vectors<T, N> result;                                                                             \
+    _Pragma("GCC unroll 8") for (int i = 0; i < N; ++i) result.v[i] = a.v[i] op b;                    \
+    return result;                                                                                    \
+  }                                                                                                   \
+  template <typename T, int N>                                                                        \
+  SEQLIGHT_INLINE Vectors<T, N> operator op(typename VectorOf<T>::number a, const Vectors<T, N>& b) { \
+    Vectors<T, N> result;                                                                             \
+    _Pragma("GCC unroll 8") for (int i = 0; i < N; ++i) result.v[i] = a op b.v[i];                    \
+    return result;                                                                                    \
+  }
+SEQLIGHT_VECTORS_OPERATOR(+)
+SEQLIGHT_VECTORS_OPERATOR(-)
+SEQLIGHT_VECTORS_OPERATOR(*)
+#undef SEQLIGHT_VECTORS_OPERATOR
+
+template <typename T, int N>
+SEQLIGHT_INLINE Vectors<T, N>& operator+=(Vectors<T, N>& a, const Vectors<T, N>& b) {
+  return a = a + b;
 }
