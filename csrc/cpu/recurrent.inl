@@ -295,6 +295,19 @@ void backward_units(const RecurrentBackwardArguments<T>& a, const BackwardStep<T
   }
 }
 
+// Brings the gradients for the outputs of a chunk of steps to [steps][H][lanes].
+template <typename T>
+void gather_grad_output(const RecurrentBackwardArguments<T>& a, int64_t first_row, int64_t rows, int64_t begin,
+                        int64_t steps, T* target) {
+  const int64_t H = a.forward.hidden_size, row_stride = a.grad_output_batch_stride, stride = a.grad_output_time_stride;
+  const T* const source = a.grad_output + first_row * row_stride + begin * stride;
+  // Steps that follow each other in memory are read as one row: fewer vectors are filled in part.
+  const int64_t at_once = stride == H ? steps : 1;
+  for (int64_t s = 0; s < steps; s += at_once)
+    gather_rows<T>(source + s * stride, row_stride, rows, at_once * H,
+                   [&](int64_t k) { return target + (s * H + k) * kLanes<T>; });
+}
+
 template <typename Cell, typename T>
 void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const RecurrentSlice& slice, T* scratch) {
   constexpr int64_t lanes = kLanes<T>;
@@ -344,9 +357,7 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
   for (int64_t left = time, steps; left > 0; left -= steps) {
     steps = left < sizes.chunk ? left : sizes.chunk;
     const int64_t begin = f.reverse ? time - left : left - steps;  // the chunk is the time steps from here
-    if (leader && a.grad_output)
-      gather_steps<T>(a.grad_output + first_row * a.grad_output_batch_stride + begin * a.grad_output_time_stride,
-                      a.grad_output_batch_stride, a.grad_output_time_stride, rows, steps, H, grad_output, H * lanes);
+    if (leader && a.grad_output) gather_grad_output(a, first_row, rows, begin, steps, grad_output);
     if (slice.team) slice.team->wait(arriving);
     for (int64_t index = steps - 1; index >= 0; --index) {
       const int64_t s = f.reverse ? steps - 1 - index : index, t = begin + s, before = f.reverse ? t + 1 : t - 1;

@@ -173,15 +173,6 @@ struct WeightGradient {
   }
 };
 
-template <typename T>
-SEQLIGHT_INLINE void gather_steps(const T* source, int64_t row_stride, int64_t time_stride, int64_t rows, int64_t steps,
-                                  int64_t columns, T* target, int64_t target_stride) {
-  constexpr int64_t lanes = kLanes<T>;
-  for (int64_t s = 0; s < steps; ++s)
-    gather_rows<T>(source + s * time_stride, row_stride, rows, columns,
-                   [&](int64_t k) { return target + s * target_stride + k * lanes; });
-}
-
 // Fills the slots with x of the chunk's steps, from the tensor itself. Rows outside their length get zeros, whatever
 // stands there: zero times NaN would reach the weight gradient.
 template <typename T>

@@ -171,8 +171,8 @@ struct Vectors {
   Vector<T> v[N];
 };
 
-// An overload for Vectors of a function of one vector. (No lambdas: GCC compiles those for the processor of the build's
-// flags, not for this file's target.)
+// An overload for Vectors of a function of one vector. (A lambda without captures would do, but GCC compiles its
+// conversion to a function pointer for the processor of the build's flags, not for this file's target.)
 #define SEQLIGHT_SIDE_BY_SIDE(function)                                                    \
   template <typename T, int N>                                                             \
   SEQLIGHT_INLINE Vectors<T, N> function(const Vectors<T, N>& x) {                         \
