@@ -34,6 +34,11 @@ namespace seqlight {
 constexpr int kWarp = 32;
 constexpr int kElementThreads = 256;
 constexpr int kMostRowThreads = 512;  // of one block that shares a row
+#if defined(__CUDACC__)
+constexpr int kTeamThreads = 256;  // of a block whose work is of any size
+#else
+constexpr int kTeamThreads = 3;
+#endif
 
 // The threads that share a row or a block, seen by one of them. Of a row of numbers it takes every `stride`-th from
 // `first` on; of a block it is number `first`.
@@ -162,10 +167,9 @@ void launch(int64_t count, cudaStream_t, const Body& body) {
 template <typename Body>
 void launch_rows(int64_t rows, int64_t width, bool whole, cudaStream_t, const Body& body) {
   if (whole) {
-    constexpr int64_t kThreads = 3;
-    HostTeam team(kThreads);
+    HostTeam team(kTeamThreads);
     return team.run([&](int64_t thread) {
-      for (int64_t row = rows - 1; row >= 0; --row) body(row, Threads{thread, kThreads, &team});
+      for (int64_t row = rows - 1; row >= 0; --row) body(row, Threads{thread, kTeamThreads, &team});
     });
   }
   for (int64_t row = rows - 1; row >= 0; --row)

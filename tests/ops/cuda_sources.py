@@ -35,8 +35,11 @@ class Build:
     only: str = ""
 
 
-#: chunks of very few time steps, in numbers; and tiles of 8 x 8 numbers by 16 threads, 4 deep
-SMALL = Build("seqlight_cuda_on_cpu", ("SEQLIGHT_CUDA_CHUNK=500", "SEQLIGHT_CUDA_TILE=2,4,4"))
+#: chunks of very few time steps, in numbers; tiles of 8 x 8 numbers by 16 threads, 4 deep; and steps a launch
+SMALL = Build(
+    "seqlight_cuda_on_cpu",
+    ("SEQLIGHT_CUDA_CHUNK=500", "SEQLIGHT_CUDA_TILE=2,4,4", "SEQLIGHT_CUDA_STEPS=8"),
+)
 #: tiles as on a GPU, whose 256 threads take their time
 FULL_TILES = Build("seqlight_cuda_full_tiles_on_cpu", (), only="causal_conv1d")
 
