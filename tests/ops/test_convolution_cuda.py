@@ -367,6 +367,20 @@ def test_gives_the_same_bits_twice(gpu: torch.device) -> None:
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
+def test_more_than_2_to_the_31_elements(gpu: torch.device) -> None:
+    """Every offset beyond 2^31 is reached: x has 2^31 + 2^25 elements, the output as many."""
+    if torch.cuda.mem_get_info()[0] < 48 << 30:
+        pytest.skip("takes 48 GiB of GPU memory")
+    batch_size, steps, size = 2080, 32768, 32
+    x = torch.zeros(batch_size, steps, size, device=gpu)
+    x[-1] = torch.randn(steps, size, device=gpu)
+    weight = torch.randn(size, size, 2, device=gpu) / 8
+    with torch.no_grad():
+        found = causal_conv1d(x, weight, None, dilation=3, backend="native")[0][-1]
+        expected = reference(x[-1:].clone(), weight, None, dilation=3)[0][0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_convolution_in_a_graph(gpu: torch.device, check_in_a_graph: Any) -> None:
     """Forward and backward are captured by the caller, and replayed with other inputs."""
     drawn, options = convolutions((2, 50, 8, 16, 1, 2, 3), "gate", True, True, seed=0)
