@@ -27,6 +27,10 @@ def main(device: str = "cuda") -> None:
                 )
                 layer(x, None, lengths)[0].sum().backward()
         CausalConv1d(input_size, 8, 2, dilation=2, device=device)(x)[0].sum().backward()
+        wide = torch.randn(
+            batch_size, 23, hidden_size, device=device
+        )  # goes through tiles, none of them full
+        CausalConv1d(hidden_size, 20, 2, dilation=2, device=device)(wide)[0].sum().backward()
         net = WaveNet(1, 1, hidden_size=8, num_blocks=1, layers_per_block=2).to(device)
         net(x[..., :1])[0].sum().backward()
         net.generate(x[..., :1], 3)

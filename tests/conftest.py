@@ -33,7 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of a GPU, and draw few examples a test for `make sanitize`, where kernels are slow."""
     for item in items:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
-        if "gpu" in getattr(item, "fixturenames", ()) or parameters.get("cuda") == "gpu":
+        if "gpu" in getattr(item, "fixturenames", ()) or "gpu" in (
+            parameters.get("cuda"),
+            parameters.get("full_tiles"),
+        ):
             item.add_marker("gpu")
     if os.environ.get("HYPOTHESIS_PROFILE") != "sanitize":
         return

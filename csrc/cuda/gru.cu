@@ -15,7 +15,7 @@ struct CudaGru {
   static constexpr bool kCellState = false, kSeparate = true;
   static constexpr int kExtraTerms = 0, kNormTerms = 0;
 
-  __device__ static void forward(const ForwardRow<T>& row, const RowThreads& threads) {
+  __device__ static void forward(const ForwardRow<T>& row, const Threads& threads) {
     threads.each(row.layer.hidden, [&](int64_t u) {
       const T recurrent = row.hidden_sum(2, u);
       GruGates<T> gates;
@@ -30,7 +30,7 @@ struct CudaGru {
     });
   }
 
-  __device__ static void backward(const BackwardRow<T>& row, const RowThreads& threads) {
+  __device__ static void backward(const BackwardRow<T>& row, const Threads& threads) {
     const int64_t H = row.layer.hidden;
     threads.each(H, [&](int64_t u) {
       T grad_h = row.grad_h(u);

@@ -17,7 +17,7 @@ struct Moments {
 };
 
 template <typename Body>
-__device__ void each_in_blocks(const RowThreads& threads, int64_t width, int blocks, const Body& body) {
+__device__ void each_in_blocks(const Threads& threads, int64_t width, int blocks, const Body& body) {
   threads.each(width, [&](int64_t unit) {
     for (int block = 0; block < blocks; ++block) body(block * width + unit);
   });
@@ -25,7 +25,7 @@ __device__ void each_in_blocks(const RowThreads& threads, int64_t width, int blo
 
 // Of value(0), ..., value(blocks * width - 1).
 template <typename T, typename Value>
-__device__ Moments<T> moments_of(const RowThreads& threads, int64_t width, int blocks, const Value& value) {
+__device__ Moments<T> moments_of(const Threads& threads, int64_t width, int blocks, const Value& value) {
   constexpr T kEpsilon = T(1e-5);  // torch.nn.LayerNorm's
   const T count = static_cast<T>(width * blocks);
   T sum[1] = {0}, squares[1] = {0};
@@ -53,7 +53,7 @@ struct NormGradient {
 
 // From grad(i), the gradient for n, and normalized(i), n itself.
 template <typename T, typename Gradient, typename Normalized>
-__device__ NormGradient<T> norm_gradient_of(const RowThreads& threads, int64_t width, int blocks,
+__device__ NormGradient<T> norm_gradient_of(const Threads& threads, int64_t width, int blocks,
                                             const Moments<T>& moments, const Gradient& grad,
                                             const Normalized& normalized) {
   const T count = static_cast<T>(width * blocks);

@@ -26,7 +26,7 @@ struct CudaLstm {
     return normalized * layer.norm[kStateGain * layer.hidden + u] + layer.norm[kStateBias * layer.hidden + u];
   }
 
-  __device__ static void forward(const ForwardRow<T>& row, const RowThreads& threads) {
+  __device__ static void forward(const ForwardRow<T>& row, const Threads& threads) {
     const Layer<T>& layer = row.layer;
     const int64_t H = layer.hidden;
     T *const candidates = row.from_hidden, *const output_gates = row.from_hidden + H;  // kept between the stages
@@ -70,7 +70,7 @@ struct CudaLstm {
     }
   };
 
-  __device__ static void backward(const BackwardRow<T>& row, const RowThreads& threads) {
+  __device__ static void backward(const BackwardRow<T>& row, const Threads& threads) {
     const Layer<T>& layer = row.layer;
     const int64_t H = layer.hidden;
     Moments<T> moments = {};

@@ -188,7 +188,7 @@ __device__ void for_each_span(const Body& body) {
 
 // Replaces a row's product [G, H] by gain * normalised.
 template <typename Cell, typename T>
-__device__ void normalize_product(const RowThreads& threads, int64_t hidden, const T* gain, T* product) {
+__device__ void normalize_product(const Threads& threads, int64_t hidden, const T* gain, T* product) {
   for_each_span<Cell>([&](int first, int blocks) {
     T* const numbers = product + first * hidden;
     const Moments<T> moments = moments_of<T>(threads, hidden, blocks, [&](int64_t i) { return numbers[i]; });
@@ -200,7 +200,7 @@ __device__ void normalize_product(const RowThreads& threads, int64_t hidden, con
 // Backward of the same, from the raw product and the gradient [G, H] for what it was turned into. Replaces the product
 // by the terms of the gain's gradient.
 template <typename Cell, typename T>
-__device__ void normalize_product_backward(const RowThreads& threads, int64_t hidden, const T* gain, const T* grad,
+__device__ void normalize_product_backward(const Threads& threads, int64_t hidden, const T* gain, const T* grad,
                                            T* product, T* target) {
   for_each_span<Cell>([&](int first, int blocks) {
     const int64_t begin = first * hidden;
@@ -265,7 +265,7 @@ struct ForwardStep {
   T* output;       // [B, T, H]
   T* saved;        // [B, kSaved, H] of this step, or null
 
-  __device__ void operator()(int64_t row, const RowThreads& threads) const {
+  __device__ void operator()(int64_t row, const Threads& threads) const {
     const int64_t H = layer.hidden, sums = row * Cell::kGates * H;
     T* const out = output + (row * layer.rows.time + step) * H;
     if (!layer.rows.contains(row, step)) {
@@ -341,7 +341,7 @@ struct BackwardStep {
   T* extra_terms;       // [B, kExtraTerms, H] or null
   T* norm_terms;        // [B, kNormTerms, H] or null
 
-  __device__ void operator()(int64_t row, const RowThreads& threads) const {
+  __device__ void operator()(int64_t row, const Threads& threads) const {
     const int64_t H = layer.hidden, sums = row * Cell::kGates * H;
     const auto of_row = [&](T* numbers, int64_t blocks) { return numbers ? numbers + row * blocks * H : nullptr; };
     T* const carried = of_row(grad_after.carried, 1);

@@ -19,7 +19,7 @@ struct CudaRnn {
     return rnn_cell<ScalarMath<T>, T>(layer.relu, normalized * layer.norm[u] + layer.norm[layer.hidden + u]);
   }
 
-  __device__ static void forward(const ForwardRow<T>& row, const RowThreads& threads) {
+  __device__ static void forward(const ForwardRow<T>& row, const Threads& threads) {
     const Layer<T>& layer = row.layer;
     const int64_t H = layer.hidden;
     const auto sum = [&](int64_t u) { return row.input_sum(0, u) + row.hidden_sum(0, u); };
@@ -33,7 +33,7 @@ struct CudaRnn {
     });
   }
 
-  __device__ static void backward(const BackwardRow<T>& row, const RowThreads& threads) {
+  __device__ static void backward(const BackwardRow<T>& row, const Threads& threads) {
     const Layer<T>& layer = row.layer;
     const int64_t H = layer.hidden;
     Moments<T> moments = {};

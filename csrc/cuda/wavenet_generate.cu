@@ -2,10 +2,13 @@
 // for the semantics.
 //
 // NOT YET RUN ON A GPU. This file compiles with nvcc for sm_80, sm_90 and PTX with warnings as errors, and its logic is
-// tested on the CPU, element by element (launch.cuh); nobody has run or timed it on a device.
+// tested on the CPU, barriers included (launch.cuh); nobody has run or timed it on a device.
 //
-// The form is the simple one: two kernels for each layer and step, a thread for each number that they write. The host
-// starts them without waiting for the device: what is drawn stays there and is looked up by the next step.
+// A block of threads generates a row of the batch, many steps in one launch: rows do not meet, so a barrier of the
+// block stands where else a kernel would end. Weights are first laid out so that neighbouring threads read neighbouring
+// numbers. What a row computes goes through memory of its own, which is small enough for the cache next to its threads
+// and has no limit as shared memory has. Nothing comes back to the host on the way.
+#include <algorithm>
 #include <tuple>
 #include <vector>
 
@@ -17,159 +20,200 @@
 #include "scalar_math.cuh"
 #include "tensors.cuh"
 
+#ifndef SEQLIGHT_CUDA_STEPS      // tests of several launches set it low
+#define SEQLIGHT_CUDA_STEPS 512  // in one launch, so that none takes seconds: a GPU that draws a screen stops those
+#endif
+
 namespace seqlight {
 namespace {
 
 // ------------------------------------------------------------------------------------------------------------ kernels
-// Each is the work of one element. Buffers are contiguous in the order of their comment.
+// Buffers are contiguous in the order of their comment. P are the channels before the activation: 2 * H, without gate
+// H.
 
-// The first convolution: what went in at each of its taps' times. Element: (row, hidden channel).
+// Of the layers after the first convolution.
 template <typename T>
-struct FirstConvolution {
-  int64_t step, steps, inputs, hidden, taps;
-  const T* input_state;    // [B, K - 1, I]
-  const T* first;          // [B, I]
-  const T* values;         // [B, steps, I], or null where classes are drawn
-  const int64_t* classes;  // [B, steps]
-  const T* weight;         // [H, I, K]
-  const T* bias;           // [H]
-  bool relu;
-  T* h;  // [B, H]
+struct GeneratorLayer {
+  int64_t dilation, ring;     // ring: the first of its numbers among those of all layers
+  const T* conv_weight;       // [K, H, P]
+  const T* conv_bias;         // [P]
+  const T* condition_weight;  // [D, P] or null
+  const T* project_weight;    // [H, H + S], of the last layer [H, S]; null without gate
+  const T* project_bias;
+  bool residual;
+};
 
-  __device__ void operator()(int64_t i) const {
-    const int64_t row = i / hidden, channel = i % hidden;
-    const T* const own = weight + channel * inputs * taps;
-    T sum = bias[channel];
-    for (int64_t k = 0; k < taps; ++k) {
-      const int64_t time = step - (taps - 1 - k);
-      if (time > 0 && !values) {
-        sum += own[classes[row * steps + time - 1] * taps + k];
+// Linear, of the head.
+template <typename T>
+struct GeneratorHead {
+  int64_t outputs;
+  const T* weight;  // [outputs of the layer before, outputs]
+  const T* bias;
+};
+
+// Puts into device memory what the host knows, without waiting as a copy would.
+template <typename Entry>
+struct SetEntry {
+  Entry entry;
+  Entry* target;
+
+  __device__ void operator()(int64_t) const { *target = entry; }
+};
+
+template <typename T>
+SEQLIGHT_CELL T dot(const T* x, int64_t depth, const T* column, int64_t columns) {
+  T sum = 0;
+  for (int64_t i = 0; i < depth; ++i) sum += x[i] * column[i * columns];
+  return sum;
+}
+
+template <typename T>
+SEQLIGHT_CELL T positive(T x) {
+  return x < T(0) ? T(0) : x;  // a NaN stays one
+}
+
+// Block: row of the batch.
+template <typename T>
+struct Generate {
+  struct Shared {};
+  static constexpr int kThreads = kTeamThreads;
+
+  int64_t steps, inputs, outputs, hidden, skip, taps, condition_size, state_length;
+  bool gated;
+  int64_t layer_count, head_count, widest_head;
+  const GeneratorLayer<T>* layers;
+  const GeneratorHead<T>* heads;
+  const T* input_state;   // [B, K - 1, I]
+  const T* first;         // [B, I]
+  const T* input_weight;  // [K, I, H]
+  const T* input_bias;    // [H]
+  const T* condition;     // [B, steps, D] or null
+  const T* static_terms;  // [B, layers, P] or null
+  T* rings;               // [B, state_length, H]: of a layer, the input of time t is in slot t % slots
+  T* scratch;             // [B, scratch_size()]
+  T* values;              // [B, steps, I], or null where classes are drawn
+  int64_t* classes;       // [B, steps]
+  const int64_t* seed;
+  double temperature;
+  double* exponentials;             // [B, O], where classes are drawn
+  int64_t first_step = 0, end = 0;  // of this launch
+
+  SEQLIGHT_CELL int64_t before() const { return gated ? 2 * hidden : hidden; }
+  SEQLIGHT_CELL int64_t parts() const { return taps + (condition ? 1 : 0); }
+  SEQLIGHT_CELL int64_t scratch_size() const { return (parts() * before()) + 2 * hidden + skip + 2 * widest_head; }
+
+  // The first convolution: what went in at each of its taps' times.
+  SEQLIGHT_CELL T first_convolution(int64_t row, int64_t step, int64_t channel) const {
+    T sum = input_bias[channel];
+    for (int64_t tap = 0; tap < taps; ++tap) {
+      const T* const weight = input_weight + tap * inputs * hidden + channel;
+      const int64_t time = step - (taps - 1 - tap);
+      if (time > 0 && classes) {
+        sum += weight[classes[row * steps + time - 1] * hidden];
         continue;
       }
       const T* const x = time < 0    ? input_state + (row * (taps - 1) + time + taps - 1) * inputs
                          : time == 0 ? first + row * inputs
                                      : values + (row * steps + time - 1) * inputs;
-      for (int64_t c = 0; c < inputs; ++c) sum += x[c] * own[c * taps + k];
+      sum += dot(x, inputs, weight, hidden);
     }
-    h[i] = relu && sum < T(0) ? T(0) : sum;
-  }
-};
-
-// The convolution of a layer and what follows in the same channel. Element: (row, hidden channel).
-template <typename T>
-struct LayerUnit {
-  int64_t step, steps, hidden, taps, dilation, condition_size;
-  const T* ring;  // [B, slots, H] in rows `ring_stride` apart: the input of time t is in slot t % slots
-  int64_t ring_stride;
-  const T* h;                 // [B, H]
-  const T* weight;            // [2 * H, H, K], without gate [H, H, K]
-  const T* bias;              // [2 * H], without gate [H]
-  const T* condition;         // [B, steps, D] or null
-  const T* condition_weight;  // [2 * H, D]
-  const T* static_terms;      // of this layer, `static_stride` apart, or null
-  int64_t static_stride;
-  bool gated;
-  T* unit;  // [B, H]
-
-  SEQLIGHT_CELL T before(int64_t row, int64_t channel) const {
-    const int64_t slots = (taps - 1) * dilation;
-    T sum = bias[channel];
-    for (int64_t k = 0; k < taps; ++k) {
-      const T* const x =
-          k < taps - 1 ? ring + row * ring_stride + (step + k * dilation) % slots * hidden : h + row * hidden;
-      for (int64_t c = 0; c < hidden; ++c) sum += x[c] * weight[(channel * hidden + c) * taps + k];
-    }
-    if (condition)
-      for (int64_t d = 0; d < condition_size; ++d)
-        sum += condition[(row * steps + step) * condition_size + d] * condition_weight[channel * condition_size + d];
-    return static_terms ? sum + static_terms[row * static_stride + channel] : sum;
+    return gated ? sum : positive(sum);
   }
 
-  __device__ void operator()(int64_t i) const {
-    const int64_t row = i / hidden, channel = i % hidden;
-    if (gated) {
-      GatePair<T> pair = {before(row, channel), before(row, hidden + channel)};
-      unit[i] = gate_unit<ScalarMath<T>>(pair);
-      return;
-    }
-    const T sum = before(row, channel);
-    unit[i] = sum < T(0) ? T(0) : sum;
-  }
-};
-
-// Keeps the layer's input and gives the next one's; adds to the skip connections. Element: (row, hidden channel, then
-// skip channel).
-template <typename T>
-struct LayerOutput {
-  int64_t step, hidden, skip, slots;
-  bool gated, residual, first;
-  const T* unit;    // [B, H]
-  const T* weight;  // [H + S, H], without residual [S, H]
-  const T* bias;
-  T* ring;
-  int64_t ring_stride;
-  T* h;         // [B, H]
-  T* skip_sum;  // [B, S]
-
-  SEQLIGHT_CELL T product(int64_t row, int64_t out) const {
-    T sum = bias[out];
-    for (int64_t c = 0; c < hidden; ++c) sum += unit[row * hidden + c] * weight[out * hidden + c];
-    return sum;
+  // What one tap, or the condition, brings to a channel before the activation.
+  SEQLIGHT_CELL T product(const GeneratorLayer<T>& layer, int64_t row, int64_t step, int64_t part, int64_t channel,
+                          const T* ring, const T* h) const {
+    if (part == taps)
+      return dot(condition + (row * steps + step) * condition_size, condition_size, layer.condition_weight + channel,
+                 before());
+    const int64_t slots = (taps - 1) * layer.dilation;
+    const T* const x = part < taps - 1 ? ring + (step + part * layer.dilation) % slots * hidden : h;
+    return dot(x, hidden, layer.conv_weight + part * hidden * before() + channel, before());
   }
 
-  __device__ void operator()(int64_t i) const {
-    const int64_t row = i / (hidden + skip), place = i % (hidden + skip);
-    if (place >= hidden) {
-      T& sum = skip_sum[row * skip + place - hidden];
-      sum = (first ? T(0) : sum) + product(row, place - (residual ? 0 : hidden));
-      return;
+  __device__ void operator()(int64_t row, const Threads& threads, Shared&) const {
+    T* const products = scratch + row * scratch_size();  // [K, and 1 with a condition; P]
+    T* const h = products + parts() * before();          // [H]
+    T* const unit = h + hidden;                          // [H]
+    T* const skip_sum = unit + hidden;                   // [S]
+    T* const between = skip_sum + skip;                  // [2, widest of the head]
+    for (int64_t step = first_step; step < end; ++step) {
+      threads.each(hidden, [&](int64_t channel) { h[channel] = first_convolution(row, step, channel); });
+      threads.wait();
+      for (int64_t l = 0; l < layer_count; ++l) {
+        const GeneratorLayer<T> layer = layers[l];
+        T* const ring = rings + row * state_length * hidden + layer.ring;
+        threads.each(parts() * before(),
+                     [&](int64_t i) { products[i] = product(layer, row, step, i / before(), i % before(), ring, h); });
+        threads.wait();
+        threads.each(hidden, [&](int64_t channel) { unit[channel] = activated(layer, row, l, channel, products); });
+        threads.wait();
+        threads.each(hidden + skip, [&](int64_t i) {
+          if (i < hidden)
+            next_input(layer, step, i, ring, unit, h);
+          else
+            add_skip(layer, l, i - hidden, unit, skip_sum);
+        });
+        threads.wait();
+      }
+      const T* in = gated ? skip_sum : h;
+      int64_t depth = gated ? skip : hidden;
+      for (int64_t i = 0; i < head_count; ++i) {
+        const GeneratorHead<T> head = heads[i];
+        T* const out =
+            values && i + 1 == head_count ? values + (row * steps + step) * outputs : between + i % 2 * widest_head;
+        const bool relu_before = gated || i > 0;
+        threads.each(head.outputs, [&](int64_t o) {
+          T sum = head.bias[o];
+          for (int64_t d = 0; d < depth; ++d)
+            sum += (relu_before ? positive(in[d]) : in[d]) * head.weight[d * head.outputs + o];
+          out[o] = sum;
+        });
+        threads.wait();
+        in = out;
+        depth = head.outputs;
+      }
+      if (classes) {
+        if (threads.first == 0) classes[row * steps + step] = drawn(row, step, in);
+        threads.wait();
+      }
     }
-    T& own = h[row * hidden + place];
-    if (slots) ring[row * ring_stride + step % slots * hidden + place] = own;
+  }
+
+  SEQLIGHT_CELL T activated(const GeneratorLayer<T>& layer, int64_t row, int64_t l, int64_t channel,
+                            const T* products) const {
+    const auto sum = [&](int64_t place) {
+      T result = layer.conv_bias[place];
+      for (int64_t part = 0; part < parts(); ++part) result += products[part * before() + place];
+      return static_terms ? result + static_terms[(row * layer_count + l) * before() + place] : result;
+    };
+    if (!gated) return positive(sum(channel));
+    GatePair<T> pair = {sum(channel), sum(hidden + channel)};
+    return gate_unit<ScalarMath<T>>(pair);
+  }
+
+  // Keeps the layer's input and gives the next one's.
+  SEQLIGHT_CELL void next_input(const GeneratorLayer<T>& layer, int64_t step, int64_t channel, T* ring, const T* unit,
+                                T* h) const {
+    const int64_t slots = (taps - 1) * layer.dilation;
+    if (slots) ring[step % slots * hidden + channel] = h[channel];
     if (!gated)
-      own = unit[row * hidden + place];
-    else if (residual)
-      own += product(row, place);
+      h[channel] = unit[channel];
+    else if (layer.residual)
+      h[channel] += layer.project_bias[channel] + dot(unit, hidden, layer.project_weight + channel, hidden + skip);
   }
-};
 
-// A linear layer. Element: (row, output).
-template <typename T>
-struct HeadLayer {
-  int64_t depth, outputs;
-  bool relu_before;
-  const T* in;      // [B, depth]
-  const T* weight;  // [outputs, depth]
-  const T* bias;
-  T* out;  // rows `out_stride` apart
-  int64_t out_stride;
-
-  __device__ void operator()(int64_t i) const {
-    const int64_t row = i / outputs, o = i % outputs;
-    T sum = bias[o];
-    for (int64_t d = 0; d < depth; ++d) {
-      const T x = in[row * depth + d];
-      sum += (relu_before && x < T(0) ? T(0) : x) * weight[o * depth + d];
-    }
-    out[row * out_stride + o] = sum;
+  SEQLIGHT_CELL void add_skip(const GeneratorLayer<T>& layer, int64_t l, int64_t channel, const T* unit,
+                              T* skip_sum) const {
+    const int64_t residuals = layer.residual ? hidden : 0, column = residuals + channel;
+    const T sum = layer.project_bias[column] + dot(unit, hidden, layer.project_weight + column, residuals + skip);
+    skip_sum[channel] = l == 0 ? sum : skip_sum[channel] + sum;
   }
-};
 
-// Element: row.
-template <typename T>
-struct DrawClasses {
-  int64_t step, steps, outputs;
-  double temperature;
-  const int64_t* seed;
-  const T* logits;       // [B, O]
-  double* exponentials;  // [B, O]
-  int64_t* classes;      // [B, steps]
-
-  __device__ void operator()(int64_t row) const {
+  SEQLIGHT_CELL int64_t drawn(int64_t row, int64_t step, const T* logits) const {
     const PhiloxWords counter = {{0, static_cast<uint32_t>(step), static_cast<uint32_t>(row), 0}};
     const double uniform = philox_uniform(philox4x32(static_cast<uint64_t>(*seed), counter).word[0]);
-    classes[row * steps + step] = draw_class<ScalarMath<double>>(logits + row * outputs, outputs, temperature, uniform,
-                                                                 exponentials + row * outputs);
+    return draw_class<ScalarMath<double>>(logits, outputs, temperature, uniform, exponentials + row * outputs);
   }
 };
 
@@ -198,6 +242,51 @@ struct Copy {
 
 // --------------------------------------------------------------------------------------------------------------- host
 
+// Weights in the order of Generate, [O, I, K] or [O, I] from the last size to the first, and tables of them.
+class LaidOut {
+ public:
+  LaidOut(const Tensor& like, cudaStream_t stream) : like_(like), stream_(stream) {}
+
+  template <typename T>
+  const T* weights(const Tensor& tensor) {
+    return keep(dense(torch::stable::transpose(tensor, 0, tensor.dim() - 1))).template const_data_ptr<T>();
+  }
+
+  template <typename Entry>
+  const Entry* table(const std::vector<Entry>& entries) {
+    const int64_t count = static_cast<int64_t>(entries.size()), size = sizeof(Entry);
+    void* const bytes = keep(new_empty(like_, {count * size}, ScalarType::Byte)).mutable_data_ptr();
+    Entry* const target = static_cast<Entry*>(bytes);
+    for (int64_t i = 0; i < count; ++i) launch(1, stream_, SetEntry<Entry>{entries[i], target + i});
+    return target;
+  }
+
+ private:
+  const Tensor& keep(Tensor tensor) {
+    kept_.push_back(std::move(tensor));
+    return kept_.back();
+  }
+
+  const Tensor& like_;
+  cudaStream_t stream_;
+  TensorList kept_;
+};
+
+template <typename T>
+std::vector<GeneratorLayer<T>> layers_of(const WaveNetSizes& s, const WaveNetArguments& a, LaidOut& laid_out) {
+  std::vector<GeneratorLayer<T>> layers;
+  int64_t ring = 0;
+  for (int64_t l = 0; l < s.layers(); ++l) {
+    layers.push_back({s.dilations[l], ring, laid_out.weights<T>(a.conv_weights[l]),
+                      a.conv_biases[l].const_data_ptr<T>(),
+                      s.condition ? laid_out.weights<T>(a.condition_weights[l]) : nullptr,
+                      s.gated ? laid_out.weights<T>(a.project_weights[l]) : nullptr,
+                      s.gated ? a.project_biases[l].const_data_ptr<T>() : nullptr, s.residual(l)});
+    ring += s.layer_state_length(l) * s.hidden;
+  }
+  return layers;
+}
+
 template <typename T>
 std::tuple<Tensor, Tensor> generate(const WaveNetSizes& s, const WaveNetArguments& a, double temperature) {
   const cudaStream_t stream = current_stream(a.first);
@@ -207,56 +296,50 @@ std::tuple<Tensor, Tensor> generate(const WaveNetSizes& s, const WaveNetArgument
   Tensor states = new_empty(like, {s.batch, s.state_length, s.hidden});
   Tensor rings = new_empty(like, {s.batch, s.state_length, s.hidden});
   launch(states.numel(), stream, Copy<T>{a.states.const_data_ptr<T>(), rings.mutable_data_ptr<T>()});
-  Tensor h = new_empty(like, {s.batch, s.hidden}), unit = new_empty(like, {s.batch, s.hidden});
-  Tensor skip = new_empty(like, {s.batch, s.skip}), logits = new_empty(like, {s.batch, s.outputs});
-  Tensor exponentials = new_empty(like, {s.batch, a.seed ? s.outputs : 0}, ScalarType::Double);
-  T* const values = a.seed ? nullptr : output.mutable_data_ptr<T>();
-  int64_t* const classes = a.seed ? output.mutable_data_ptr<int64_t>() : nullptr;
   const int64_t ring_stride = s.state_length * s.hidden;
-  TensorList between;  // outputs of the head's layers but the last
-  for (std::size_t i = 0; i + 1 < a.head_weights.size(); ++i)
-    between.push_back(new_empty(like, {s.batch, a.head_weights[i].size(0)}));
 
-  for (int64_t step = 0; step < s.steps; ++step) {
-    launch(h.numel(), stream,
-           FirstConvolution<T>{step, s.steps, s.inputs, s.hidden, s.taps, a.input_state.const_data_ptr<T>(),
-                               a.first.const_data_ptr<T>(), values, classes, a.input_weight.const_data_ptr<T>(),
-                               a.input_bias.const_data_ptr<T>(), !s.gated, h.mutable_data_ptr<T>()});
-    T* ring = rings.mutable_data_ptr<T>();
-    for (int64_t l = 0; l < s.layers(); ++l) {
-      const int64_t slots = s.layer_state_length(l);
-      const T* const terms = a.static_terms ? a.static_terms->const_data_ptr<T>() + l * s.pre_channels() : nullptr;
-      launch(
-          unit.numel(), stream,
-          LayerUnit<T>{step, s.steps, s.hidden, s.taps, s.dilations[l], s.condition, ring, ring_stride,
-                       h.const_data_ptr<T>(), a.conv_weights[l].const_data_ptr<T>(),
-                       a.conv_biases[l].const_data_ptr<T>(), s.condition ? a.condition->const_data_ptr<T>() : nullptr,
-                       s.condition ? a.condition_weights[l].const_data_ptr<T>() : nullptr, terms,
-                       s.layers() * s.pre_channels(), s.gated, unit.mutable_data_ptr<T>()});
-      launch(s.batch * (s.hidden + s.skip), stream,
-             LayerOutput<T>{step, s.hidden, s.skip, slots, s.gated, s.residual(l), l == 0, unit.const_data_ptr<T>(),
-                            s.gated ? a.project_weights[l].const_data_ptr<T>() : nullptr,
-                            s.gated ? a.project_biases[l].const_data_ptr<T>() : nullptr, ring, ring_stride,
-                            h.mutable_data_ptr<T>(), skip.mutable_data_ptr<T>()});
-      ring += slots * s.hidden;
-    }
-    const T* in = s.gated ? skip.const_data_ptr<T>() : h.const_data_ptr<T>();
-    for (std::size_t i = 0; i < a.head_weights.size(); ++i) {
-      const bool last = i + 1 == a.head_weights.size();
-      const int64_t outputs = a.head_weights[i].size(0);
-      T* const out = !last    ? between[i].mutable_data_ptr<T>()
-                     : values ? values + step * s.outputs
-                              : logits.mutable_data_ptr<T>();
-      launch(
-          s.batch * outputs, stream,
-          HeadLayer<T>{a.head_weights[i].size(1), outputs, s.gated || i > 0, in, a.head_weights[i].const_data_ptr<T>(),
-                       a.head_biases[i].const_data_ptr<T>(), out, last && values ? s.steps * s.outputs : outputs});
-      in = out;
-    }
-    if (classes)
-      launch(s.batch, stream,
-             DrawClasses<T>{step, s.steps, s.outputs, temperature, a.seed->const_data_ptr<int64_t>(),
-                            logits.const_data_ptr<T>(), exponentials.mutable_data_ptr<double>(), classes});
+  LaidOut laid_out(like, stream);
+  std::vector<GeneratorHead<T>> heads;
+  int64_t widest = 0;
+  for (std::size_t i = 0; i < a.head_weights.size(); ++i) {
+    const int64_t outputs = a.head_weights[i].size(0);
+    widest = std::max(widest, outputs);
+    heads.push_back({outputs, laid_out.weights<T>(a.head_weights[i]), a.head_biases[i].const_data_ptr<T>()});
+  }
+  Tensor exponentials = new_empty(like, {s.batch, a.seed ? s.outputs : 0}, ScalarType::Double);
+  Generate<T> body = {s.steps,
+                      s.inputs,
+                      s.outputs,
+                      s.hidden,
+                      s.skip,
+                      s.taps,
+                      s.condition,
+                      s.state_length,
+                      s.gated,
+                      s.layers(),
+                      static_cast<int64_t>(heads.size()),
+                      widest,
+                      laid_out.table(layers_of<T>(s, a, laid_out)),
+                      laid_out.table(heads),
+                      a.input_state.const_data_ptr<T>(),
+                      a.first.const_data_ptr<T>(),
+                      laid_out.weights<T>(a.input_weight),
+                      a.input_bias.const_data_ptr<T>(),
+                      s.condition ? a.condition->const_data_ptr<T>() : nullptr,
+                      data_of<T>(a.static_terms),
+                      rings.mutable_data_ptr<T>(),
+                      nullptr,
+                      a.seed ? nullptr : output.mutable_data_ptr<T>(),
+                      a.seed ? output.mutable_data_ptr<int64_t>() : nullptr,
+                      a.seed ? a.seed->const_data_ptr<int64_t>() : nullptr,
+                      temperature,
+                      exponentials.mutable_data_ptr<double>()};
+  Tensor scratch = new_empty(like, {s.batch, body.scratch_size()});
+  body.scratch = scratch.mutable_data_ptr<T>();
+  for (int64_t step = 0; step < s.steps; step += SEQLIGHT_CUDA_STEPS) {
+    body.first_step = step;
+    body.end = std::min<int64_t>(s.steps, step + SEQLIGHT_CUDA_STEPS);
+    launch_blocks(s.batch, stream, body);
   }
   for (int64_t l = 0, first = 0; l < s.layers(); ++l) {
     const int64_t slots = s.layer_state_length(l);

@@ -134,12 +134,22 @@ def native_calls(native: ModuleType) -> Calls:
     return Calls(native)
 
 
-@pytest.fixture(scope="session")
-def cuda_ops_on_cpu(native: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The ops of csrc/cuda, compiled once for all test processes to run on the CPU."""
+def built_on_cpu(build: Any, factory: pytest.TempPathFactory) -> Any:
     if cuda_sources.compiler() is None:
         pytest.skip(f"CUDA LOGIC UNTESTED: no C++ compiler {os.environ.get('CXX', 'c++')}")
-    return cuda_sources.load(cuda_sources.build_once(tmp_path_factory))
+    return cuda_sources.built_ops(build, factory)
+
+
+@pytest.fixture(scope="session")
+def cuda_ops_on_cpu(native: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The ops of csrc/cuda, compiled once for all test processes to run on the CPU, in small parts."""
+    return built_on_cpu(cuda_sources.SMALL, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def full_tiles_on_cpu(native: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The ops of the causal convolution in csrc/cuda likewise, with tiles as large as on a GPU."""
+    return built_on_cpu(cuda_sources.FULL_TILES, tmp_path_factory)
 
 
 @pytest.fixture
@@ -165,6 +175,37 @@ def cuda(request: pytest.FixtureRequest) -> Iterator[torch.device]:
         return
     with cuda_sources.in_place_of_the_cpu_ops(request.getfixturevalue("cuda_ops_on_cpu")):
         yield torch.device("cpu")
+
+
+@pytest.fixture(params=["sources on the cpu", "gpu"])
+def full_tiles(request: pytest.FixtureRequest) -> Iterator[torch.device]:
+    """Where the causal convolution's CUDA kernels run in the test, with tiles of full size on the CPU too."""
+    if request.param == "gpu":
+        yield request.getfixturevalue("gpu")
+        return
+    with cuda_sources.in_place_of_the_cpu_ops(request.getfixturevalue("full_tiles_on_cpu")):
+        yield torch.device("cpu")
+
+
+@pytest.fixture
+def check_in_a_graph(gpu: torch.device) -> Callable[[Callable[[], list[Tensor]], Tensor], None]:
+    """``check(run, leaf)``: `run` is captured in a graph, and replayed after `leaf` has changed in place."""
+
+    def check(run: Callable[[], list[Tensor]], leaf: Tensor) -> None:
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            run()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            captured = run()
+        with torch.no_grad():
+            leaf.mul_(0.5)
+        graph.replay()
+        torch.testing.assert_close(captured, run())
+
+    return check
 
 
 @pytest.fixture

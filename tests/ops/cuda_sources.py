@@ -1,6 +1,7 @@
-"""csrc/cuda compiled for the CPU: without nvcc, each kernel runs element by element (launch.cuh).
+"""csrc/cuda compiled for the CPU: kernels run element by element or on the CPU's threads (launch.cuh).
 
-That tests all but what only a GPU can get wrong: launches, streams, threads that share a row, cuBLAS.
+That tests all but what only a GPU can get wrong: launches, streams, memory shared by threads that do run at
+the same time, cuBLAS.
 """
 
 import os
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,41 @@ from seqlight.ops import causal_conv1d_native, wavenet_layer_native
 from seqlight.ops.recurrent_native import _cells
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
-NAMESPACE = "seqlight_cuda_on_cpu"
-CHUNK = 500  # numbers: chunks of very few time steps
+
+
+@dataclass(frozen=True)
+class Build:
+    """A library with the ops of csrc/cuda, under their own names but in `namespace`."""
+
+    namespace: str
+    defines: tuple[str, ...]
+    #: how the names of the ops and their sources begin
+    only: str = ""
+
+
+#: chunks of very few time steps, in numbers; tiles of 8 x 8 numbers by 16 threads, 4 deep; and steps a launch
+SMALL = Build(
+    "seqlight_cuda_on_cpu",
+    ("SEQLIGHT_CUDA_CHUNK=500", "SEQLIGHT_CUDA_TILE=2,4,4", "SEQLIGHT_CUDA_STEPS=8"),
+)
+#: tiles as on a GPU, whose 256 threads take their time
+FULL_TILES = Build("seqlight_cuda_full_tiles_on_cpu", (), only="causal_conv1d")
+
+#: For tests: the plan that csrc/cuda/causal_conv1d_plan.h makes.
+PLAN = """
+using Plan = std::tuple<bool, bool, bool, int64_t, int64_t, int64_t, int64_t>;
+Plan causal_conv1d_plan(int64_t batch, int64_t time, int64_t in_channels, int64_t pre_channels, int64_t taps,
+                        int64_t groups, int64_t activation) {
+  const seqlight::ConvPlan plan = seqlight::plan_of({batch, time, in_channels, pre_channels, taps, 1, groups,
+                                                     static_cast<seqlight::ConvActivation>(activation)});
+  return {plan.forward_tiles,       plan.input_tiles,        plan.weight_tiles,    plan.weight_pieces.count,
+          plan.weight_pieces.rows,  plan.bias_pieces.count,  plan.bias_pieces.rows};
+}
+"""
+PLAN_SCHEMA = (
+    "causal_conv1d_plan(int batch, int time, int in_channels, int pre_channels, int taps, int groups, "
+    "int activation) -> (bool, bool, bool, int, int, int, int)"
+)
 
 
 def compiler() -> list[str] | None:
@@ -31,32 +66,40 @@ def compiler() -> list[str] | None:
     return command if shutil.which(command[0]) else None
 
 
-def names() -> list[str]:
-    """All ops, of which every one has a CPU kernel."""
+def names(only: str) -> list[str]:
+    """All ops whose names begin so, of which every one has a CPU kernel."""
     registered = torch._C._dispatch_get_registrations_for_dispatch_key("CPU")
-    return sorted(name.removeprefix("seqlight::") for name in registered if name.startswith("seqlight::"))
+    return sorted(
+        name.removeprefix("seqlight::") for name in registered if name.startswith(f"seqlight::{only}")
+    )
 
 
-def build(folder: Path) -> Path:
-    """Compile all of csrc/cuda as one library with ops of the same names under NAMESPACE."""
+def compile_in(folder: Path, build: Build) -> Path:
+    """Compile csrc/cuda as one library."""
     from torch.utils.cpp_extension import include_paths, library_paths
 
     library = folder / "cuda_on_cpu.so"
     if library.exists():
         return library
-    includes = [f'#include "cuda/{path.name}"' for path in sorted(CSRC.glob("cuda/*.cu"))]
-    schemas = [str(getattr(torch.ops.seqlight, name).default._schema) for name in names()]
+    includes = [f'#include "cuda/{path.name}"' for path in sorted(CSRC.glob(f"cuda/{build.only}*.cu"))]
+    ops = names(build.only)
+    schemas = [str(getattr(torch.ops.seqlight, name).default._schema) for name in ops]
     source = folder / "cuda_on_cpu.cpp"
     source.write_text(
         "\n".join(
             [
                 *includes,
                 '#include "call_counts.cpp"',
-                f"STABLE_TORCH_LIBRARY({NAMESPACE}, m) {{",
+                PLAN,
+                f"STABLE_TORCH_LIBRARY({build.namespace}, m) {{",
                 *(f'  m.def("{schema.removeprefix("seqlight::")}");' for schema in schemas),
+                f'  m.def("{PLAN_SCHEMA}");',
                 "}",
-                f"STABLE_TORCH_LIBRARY_IMPL({NAMESPACE}, CPU, m) {{",
-                *(f'  m.impl("{name}", TORCH_BOX(&seqlight::{name}));' for name in names()),
+                f"STABLE_TORCH_LIBRARY_IMPL({build.namespace}, CPU, m) {{",
+                *(f'  m.impl("{name}", TORCH_BOX(&seqlight::{name}));' for name in ops),
+                "}",
+                f"STABLE_TORCH_LIBRARY_IMPL({build.namespace}, CompositeExplicitAutograd, m) {{",
+                '  m.impl("causal_conv1d_plan", TORCH_BOX(&causal_conv1d_plan));',
                 "}\n",
             ]
         )
@@ -76,7 +119,7 @@ def build(folder: Path) -> Path:
             "-Werror",
             f"-I{CSRC}",
         ),
-        *("-DTORCH_TARGET_VERSION=0x020b000000000000", f"-DSEQLIGHT_CUDA_CHUNK={CHUNK}"),
+        *(f"-D{define}" for define in ("TORCH_TARGET_VERSION=0x020b000000000000", *build.defines)),
         *(flag for path in include_paths() for flag in ("-isystem", path)),
         *(str(source), "-o", str(folder / "building.so")),
         *(f"-L{path}" for path in library_paths()),
@@ -88,37 +131,40 @@ def build(folder: Path) -> Path:
     return library
 
 
-def build_once(factory: pytest.TempPathFactory) -> Path:
-    """Build for all processes of pytest-xdist together: the first one compiles, the others wait."""
+def built_ops(build: Build, factory: pytest.TempPathFactory) -> Any:
+    """The ops, built for all processes of pytest-xdist together: the first one compiles, the others wait."""
     folder = factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         folder = folder.parent
-    folder = folder / "cuda_on_cpu"
+    folder = folder / build.namespace
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "lock"):
-        return build(folder)
-
-
-def load(library: Path) -> Any:
-    """Load the library, and give its ops."""
+        library = compile_in(folder, build)
     torch.ops.load_library(library)
-    return getattr(torch.ops, NAMESPACE)
+    return getattr(torch.ops, build.namespace)
 
 
 @contextmanager
 def in_place_of_the_cpu_ops(ops: Any) -> Iterator[None]:
-    """Let seqlight.ops run `ops` where it would run the CPU's own kernels."""
+    """Let seqlight.ops run `ops`, as far as there are, where it would run the CPU's own kernels."""
     # the module, which the function of the same name hides in the package
     generate = sys.modules["seqlight.ops.wavenet_generate"]
-    with pytest.MonkeyPatch.context() as patch:
-        for name, cell in _cells.items():
-            for kind in ("forward", "backward", "pack"):
-                patch.setattr(cell, f"{kind}_op", getattr(ops, f"{name}_{kind}").default)
+    places = [
+        (cell, f"{kind}_op", f"{name}_{kind}")
+        for name, cell in _cells.items()
+        for kind in ("forward", "backward", "pack")
+    ]
+    places += [
+        (module, f"_{kind}_op", f"{name}_{kind}")
         for module, name in (
             (causal_conv1d_native, "causal_conv1d"),
             (wavenet_layer_native, "wavenet_layer"),
-        ):
-            for kind in ("forward", "backward"):
-                patch.setattr(module, f"_{kind}_op", getattr(ops, f"{name}_{kind}").default)
-        patch.setattr(generate, "_op", ops.wavenet_generate.default)
+        )
+        for kind in ("forward", "backward")
+    ]
+    places.append((generate, "_op", "wavenet_generate"))
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, attribute, name in places:
+            if hasattr(ops, name):
+                patch.setattr(owner, attribute, getattr(ops, name).default)
         yield

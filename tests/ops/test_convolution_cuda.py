@@ -15,8 +15,23 @@ from seqlight.ops.causal_conv1d_reference import causal_conv1d as reference
 
 # Largest error allowed, relative to the largest element of the float64 result, as for the CPU kernels.
 TOLERANCE = {torch.float32: 2e-5, torch.float64: 1e-12}
-# B, T, channels in and out of a group, groups, K, dilation
-SIZES = [(1, 1, 1, 2, 1, 1, 1), (2, 9, 3, 4, 1, 2, 3), (3, 7, 2, 4, 3, 4, 5), (2, 600, 5, 6, 1, 3, 16)]
+# B, T, channels in and out of a group, groups, K, dilation.
+# On the CPU a tile has 8 rows and columns and is 4 deep.
+SIZES = [
+    (1, 1, 1, 2, 1, 1, 1),
+    (2, 9, 3, 4, 1, 2, 3),
+    (3, 7, 2, 4, 3, 4, 5),
+    (2, 300, 5, 6, 1, 3, 16),  # in pieces of 256 rows
+    (1, 8, 8, 8, 1, 1, 1),  # tiles that are full
+    (3, 5, 7, 18, 1, 2, 2),  # some numbers more, or fewer
+    (1, 17, 9, 16, 1, 3, 20),  # nobody looks as far back as 0
+    (5, 1, 4, 10, 1, 4, 3),
+    (2, 11, 8, 6, 2, 2, 1),
+    (2, 33, 1, 1, 6, 3, 2),  # depthwise
+    (2, 9, 1, 3, 4, 2, 1),
+]
+#: the same about tiles of 64 rows and columns that are 16 deep
+LARGE_SIZES = [(2, 34, 33, 66, 1, 2, 5), (1, 257, 16, 16, 2, 1, 1), (3, 22, 65, 64, 1, 3, 30)]
 VARIANTS = list(product((None, "relu", "gate"), (False, True), (False, True)))  # activation, bias, state
 
 
@@ -110,6 +125,69 @@ def test_convolution(
     name = str(dtype).removeprefix("torch.")
     ran = len(VARIANTS) if cuda.type == "cuda" else 0  # else the CPU's own kernels ran
     assert calls[f"causal_conv1d_forward.{name}"] == calls[f"causal_conv1d_backward.{name}"] == ran
+
+
+@pytest.mark.parametrize("sizes", SIZES + LARGE_SIZES, ids=str)
+@pytest.mark.parametrize("activation", [None, "relu", "gate"])
+def test_convolution_in_full_tiles(
+    full_tiles: torch.device, dtype: torch.dtype, sizes: tuple[int, ...], activation: str | None
+) -> None:
+    """With 256 threads for a tile; and the small sizes, which take no tiles then, number by number."""
+    tensors, options = convolutions(sizes, activation, True, True, seed=0)
+    given = [tensor.to(full_tiles, dtype) for tensor in tensors if tensor is not None]
+    found = results_and_gradients(causal_conv1d, given, {**options, "backend": "native"})
+    assert_close(found, results_and_gradients(reference, tensors, options), dtype)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(3, 5, 7, 18, 1, 2, 2), (2, 9, 1, 1, 6, 3, 12), (5, 1, 4, 10, 1, 4, 3)], ids=str
+)
+@pytest.mark.parametrize("through", ["output", "new_state"])
+def test_some_gradients_only(cuda: torch.device, sizes: tuple[int, ...], through: str) -> None:
+    tensors, options = convolutions(sizes, "gate", True, True, seed=0)
+    for wanted in range(4):
+        gradients = []
+        for function in (causal_conv1d, reference):
+            leaves = [tensor.to(cuda) for tensor in tensors if tensor is not None]
+            leaves[wanted].requires_grad_()
+            x, weight, bias, state = leaves
+            output, new_state = function(x, weight, bias, state=state, **options)
+            total = (output if through == "output" else new_state).sin().sum() + 0 * leaves[wanted].sum()
+            gradients += torch.autograd.grad(total, leaves[wanted])
+        assert_close(gradients[:1], gradients[1:], torch.float64)
+
+
+def test_the_plan_of_a_convolution(full_tiles_on_cpu: Any) -> None:
+    """Which products go through tiles of 64 x 64, and in how many pieces the rows are summed."""
+
+    def plan(*sizes: int, activation: str | None = None) -> tuple[Any, ...]:
+        """B, T, all channels in and out, K, groups."""
+        return tuple(full_tiles_on_cpu.causal_conv1d_plan(*sizes, [None, "relu", "gate"].index(activation)))
+
+    for activation in (None, "relu", "gate"):
+        assert plan(32, 500, 64, 128, 2, 1, activation=activation)[:3] == (True, True, True)
+    # a quarter of a tile's rows and columns, half of its depth
+    assert plan(1, 16, 16, 16, 1, 1)[:3] == (True, True, True)
+    assert plan(1, 15, 16, 16, 1, 1)[:3] == (False, False, True)
+    assert plan(1, 7, 16, 16, 1, 1)[:3] == (False, False, False)
+    assert plan(8, 100, 15, 16, 1, 1)[:3] == (True, False, False)
+    assert plan(8, 100, 8, 15, 2, 1)[:3] == (False, False, False)
+    # single channels in or out, where the taps give the depth
+    assert plan(8, 100, 1, 64, 8, 1)[:3] == (True, False, False)
+    assert plan(8, 100, 1, 64, 16, 1)[:3] == (True, False, True)
+    assert plan(8, 100, 64, 1, 8, 1)[:3] == (False, True, False)
+    # groups: each by itself
+    assert plan(8, 100, 64, 64, 4, 64)[:3] == (False, False, False)
+    assert plan(8, 100, 64, 64, 4, 4)[:3] == (True, True, True)
+    assert plan(8, 100, 64, 64, 4, 4, activation="gate")[:3] == (False, True, True)
+
+    # pieces of at least 256 rows, and no more blocks of threads than 512, or than one piece takes
+    assert plan(1, 256, 64, 64, 2, 1)[3:] == (1, 256, 1, 256)
+    assert plan(1, 257, 64, 64, 2, 1)[3:] == (2, 256, 2, 256)
+    assert plan(100, 10_000, 64, 64, 2, 1)[3:] == (256, 3907, 512, 1954)
+    assert plan(100, 10_000, 2048, 2048, 2, 1)[3:5] == (1, 1_000_000)
+    assert plan(1 << 20, 1 << 20, 64, 64, 2, 1)[3:5] == (256, 1 << 32)
+    assert plan(0, 9, 64, 64, 2, 1) == (False, False, False, 0, 256, 0, 256)
 
 
 def test_with_strides_and_without_rows(cuda: torch.device) -> None:
@@ -289,7 +367,21 @@ def test_gives_the_same_bits_twice(gpu: torch.device) -> None:
     assert all(torch.equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_convolution_in_a_graph(gpu: torch.device) -> None:
+def test_more_than_2_to_the_31_elements(gpu: torch.device) -> None:
+    """Every offset beyond 2^31 is reached: x has 2^31 + 2^25 elements, the output as many."""
+    if torch.cuda.mem_get_info()[0] < 48 << 30:
+        pytest.skip("takes 48 GiB of GPU memory")
+    batch_size, steps, size = 2080, 32768, 32
+    x = torch.zeros(batch_size, steps, size, device=gpu)
+    x[-1] = torch.randn(steps, size, device=gpu)
+    weight = torch.randn(size, size, 2, device=gpu) / 8
+    with torch.no_grad():
+        found = causal_conv1d(x, weight, None, dilation=3, backend="native")[0][-1]
+        expected = reference(x[-1:].clone(), weight, None, dilation=3)[0][0]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_convolution_in_a_graph(gpu: torch.device, check_in_a_graph: Any) -> None:
     """Forward and backward are captured by the caller, and replayed with other inputs."""
     drawn, options = convolutions((2, 50, 8, 16, 1, 2, 3), "gate", True, True, seed=0)
     leaves = [tensor.to(gpu, torch.float32).requires_grad_() for tensor in drawn if tensor is not None]
@@ -299,15 +391,4 @@ def test_convolution_in_a_graph(gpu: torch.device) -> None:
         output, new_state = causal_conv1d(x, weight, bias, state=state, backend="native", **options)
         return [output, new_state, *torch.autograd.grad(output.square().sum(), leaves)]
 
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = run()
-    with torch.no_grad():
-        leaves[0].mul_(0.5)
-    graph.replay()
-    torch.testing.assert_close(captured, run())
+    check_in_a_graph(run, leaves[0])

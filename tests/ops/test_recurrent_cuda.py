@@ -245,7 +245,7 @@ def test_runs_on_the_current_stream(gpu: torch.device, cell: Any) -> None:
     torch.testing.assert_close(found, expected)
 
 
-def test_runs_in_a_graph(gpu: torch.device, cell: Any) -> None:
+def test_runs_in_a_graph(gpu: torch.device, check_in_a_graph: Any, cell: Any) -> None:
     """Forward and backward are captured by the caller, and replayed with other inputs."""
     leaves = [tensor.requires_grad_() for tensor in on_device(cell, (4, 9, 3, 16), gpu, torch.float32)]
 
@@ -253,18 +253,7 @@ def test_runs_in_a_graph(gpu: torch.device, cell: Any) -> None:
         output = cell(*leaves, backend="native")[0]
         return [output, *torch.autograd.grad(output.square().sum(), leaves)]
 
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        run()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        captured = run()
-    with torch.no_grad():
-        leaves[0].mul_(0.5)
-    graph.replay()
-    torch.testing.assert_close(captured, run())
+    check_in_a_graph(run, leaves[0])
 
 
 def test_keeps_long_sequences_in_chunks(gpu: torch.device) -> None:
