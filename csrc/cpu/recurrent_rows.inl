@@ -366,34 +366,31 @@ void rows_product(const T* const (&grad_sums)[kGroupRows], int64_t count, const 
     }
 }
 
-// Adds to target [count, columns] the sum over steps s of gradients(s)[j] times values(s)[q].
-template <typename T, typename Gradients, typename Values>
-void add_outer_products(int64_t steps, int64_t count, int64_t columns, const Gradients& gradients, const Values& values,
-                        T* target) {
+// Adds to target [count, columns] the sum over steps s of gradients(s)[j] times values(s)[q], for the rows from `first`
+// on: kAtOnce of them at a time, then fewer.
+template <int kAtOnce, typename T, typename Gradients, typename Values>
+void add_outer_products(int64_t steps, int64_t first, int64_t count, int64_t columns, const Gradients& gradients,
+                        const Values& values, T* target) {
   typedef Vector<T> V;
   constexpr int64_t lanes = kLanes<T>;
-  constexpr int kAtOnce = 8;
-  for (int64_t q = 0; q < columns; q += lanes) {
-    const int64_t width = columns - q < lanes ? columns - q : lanes;
-    for (int64_t j = 0; j < count; j += kAtOnce) {
-      const int64_t rows = count - j < kAtOnce ? count - j : kAtOnce;
+  for (; first + kAtOnce <= count; first += kAtOnce)
+    for (int64_t q = 0; q < columns; q += lanes) {
+      const int64_t width = columns - q < lanes ? columns - q : lanes;
       V sums[kAtOnce] = {};
       for (int64_t s = 0; s < steps; ++s) {
-        const T* const gradient = gradients(s) + j;
+        const T* const gradient = gradients(s) + first;
         const V value = load_first<T>(values(s) + q, width);
-        if (rows == kAtOnce) {
 #pragma GCC unroll 8
-          for (int i = 0; i < kAtOnce; ++i) sums[i] += value * gradient[i];
-        } else {
-          for (int64_t i = 0; i < rows; ++i) sums[i] += value * gradient[i];
-        }
+        for (int i = 0; i < kAtOnce; ++i) sums[i] += value * gradient[i];
       }
-      for (int64_t i = 0; i < rows; ++i) {
-        T* const at = target + (j + i) * columns + q;
+#pragma GCC unroll 8
+      for (int i = 0; i < kAtOnce; ++i) {
+        T* const at = target + (first + i) * columns + q;
         store_first<T>(at, load_first<T>(at, width) + sums[i], width);
       }
     }
-  }
+  if constexpr (kAtOnce > 1)
+    add_outer_products<kAtOnce / 2, T>(steps, first, count, columns, gradients, values, target);
 }
 
 // The gradients for the weights, and for x, of one row: few numbers, that are still in cache. A library product would
@@ -416,12 +413,12 @@ void rows_input_gradients(const RecurrentBackwardArguments<T>& a, int64_t row, i
     const T* const of_input = sums + layout.input_gradient[g] * H;
     const T* const of_hidden = sums + layout.hidden_gradient[g] * H;
     if (a.grad_hidden_weights) {
-      add_outer_products<T>(
-          length, H, I, [&](int64_t t) { return of_input + t * size; },
+      add_outer_products<8, T>(
+          length, 0, H, I, [&](int64_t t) { return of_input + t * size; },
           [&](int64_t t) { return x + t * f.x_time_stride; },
           a.grad_input_weights + (worker * layout.rows + g) * H * I);
-      add_outer_products<T>(
-          length, H, H, [&](int64_t t) { return of_hidden + t * size; }, state_before,
+      add_outer_products<8, T>(
+          length, 0, H, H, [&](int64_t t) { return of_hidden + t * size; }, state_before,
           a.grad_hidden_weights + (worker * layout.rows + g) * H * H);
     }
     if (!a.grad_x) continue;
