@@ -17,6 +17,7 @@
 #include "../recurrent_checks.h"
 #include "allocate.h"
 #include "buffer_pool.h"
+#include "cache_size.h"
 #include "floating_point_state.h"
 #include "instruction_set.h"
 #include "recurrent_kernels.h"
@@ -281,7 +282,7 @@ template <typename T>
 void unpack_weight_gradient(const RecurrentKernels<T>& kernel, int64_t hidden_size, const int* gradient, int first,
                             int64_t columns, int64_t workers, const T* packed, T* target) {
   const int64_t H = hidden_size, rows = kernel.layout.rows, fours = tile_count(rows * H, 4);
-  const WeightGradientForm form(columns, kernel.lanes, kernel.accumulators);
+  const WeightGradientForm form(columns, kernel.lanes);
   const int64_t numbers = form.numbers(rows * H), most = form.wide ? columns : kernel.depth_per_tile;
   const int64_t tiles = tile_count(columns, most);
   for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -523,11 +524,13 @@ struct RecurrentGradients {
   }
 };
 
+// Everything that the weight gradient of a chunk of time steps reads stays in the L2 cache.
+inline int64_t backward_chunk_bytes() { return level_two_cache_bytes() * 7 / 10; }
+
 // Up to this many bytes for one time step of one group, the kernel sums the weight gradient itself, from cache. Beyond,
-// chunks get so short that the reduction at their end weighs more than writing the sums' gradients out for a library
-// product. On a Zen 4 with 1 MiB of L2 cache, training a layer-norm LSTM of 256 units (180 KiB) took 1.6 times as long
-// written out.
-inline constexpr int64_t kFusedStepBytes = 200 * 1024;
+// chunks get so short that adding their sums to the gradient weighs more than writing the sums' gradients out for a
+// library product.
+inline int64_t fused_step_bytes() { return level_two_cache_bytes() / 5; }
 
 // Few rows: up to this many bytes of sums' gradients, and of weights, the kernel does the remaining products, from
 // cache.
@@ -607,14 +610,13 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   const int64_t step_bytes = (size + 2 * H + 2 * I) * kernel.lanes * static_cast<int64_t>(sizeof(T));
   const int64_t most = std::max(s.batch * s.time * size, rows * H * (I + H));
   const bool in_cache = most * static_cast<int64_t>(sizeof(T)) <= kRowsBytes;
-  const bool fused = !split.team && (in_rows ? in_cache : step_bytes <= kFusedStepBytes);
+  const bool fused = in_rows ? in_cache && !split.team : step_bytes <= fused_step_bytes();
   const bool fused_weights = fused && need_weight_grad;
   const bool fused_input = fused && need_input_grad;
   const bool write_sums = in_rows || (!fused && (need_input_grad || need_weight_grad));
   // Numbers in which one worker sums the gradient of a weight matrix.
   const auto summed_for = [&](int64_t columns) {
-    return in_rows ? rows * H * columns
-                   : WeightGradientForm(columns, kernel.lanes, kernel.accumulators).numbers(rows * H);
+    return in_rows ? rows * H * columns : WeightGradientForm(columns, kernel.lanes).numbers(rows * H);
   };
 
   RecurrentGradients grad;
@@ -623,8 +625,9 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   MaybeTensor grad_sums;
   if (write_sums) grad_sums = pooled_empty(in.x, {s.batch, s.time, size});
   // Where the workers sum the gradients of the parameters.
-  const int64_t of_input_weights = fused_weights ? split.workers * summed_for(I) : 0;
-  const int64_t of_weights = fused_weights ? of_input_weights + split.workers * summed_for(H) : 0;
+  const int64_t copies = split.team ? 1 : split.workers;  // a team shares one
+  const int64_t of_input_weights = fused_weights ? copies * summed_for(I) : 0;
+  const int64_t of_weights = fused_weights ? of_input_weights + copies * summed_for(H) : 0;
   const int64_t of_extras = split.workers * layout.extras * H;
   const int64_t of_biases = split.workers * layout.biases * H;
   const int64_t summed = of_weights + (need_weight_grad ? of_biases + of_extras : 0);
@@ -673,6 +676,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   a.grad_hidden_weights = fused_weights ? sums + of_input_weights : nullptr;
   a.grad_bias = need_weight_grad ? sums + of_weights : nullptr;
   a.grad_extra = extra ? a.grad_bias + of_biases : nullptr;
+  a.chunk_bytes = backward_chunk_bytes();
 
   grad.threads = run<T>(split, tile_count(s.batch, kernel.group), kernel.backward_scratch(a),
                         [&](const RecurrentSlice& slice, T* scratch) { kernel.backward(a, slice, scratch); });
@@ -703,10 +707,10 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
     sum_workers(a.grad_input_weights, rows * H * I, rows * H * I, grad.weight_ih->mutable_data_ptr<T>());
     sum_workers(a.grad_hidden_weights, rows * H * H, rows * H * H, grad.weight_hh->mutable_data_ptr<T>());
   } else if (fused) {
-    unpack_weight_gradient<T>(kernel, H, layout.input_gradient, layout.input_first, I, split.workers,
-                              a.grad_input_weights, grad.weight_ih->mutable_data_ptr<T>());
-    unpack_weight_gradient<T>(kernel, H, layout.hidden_gradient, layout.hidden_first, H, split.workers,
-                              a.grad_hidden_weights, grad.weight_hh->mutable_data_ptr<T>());
+    unpack_weight_gradient<T>(kernel, H, layout.input_gradient, layout.input_first, I, copies, a.grad_input_weights,
+                              grad.weight_ih->mutable_data_ptr<T>());
+    unpack_weight_gradient<T>(kernel, H, layout.hidden_gradient, layout.hidden_first, H, copies, a.grad_hidden_weights,
+                              grad.weight_hh->mutable_data_ptr<T>());
   } else {
     const Tensor inputs = torch::stable::reshape(masked_input<T>(a.forward, in.x), {steps, I});
     const Tensor states = torch::stable::view(hidden_before<T>(a.forward, output), {steps, H});

@@ -28,8 +28,7 @@ namespace SEQLIGHT_ISA {
 template <typename Cell>
 constexpr int kUnitsPerTile = Cell::kLayout.sums == 1 ? 12 : kAccumulators / static_cast<int>(Cell::kLayout.sums);
 
-constexpr int64_t kForwardChunkBytes = 48 * 1024;    // transposed input and output of a chunk stay near the L1 cache
-constexpr int64_t kBackwardChunkBytes = 700 * 1024;  // everything a chunk's weight gradient reads stays in the L2 cache
+constexpr int64_t kForwardChunkBytes = 48 * 1024;  // transposed input and output of a chunk stay near the L1 cache
 
 inline int64_t chunk_steps(int64_t time, int64_t bytes_per_step, int64_t budget) {
   const int64_t steps = budget / bytes_per_step;
@@ -238,7 +237,7 @@ struct BackwardSizes {
     sums = odd(Cell::kLayout.gradients * H + kReadPast);
     slot = a.grad_hidden_weights ? odd(WeightGradient<T>(I).slot_vectors() + WeightGradient<T>(H).slot_vectors()) : 0;
     const int64_t vectors = sums + slot + H + (a.grad_x ? I : 0);
-    chunk = chunk_steps(a.forward.time, vectors * SEQLIGHT_VECTOR_BYTES, kBackwardChunkBytes);
+    chunk = chunk_steps(a.forward.time, vectors * SEQLIGHT_VECTOR_BYTES, a.chunk_bytes);
   }
 };
 
@@ -316,7 +315,7 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
   const BackwardSizes<Cell, T> sizes(a);
   const int64_t I = f.input_size, H = f.hidden_size, rows_h = layout.rows * H;
   const int64_t first_row = group * lanes, rows = f.batch - first_row < lanes ? f.batch - first_row : lanes;
-  const int64_t tiles = tile_count(H, kColumnsPerTile);
+  const int64_t tiles = tile_count(H, kColumnsPerTile), input_tiles = tile_count(I, kColumnsPerTile);
   const int64_t first_tile = tiles * slice.share_begin / slice.shares;
   const int64_t last_tile = tiles * slice.share_end / slice.shares;
   const int64_t first_unit = tile_begin(first_tile, tiles, H), last_unit = tile_begin(last_tile, tiles, H);
@@ -397,18 +396,23 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
           store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) + load<T>(held + q * lanes));
       }
       if (a.grad_x)
-        product<T>(step.grad_sums + layout.input_first * H * lanes, a.input_weights, rows_h, I, 0,
-                   tile_count(I, kColumnsPerTile), grad_x + s * I * lanes);
+        product<T>(step.grad_sums + layout.input_first * H * lanes, a.input_weights, rows_h, I,
+                   input_tiles * slice.share_begin / slice.shares, input_tiles * slice.share_end / slice.shares,
+                   grad_x + s * I * lanes);
       if (slice.team) slice.team->wait(arriving);
     }
     if (a.grad_hidden_weights) {
       const WeightGradient<T> of_input(I), of_hidden(H);
       T* const states = slots + of_input.slot_vectors() * lanes;
-      gather_inputs<T>(f, lengths, first_row, rows, begin, steps, of_input, slots, slot_stride);
-      gather_states<T>(f, lengths, first_row, rows, begin, steps, of_hidden, states, slot_stride);
-      of_input.add(grad_sums + layout.input_first * H * lanes, sums_stride, slots, slot_stride, steps, rows, rows_h,
+      const int64_t from = steps * slice.share_begin / slice.shares, to = steps * slice.share_end / slice.shares;
+      gather_inputs<T>(f, lengths, first_row, rows, begin, from, to, of_input, slots, slot_stride);
+      gather_states<T>(f, lengths, first_row, rows, begin, from, to, of_hidden, states, slot_stride);
+      if (slice.team) slice.team->wait(arriving);
+      of_input.add(grad_sums + layout.input_first * H * lanes, sums_stride, slots, slot_stride, steps, rows,
+                   layout.rows, H, first_unit, last_unit, slice,
                    a.grad_input_weights + slice.worker * of_input.form.numbers(rows_h));
-      of_hidden.add(grad_sums + layout.hidden_first * H * lanes, sums_stride, states, slot_stride, steps, rows, rows_h,
+      of_hidden.add(grad_sums + layout.hidden_first * H * lanes, sums_stride, states, slot_stride, steps, rows,
+                    layout.rows, H, first_unit, last_unit, slice,
                     a.grad_hidden_weights + slice.worker * of_hidden.form.numbers(rows_h));
     }
     if (a.grad_x && leader)
@@ -461,7 +465,6 @@ constexpr RecurrentKernels<T> lanes_kernels() {
           Cell::kStaged ? kColumnsPerTile : kUnitsPerTile<Cell>,
           kColumnsPerTile,
           kDepthPerTile,
-          kAccumulators,
           forward_scratch<Cell, T>,
           backward_scratch<Cell, T>,
           forward<Cell, T>,

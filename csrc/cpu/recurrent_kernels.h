@@ -78,19 +78,19 @@ struct RecurrentForwardArguments {
 };
 
 // How the kernels that have one row per lane sum the gradient [count, columns] of a weight matrix
-// (recurrent_weights.inl): where columns fill vectors well, `wide`, as [count and some, width], else per tile of
-// columns [ceil(count / 4), columns, 4].
+// (recurrent_weights.inl): where columns fill vectors well, `wide`, as [count, width], else per tile of columns
+// [ceil(count / 4), columns, 4].
 struct WeightGradientForm {
   bool wide;
-  int64_t width, accumulators;
+  int64_t width;
 
-  WeightGradientForm(int64_t columns, int64_t lanes, int64_t accumulators) : accumulators(accumulators) {
+  WeightGradientForm(int64_t columns, int64_t lanes) {
     const int64_t whole = tile_count(columns, lanes) * lanes;
     wide = 5 * whole <= 6 * columns;
     width = wide ? whole : columns;
   }
 
-  int64_t numbers(int64_t count) const { return (wide ? count + accumulators - 1 : tile_count(count, 4) * 4) * width; }
+  int64_t numbers(int64_t count) const { return (wide ? count : tile_count(count, 4) * 4) * width; }
 };
 
 template <typename T>
@@ -107,10 +107,11 @@ struct RecurrentBackwardArguments {
   T* grad_h0;              // [B, H]
   T* grad_c0;              // [B, H], or null as c0
   T* grad_sums;            // [B, T, gradients * H], contiguous, written everywhere; or null
-  T* grad_input_weights;   // [workers, numbers], zeroed, or null; see WeightGradientForm
+  T* grad_input_weights;   // [workers, or 1 for a team, numbers], zeroed, or null; see WeightGradientForm
   T* grad_hidden_weights;  // so for weight_hh
   T* grad_bias;            // [workers, biases * H], zeroed; or null
   T* grad_extra;           // [workers, extras, H], zeroed; or null
+  int64_t chunk_bytes;     // what the time steps whose weight gradients are summed at once may take of the cache
 };
 
 // The part of the work that one thread does: all steps of one group after the other, alone; or, in a team of several
@@ -133,7 +134,7 @@ struct RecurrentKernels {
   RecurrentForm form;
   CellLayout layout;
   int64_t group;  // rows of the batch
-  int64_t lanes, units_per_tile, columns_per_tile, depth_per_tile, accumulators;
+  int64_t lanes, units_per_tile, columns_per_tile, depth_per_tile;
   // Numbers of type T that the kernels need as scratch memory, 64-byte aligned; shared by a team.
   int64_t (*forward_scratch)(const RecurrentForwardArguments<T>&);
   int64_t (*backward_scratch)(const RecurrentBackwardArguments<T>&);

@@ -605,7 +605,6 @@ constexpr RecurrentKernels<T> rows_kernels() {
           0,
           0,
           0,
-          0,
           rows_forward_scratch<Cell, T>,
           rows_backward_scratch<Cell, T>,
           rows_forward<Cell, T>,
