@@ -24,7 +24,9 @@ struct NormalizedGru {
                                          0,
                                          3,
                                          {0, 1, 2, 0},
-                                         {0, 1, 3, 0}};
+                                         {0, 1, 3, 0},
+                                         /*first_gain, gains*/ 0,
+                                         6};
   static constexpr bool kStaged = true, kNorm = true, kDirect = true;
 
   typedef RecurrentForwardArguments<T> Arguments;
@@ -114,14 +116,17 @@ struct NormalizedGru {
     }
     finish_sums(places, 1, {2, 1, 2, 1}, spans);
 
-    for (int64_t p = places.first; p < places.last; ++p)
+    for (int64_t p = places.first; p < places.last; ++p) {
+      V of_gains[6];
 #pragma GCC unroll 6
       for (int row = 0; row < 6; ++row) {
         const V gradient = places.gradient(step, row, p), normalized = places.saved_value(step, p, saves, row);
-        add_to<T>(step.grad_extra + (row * places.all + p) * lanes, keep_active<T>(step.active, gradient * normalized));
+        of_gains[row] = keep_active<T>(step.active, gradient * normalized);
         const V result = spans[span_of(row)](gradient * gain(f, places, row, p), normalized);
         places.set_gradient(step, row, p, keep_active<T>(step.active, result));
       }
+      places.add_gains(step.grad_extra, 0, p, of_gains);
+    }
   }
 };
 

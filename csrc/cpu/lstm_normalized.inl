@@ -27,7 +27,9 @@ struct NormalizedLstm {
                                          0,
                                          4,
                                          {0, 1, 2, 3},
-                                         {0, 1, 2, 3}};
+                                         {0, 1, 2, 3},
+                                         /*first_gain, gains: of the products*/ kPeepholes,
+                                         8};
   static constexpr bool kStaged = true, kNorm = true, kDirect = true;
 
   typedef RecurrentForwardArguments<T> Arguments;
@@ -198,7 +200,8 @@ struct NormalizedLstm {
     }
     finish_sums(places, 1, {4, 4}, of_products);
 
-    for (int64_t p = places.first; p < places.last; ++p)
+    for (int64_t p = places.first; p < places.last; ++p) {
+      V of_gains[8];
 #pragma GCC unroll 4
       for (int g = 0; g < 4; ++g) {
         const V gradient = places.gradient(step, g, p);
@@ -206,11 +209,13 @@ struct NormalizedLstm {
         for (int product = 0; product < 2; ++product) {
           const int row = 4 * product + g;
           const V normalized = places.saved_value(step, p, saves, row);
-          add_to<T>(extra(kPeepholes + row, p), keep_active<T>(step.active, gradient * normalized));
+          of_gains[row] = keep_active<T>(step.active, gradient * normalized);
           const V result = of_products[product](gradient * norm(f, places, row, p), normalized);
           places.set_gradient(step, row, p, keep_active<T>(step.active, result));
         }
       }
+      places.add_gains(step.grad_extra, kPeepholes, p, of_gains);
+    }
   }
 };
 

@@ -438,8 +438,14 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
     for (int64_t j = 0; j < layout.biases * H; ++j)
       a.grad_bias[slice.worker * layout.biases * H + j] += sum_lanes_of<T>(load<T>(grad_bias + j * lanes));
   if (a.grad_extra)
-    for (int64_t j = 0; j < layout.extras * H; ++j)
-      a.grad_extra[slice.worker * layout.extras * H + j] += sum_lanes_of<T>(load<T>(grad_extra + j * lanes));
+    for (int64_t j = 0; j < layout.extras * H; ++j) {
+      const int64_t gain = j / H - layout.first_gain;
+      T* const to = a.grad_extra + slice.worker * layout.extras * H + j;
+      if (gain >= 0 && gain < layout.gains)
+        *to += grad_extra[layout.first_gain * H * lanes + j % H * layout.gains + gain];
+      else
+        *to += sum_lanes_of<T>(load<T>(grad_extra + j * lanes));
+    }
   for (int64_t r = 0; r < rows; ++r) {
     const int64_t row = first_row + r, size = layout.gradients * H;
     if (a.grad_x) __builtin_memset(a.grad_x + (row * f.time + time) * I, 0, (f.time - time) * I * sizeof(T));

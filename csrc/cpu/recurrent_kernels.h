@@ -35,6 +35,9 @@ struct CellLayout {
   // The gradients' blocks that the input and the hidden weights use lie side by side, `rows` of them from here.
   int input_first, hidden_first;
   int input_bias[4], hidden_bias[4];  // the blocks, of `biases`, of the gradients of bias_ih and bias_hh
+  // Extras whose gradients are summed over the rows at each step: many of them would take many lines of the cache, each
+  // read and written.
+  int first_gain = 0, gains = 0;
 
   // Numbers that are kept for backward, per row and step.
   constexpr int64_t kept(int64_t hidden_size) const { return saved * hidden_size + moments; }

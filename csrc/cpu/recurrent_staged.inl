@@ -184,6 +184,12 @@ struct UnitPlaces : StagedShare<T> {
   SEQLIGHT_INLINE void set_gradient(const BackwardStep<T>& step, int64_t block, int64_t place, const V& value) const {
     store<T>(step.grad_sums + (block * this->all + place) * kLanes<T>, value);
   }
+
+  // Adds to the gradients of the extras from `first` on (CellLayout::gains): [units, N], in the memory of N extras.
+  template <int N>
+  SEQLIGHT_INLINE void add_gains(T* grad_extra, int64_t first, int64_t place, V (&values)[N]) const {
+    add_lane_sums<T, N>(values, grad_extra + first * this->all * kLanes<T> + place * N);
+  }
 };
 
 // A place is a block of units, of one row: one unit per lane. What is kept for backward and the gradients are as long
@@ -251,6 +257,12 @@ struct BlockPlaces : StagedShare<T> {
   }
   SEQLIGHT_INLINE void set_gradient(const BackwardStep<T>& step, int64_t block, int64_t place, const V& value) const {
     store_first<T>(step.grad_sums + block * this->hidden_size + place * kLanes<T>, value, count(place));
+  }
+
+  template <int N>
+  SEQLIGHT_INLINE void add_gains(T* grad_extra, int64_t first, int64_t place, V (&values)[N]) const {
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) add_to<T>(grad_extra + ((first + i) * this->all + place) * kLanes<T>, values[i]);
   }
 };
 
@@ -325,9 +337,4 @@ SEQLIGHT_INLINE void finish_place(const RecurrentForwardArguments<T>& a, const F
   store<T>(staged.h + at, h);
   places.write_output(step, place, h);
   store<T>(step.h + at, a.hidden_mask ? h * load<T>(staged.mask + at) : h);
-}
-
-template <typename T>
-SEQLIGHT_INLINE void add_to(T* target, const Vector<T>& value) {
-  store<T>(target, load<T>(target) + value);
 }

@@ -15,16 +15,6 @@ constexpr int kReadPast = 3;
 // An odd number of vectors between steps spreads the columns of a chunk over all sets of the cache.
 inline int64_t odd(int64_t n) { return n | 1; }
 
-// Sums the lanes of `count` vectors and adds the results to `target`.
-template <typename T, int kCount>
-SEQLIGHT_INLINE void add_lane_sums(Vector<T>* v, T* target) {
-  constexpr int limit = kCount < kLanes<T> ? kCount : kLanes<T>;
-  constexpr int block = limit >= 16 ? 16 : limit >= 8 ? 8 : limit >= 4 ? 4 : limit >= 2 ? 2 : 1;
-  sum_lanes<block, T>(v);
-  store_first<T>(target, load_first<T>(target, block) + v[0], block);
-  if constexpr (kCount > block) add_lane_sums<T, kCount - block>(v + block, target + block);
-}
-
 // Adds, for each four of `count` gradients and kDepth columns of the slots, the sum over steps and lanes of gradient
 // times column. The last four may reach past `count`.
 template <int kDepth, typename T>

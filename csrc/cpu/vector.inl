@@ -87,6 +87,11 @@ SEQLIGHT_INLINE void store_first(T* target, const Vector<T>& v, int64_t count) {
 #endif
 }
 
+template <typename T>
+SEQLIGHT_INLINE void add_to(T* target, const Vector<T>& value) {
+  store<T>(target, load<T>(target) + value);
+}
+
 // Lane l of the result is a[index(l)], or b[index(l) - lanes] from `lanes` on.
 #if defined(__clang__)
 #define SEQLIGHT_SHUFFLE(T, a, b, INDEX) __builtin_shufflevector(a, b, (INDEX)...)
@@ -160,6 +165,16 @@ template <typename T>
 SEQLIGHT_INLINE T sum_lanes_of(Vector<T> v) {
   sum_lanes<1, T>(&v);
   return v[0];
+}
+
+// Sums the lanes of `count` vectors and adds the results to `target`.
+template <typename T, int kCount>
+SEQLIGHT_INLINE void add_lane_sums(Vector<T>* v, T* target) {
+  constexpr int limit = kCount < kLanes<T> ? kCount : kLanes<T>;
+  constexpr int block = limit >= 16 ? 16 : limit >= 8 ? 8 : limit >= 4 ? 4 : limit >= 2 ? 2 : 1;
+  sum_lanes<block, T>(v);
+  store_first<T>(target, load_first<T>(target, block) + v[0], block);
+  if constexpr (kCount > block) add_lane_sums<T, kCount - block>(v + block, target + block);
 }
 
 // ---------------------------------------------------------------------------------------------- several side by side
