@@ -32,9 +32,9 @@ std::tuple<Tensor, Tensor, Tensor> gru_forward(Tensor x, Tensor h0, Tensor weigh
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh,
-    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, MaybeTensor hidden_mask,
-    MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout, bool reverse, Tensor output, Tensor saved,
-    bool need_input_grad, bool need_weight_grad) {
+    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, Tensor output, Tensor saved,
+    bool need_input_grad, bool need_weight_grad, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
+    double zoneout, bool reverse) {
   const char* op = "gru_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout, 0};
   const RecurrentSizes s = check_recurrent(op, 3, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, options);

@@ -29,16 +29,16 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
     const RecurrentOutputs out =
         recurrent_forward<T>("lstm", family<T>(in.extra.has_value()), s, in, packed, save_for_backward);
     count_call(Op::lstm_forward, std::is_same_v<T, double>, out.threads);
-    return std::tuple(out.output, out.h_n, out.c_n, out.saved);
+    return std::tuple(out.output, out.h_n, *out.c_n, out.saved);
   });
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTensor grad_c_n, Tensor x, Tensor h0, Tensor c0,
     Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_peephole,
-    MaybeTensor weight_layer_norm, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
-    double zoneout_h, double zoneout_c, bool reverse, Tensor output, Tensor saved, bool need_input_grad,
-    bool need_weight_grad) {
+    MaybeTensor weight_layer_norm, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad,
+    MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout_h, double zoneout_c,
+    bool reverse) {
   const char* op = "lstm_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout_h, zoneout_c};
   const RecurrentSizes s =

@@ -149,9 +149,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTensor grad_c_n, Tensor x, Tensor h0, Tensor c0,
     Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_peephole,
-    MaybeTensor weight_layer_norm, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
-    double zoneout_h, double zoneout_c, bool reverse, Tensor output, Tensor saved, bool need_input_grad,
-    bool need_weight_grad) {
+    MaybeTensor weight_layer_norm, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad,
+    MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout_h, double zoneout_c,
+    bool reverse) {
   const char* op = "lstm_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout_h, zoneout_c};
   const RecurrentSizes s =

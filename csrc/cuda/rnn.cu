@@ -95,9 +95,9 @@ std::tuple<Tensor, Tensor, Tensor> rnn_forward(Tensor x, Tensor h0, Tensor weigh
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> rnn_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh,
-    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, MaybeTensor hidden_mask,
-    MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout, bool relu, bool reverse, Tensor output, Tensor saved,
-    bool need_input_grad, bool need_weight_grad) {
+    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, Tensor output, Tensor saved,
+    bool need_input_grad, bool need_weight_grad, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
+    double zoneout, bool relu, bool reverse) {
   const char* op = "rnn_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout, 0};
   RecurrentInputs in = {x,       h0,           std::nullopt,      weight_ih, weight_hh, bias_ih,

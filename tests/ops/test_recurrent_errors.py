@@ -154,9 +154,10 @@ def test_native_says_why_it_cannot_run_on_a_device(native: object, cell: Any) ->
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("x", zeros(2, 3), "x expected [B, T, I], got [2, 3]"),
+        ("x", zeros(3), "x expected [B, T, I] or [B, I], got [3]"),
         ("x", zeros(2, 0, 3), "x expected at least one time step, got [2, 0, 3]"),
         ("h0", zeros(2, 21), "h0 expected [B, H] = [2, 20], got [2, 21]"),
+        ("h0", zeros(2, 2, 20), "h0 expected [1, B, H] = [1, 2, 20], got [2, 2, 20]"),
         ("weight_ih", zeros(7, 3), "weight_ih expected ["),
         ("weight_hh", zeros(7, 20), "weight_hh expected ["),
         ("bias_ih", zeros(7), "bias_ih expected ["),
