@@ -445,19 +445,20 @@ class Recurrent(nn.Module, Generic[State], ABC):
             count = len(self._weight_names)
             if state is None:
                 # One for all: backward keeps it.
-                zeros = x.new_zeros((1, x.shape[0], self.hidden_size))
-                initial_states = [(zeros,) * self.state_count] * count
+                states = (x.new_zeros((1, x.shape[0], self.hidden_size)),) * self.state_count
             else:
                 states = (state,) if self.state_count == 1 else state
                 if type(states) is not tuple or len(states) != self.state_count or states[0].dim() != 3:
                     return None
-                in_layers = [states] if count == 1 else zip(*[part.split(1) for part in states], strict=True)
-                initial_states = list(in_layers)
+            if count == 1:
+                results = self._run_cell(x, states, 0)
+                return results[0], self.join_state(results[1:])
+            if state is None:
+                initial_states = [states] * count
+            else:
+                initial_states = list(zip(*[part.split(1) for part in states], strict=True))
                 if len(initial_states) != count:
                     return None
-            if count == 1:
-                output, *finals = self._run_cell(x, initial_states[0], 0)
-                return output, self.join_state(tuple(finals))
             output, final_states = self._run_stack(x, initial_states, self._run_cell)
             return output, self.join_state(
                 tuple([torch.cat(parts) for parts in zip(*final_states, strict=True)])

@@ -126,9 +126,10 @@ class NativeCell:
             else:
                 results = self.forward_op(*tensors, *options, packed=packed)
         elif torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-            results = self.function.apply(*tensors, packed, *options)
+            results = self.function.apply(*tensors, *options, packed)
         else:
-            results = self.direct_function.apply(*tensors, packed, *options)
+            direct: tuple[Tensor, ...] = self.direct_function.apply(*tensors, *options, packed)
+            return direct
         return results[:-1]
 
     def reference(self, tensors: Sequence[Any], constants: Constants, *flags: float) -> tuple[Tensor, ...]:
@@ -247,41 +248,39 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
             derivatives = _second_derivatives(cell, given, constants, ctx.flags, cotangents)
             return *derivatives, *[None] * (len(ctx.needs_input_grad) - tensors)
 
+    def keep(ctx: Any, inputs: tuple[Any, ...], results: tuple[Tensor, ...]) -> None:
+        """Keep for backward what the forward op was given, its output and what it has saved."""
+        constants = _cells[name].tensor_count
+        flags = constants + _CONSTANT_COUNT
+        ctx.flags = inputs[flags:-1]
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(
+            *inputs[:constants], results[0], results[-1], *inputs[constants:-1][:_CONSTANT_COUNT]
+        )
+
     class Recurrence(Function):
         """The forward op, differentiated by the backward op.
 
-        Arguments: the tensors from x to the extras, packed, the options.
+        Arguments: the tensors from x to the extras, the options, packed.
         """
 
         generate_vmap_rule = True
 
         @staticmethod
         def forward(*arguments: Any) -> tuple[Tensor, ...]:
-            cell = _cells[name]
-            packed_place = cell.tensor_count
-            tensors, packed, options = (
-                arguments[:packed_place],
-                arguments[packed_place],
-                arguments[packed_place + 1 :],
-            )
-            return cell.forward_op(*tensors, *options, packed=packed, save_for_backward=True)
+            *others, packed = arguments
+            return _cells[name].forward_op(*others, packed=packed, save_for_backward=True)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-            tensor_count = _cells[name].tensor_count
-            flags = tensor_count + 1 + _CONSTANT_COUNT
-            ctx.flags = inputs[flags:]
-            ctx.set_materialize_grads(False)
             ctx.mark_non_differentiable(output[-1])
-            ctx.save_for_backward(
-                *inputs[:tensor_count], output[0], output[-1], *inputs[tensor_count + 1 : flags]
-            )
+            keep(ctx, inputs, output)
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             cell = _cells[name]
             need = ctx.needs_input_grad
-            grads = grads[:-1]
+            grads = grads[: 1 + cell.state_count]
             # A loop, where a generator would cost small calls a microsecond.
             for grad in grads:
                 if grad is not None:
@@ -310,13 +309,16 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
             return *gradients, *[None] * (len(need) - tensor_count)
 
     class DirectRecurrence(Recurrence):
-        """Without torch.func, which costs every call 5 microseconds more (torch binds its arguments)."""
+        """Without torch.func, which costs every call 5 microseconds more (torch binds its arguments).
+
+        Here what is saved need not be one of the results.
+        """
 
         @staticmethod
         def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
             results = Recurrence.forward(*arguments)
-            Recurrence.setup_context(ctx, arguments, results)
-            return results
+            keep(ctx, arguments, results)
+            return results[:-1]
 
         # torch takes a Function with a setup_context of its own for one in the other form.
         setup_context = Function.setup_context
