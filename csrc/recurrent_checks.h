@@ -98,6 +98,16 @@ inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch
   return s;
 }
 
+// What the operators for one step with packed weights take. The packed weights are checked where they are taken apart.
+inline RecurrentSizes check_step(const char* op, const torch::stable::Tensor& x, const torch::stable::Tensor& h0) {
+  STD_TORCH_CHECK(is_single_step(x), op, ": x expected [B, I], got ", shape_text(x.sizes()));
+  STD_TORCH_CHECK(h0.dim() == 2 || h0.dim() == 3, op, ": h0 expected [B, H] or [1, B, H], got ",
+                  shape_text(h0.sizes()));
+  const RecurrentSizes s = {x.size(0), 1, x.size(1), h0.size(h0.dim() - 1)};
+  check_state(op, "h0", h0, h0, x, s);
+  return s;
+}
+
 inline void check_layer_norm(const char* op, int64_t rows, const std::optional<torch::stable::Tensor>& weight,
                              int64_t hidden_size, const torch::stable::Tensor& x) {
   if (!weight) return;

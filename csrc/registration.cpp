@@ -18,6 +18,7 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
   m.def(
       "lstm_pack(Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_peephole, "
       "bool general) -> Tensor");
+  m.def("lstm_step(Tensor x, Tensor h0, Tensor c0, Tensor packed) -> (Tensor output, Tensor h_n, Tensor c_n)");
   m.def(
       "gru_forward(Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
       "Tensor? weight_layer_norm, Tensor? hidden_mask=None, Tensor? zoneout_seed=None, Tensor? lengths=None, "
@@ -31,6 +32,7 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
       "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_weight_ih, Tensor grad_weight_hh, Tensor grad_bias_ih, "
       "Tensor grad_bias_hh, Tensor grad_weight_layer_norm)");
   m.def("gru_pack(Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, bool general) -> Tensor");
+  m.def("gru_step(Tensor x, Tensor h0, Tensor packed) -> (Tensor output, Tensor h_n)");
   m.def(
       "rnn_forward(Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
       "Tensor? weight_layer_norm, Tensor? hidden_mask=None, Tensor? zoneout_seed=None, Tensor? lengths=None, "
@@ -44,6 +46,7 @@ STABLE_TORCH_LIBRARY(seqlight, m) {
       "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_weight_ih, Tensor grad_weight_hh, Tensor grad_bias, "
       "Tensor grad_weight_layer_norm)");
   m.def("rnn_pack(Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, bool general) -> Tensor");
+  m.def("rnn_step(Tensor x, Tensor h0, Tensor packed, bool relu=False) -> (Tensor output, Tensor h_n)");
   m.def(
       "causal_conv1d_forward(Tensor x, Tensor? state, Tensor weight, Tensor? bias, int dilation, int groups, "
       "int activation, bool save_for_backward) -> (Tensor output, Tensor new_state, Tensor saved)");

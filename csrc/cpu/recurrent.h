@@ -343,10 +343,12 @@ struct RecurrentInputs {
   }
 };
 
+// What an operator returns: a tensor of its own, of shape [0] for an absent one.
+inline Tensor or_empty(const MaybeTensor& tensor, const Tensor& like) { return tensor ? *tensor : empty(like, {0}); }
+
 struct RecurrentOutputs {
   Tensor output, h_n;
-  MaybeTensor c_n;
-  Tensor saved;
+  MaybeTensor c_n, saved;
   int64_t threads;
 };
 
@@ -425,6 +427,7 @@ struct RecurrentFamily {
     } else {
       add(lanes);
       add(rows);
+      if (extras(s)) std::memcpy(target, data<T>(in.extra), extras(s) * sizeof(T));
     }
     return packed;
   }
@@ -441,10 +444,19 @@ struct RecurrentFamily {
     return packed->const_data_ptr<T>() + packed_size(in.staged() ? staged : lanes, s);
   }
 
+  // The cell's own weights in what `pack` gave for calls that are not general; null if it has none.
+  const T* packed_extra(const RecurrentSizes& s, const Tensor& packed) const {
+    return extras(s) ? data<T>(packed) + size(s, false) - extras(s) : nullptr;
+  }
+
+  bool packed_here(const RecurrentSizes& s, const Tensor& packed) const { return packed.numel() == size(s, false); }
+
  private:
+  int64_t extras(const RecurrentSizes& s) const { return lanes.layout.extras * s.hidden_size; }
+
   int64_t size(const RecurrentSizes& s, bool general) const {
     return general ? packed_size(staged, s) + packed_size(normalized_rows, s)
-                   : packed_size(lanes, s) + packed_size(rows, s);
+                   : packed_size(lanes, s) + packed_size(rows, s) + extras(s);
   }
 };
 
@@ -465,7 +477,8 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
   Tensor output = empty_sequence(in.x, s, H), h_n = empty_state(in.h0, s);
   MaybeTensor c_n;
   if (layout.cell_state) c_n = empty_state(*in.c0, s);
-  Tensor saved = save_for_backward ? pooled_empty(in.x, {s.time, s.batch, layout.kept(H)}) : empty(in.x, {0});
+  MaybeTensor saved;
+  if (save_for_backward) saved = pooled_empty(in.x, {s.time, s.batch, layout.kept(H)});
 
   const bool unpacked = kernel.form == RecurrentForm::rows && s.time == 1;
   if (!packed && !unpacked) {
@@ -487,7 +500,8 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
   a.output = output.mutable_data_ptr<T>();
   a.h_n = h_n.mutable_data_ptr<T>();
   a.c_n = c_n ? c_n->mutable_data_ptr<T>() : nullptr;
-  a.saved = save_for_backward ? saved.mutable_data_ptr<T>() : nullptr;
+  a.saved = saved ? saved->mutable_data_ptr<T>() : nullptr;
+  if (given && !in.staged()) a.extra = family.packed_extra(s, *given);
 
   const int64_t threads = run<T>(packed ? split_work(s, kernel) : Split{1, false}, tile_count(s.batch, kernel.group),
                                  kernel.forward_scratch(a),
@@ -501,6 +515,17 @@ inline void check_lengths(const char* op, const MaybeTensor& lengths, int64_t ti
   for (int64_t row = 0; row < lengths->size(0); ++row)
     STD_TORCH_CHECK(values[row] >= 0 && values[row] <= time, op, ": lengths expected values from 0 to T = ", time,
                     ", got ", values[row], " at row ", row);
+}
+
+// One step with weights that were packed for calls that are not general, and with nothing else.
+template <typename T>
+RecurrentOutputs recurrent_step(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
+                                const Tensor& x, const Tensor& h0, const MaybeTensor& c0, const Tensor& packed,
+                                bool relu) {
+  // In the place of the weights, which nobody reads: what was packed of them.
+  RecurrentInputs in = {x, h0, c0, packed, packed, {}, {}, {}, {}, {}, relu, false};
+  in.make_dense();
+  return recurrent_forward<T>(op, family, s, in, packed, false);
 }
 
 // Calls body(T()) with T float or double, as x has it.
@@ -533,11 +558,6 @@ Tensor recurrent_pack(const char* op, int64_t gates, const Tensor& weight_ih, co
 struct RecurrentGradients {
   MaybeTensor x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, extra, norm;  // absent where not wanted
   int64_t threads = 0;
-
-  // What an operator returns: a tensor of its own, of shape [0] for an absent one.
-  static Tensor or_empty(const MaybeTensor& gradient, const Tensor& like) {
-    return gradient ? *gradient : empty(like, {0});
-  }
 };
 
 // Up to this many bytes for one time step of one group, the kernel sums the weight gradient itself, from cache. Beyond,

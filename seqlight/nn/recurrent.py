@@ -468,12 +468,15 @@ class Recurrent(nn.Module, Generic[State], ABC):
 
     def _run_cell(self, x: Tensor, states: tuple[Tensor, ...], index: int) -> tuple[Tensor, ...]:
         """Run one layer in one direction by the native ops; give output and final states."""
-        own, packed = self._parameters, self._packed
-        weights = [None if name is None else own[name] for name in self._weight_names[index]]
+        own, packed, of_layer = self._parameters, self._packed, None
         flags = self.op_flags(self.bidirectional and index % 2 == 1)
-        of_layer = None
         if packed is not None and packed.general == (self.layer_norm or self._zones_out):
             of_layer = packed.tensors[index]
+            if x.dim() == 2 and not packed.general:
+                results = self.native_cell.step(x, states, of_layer, *flags)
+                if results is not None:
+                    return results
+        weights = [None if name is None else own[name] for name in self._weight_names[index]]
         return self.native_cell((x, *states, *weights), NO_CONSTANTS, *flags, packed=of_layer)
 
     def _run_stack(

@@ -12,6 +12,7 @@ The ops of all cells follow one pattern, in which only the counts differ::
                     *extras, output, saved, need_input_grad, need_weight_grad, *constants, *flags)
                     -> (grad_x, *grad_states, grad_weight_ih, grad_weight_hh, *grad_biases, *grad_extras)
     <cell>_pack(weight_ih, weight_hh, bias_ih, bias_hh, *extras but the last, general) -> packed
+    <cell>_step(x, *states, packed, *flags but zoneout and reverse) -> (output, *final_states)
 
 The last of the extras is the layer norm's. The constants, which have no gradients, are hidden_mask,
 zoneout_seed and lengths. The flags begin with the probabilities of zoneout, one for each state. What stands
@@ -91,10 +92,13 @@ class NativeCell:
             self.forward_op = getattr(torch.ops.seqlight, f"{name}_forward").default
             self.backward_op = getattr(torch.ops.seqlight, f"{name}_backward").default
             self.pack_op = getattr(torch.ops.seqlight, f"{name}_pack").default
+            self.step_op = getattr(torch.ops.seqlight, f"{name}_step").default
             torch.library.register_fake(f"seqlight::{name}_forward", self._forward_shapes)
             torch.library.register_fake(f"seqlight::{name}_backward", self._backward_shapes)
+            torch.library.register_fake(f"seqlight::{name}_step", self._step_shapes)
             register_vmap_loop(f"seqlight::{name}_forward", self.forward_op)
             register_vmap_loop(f"seqlight::{name}_backward", self.backward_op)
+            register_vmap_loop(f"seqlight::{name}_step", self.step_op)
 
     def __call__(
         self,
@@ -161,6 +165,18 @@ class NativeCell:
         packed: Tensor = self.pack_op(*weights[:-1], general)
         return packed
 
+    def step(
+        self, x: Tensor, states: Sequence[Tensor], packed: Tensor, *flags: float
+    ) -> tuple[Tensor, ...] | None:
+        """Run one step without gradients, with weights packed for calls that are not `general`.
+
+        The flags are those of the forward op. None where tangents have to be carried on.
+        """
+        if forward_ad._current_level >= 0:
+            return None
+        results: tuple[Tensor, ...] = self.step_op(x, *states, packed, *flags[self.state_count : -1])
+        return results
+
     def saved_size(self, device: torch.device, hidden_size: int, *, noisy: bool, layer_norm: bool) -> int:
         """Give how many numbers are kept for backward, of each row and step.
 
@@ -195,6 +211,12 @@ class NativeCell:
             *(x.new_empty(state.shape) for state in states),
             x.new_empty(saved_shape),
         )
+
+    def _step_shapes(self, x: Tensor, *others: Any) -> tuple[Tensor, ...]:
+        """Give the shapes of what the step op returns, for tracing."""
+        states = others[: self.state_count]
+        output = x.new_empty((x.shape[0], states[0].shape[-1]))
+        return output, *(x.new_empty(state.shape) for state in states)
 
     def _backward_shapes(self, *arguments: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the backward op returns, for tracing."""

@@ -112,7 +112,7 @@ def in_place_of_the_cpu_ops(ops: Any) -> Iterator[None]:
     generate = sys.modules["seqlight.ops.wavenet_generate"]
     with pytest.MonkeyPatch.context() as patch:
         for name, cell in _cells.items():
-            for kind in ("forward", "backward", "pack"):
+            for kind in ("forward", "backward", "pack", "step"):
                 patch.setattr(cell, f"{kind}_op", getattr(ops, f"{name}_{kind}").default)
         for module, name in (
             (causal_conv1d_native, "causal_conv1d"),

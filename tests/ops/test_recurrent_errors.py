@@ -179,6 +179,25 @@ def test_the_kernel_checks_for_itself(
         call_private_op(cell, name, value)
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, zeros(2, 5, 3), "x expected [B, I], got [2, 5, 3]"),
+        (1, zeros(20), "h0 expected [B, H] or [1, B, H], got [20]"),
+        (1, zeros(3, 20), "h0 expected [B, H] = [2, 20], got [3, 20]"),
+        (-1, zeros(7), "packed expected"),
+        (-1, zeros(7).double(), "packed expected"),
+    ],
+)
+def test_the_step_checks_for_itself(
+    native: object, cell: Any, place: int, value: Tensor, message: str
+) -> None:
+    arguments = [zeros(2, 3), *(zeros(2, 20) for _ in cell.state_names), zeros(7)]
+    arguments[place] = value
+    with pytest.raises(RuntimeError, match=re.escape(f"{cell.op}_step: {message}")):
+        cell.private_op("step")(*arguments)
+
+
 def call_private_op(cell: Any, name: str, value: Tensor) -> None:
     """Call the forward op with right arguments but one."""
     tensors = cell.private_tensors(cell.arguments(BATCH, STEPS, INPUTS, HIDDEN))

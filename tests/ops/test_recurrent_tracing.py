@@ -68,6 +68,25 @@ def test_opcheck_one_step_of_a_layer(native: object, cell: Any) -> None:
         torch.testing.assert_close(of_step, of_sequence.reshape(of_step.shape), rtol=0, atol=0)
 
 
+def test_opcheck_step(native: object, cell: Any) -> None:
+    """One step with packed weights alone, with the values of the forward op."""
+    if cell.layer_norm:
+        pytest.skip("layer norm's calls are general")
+    for biases in (True, False):
+        tensors = cell.private_tensors(cell.arguments(3, 1, 2, 5, dtype=torch.float64))
+        states = range(1, 1 + len(cell.state_names))
+        if not biases:
+            tensors[states.stop + 2 : states.stop + 4] = [None, None]
+        packed = cell.private_op("pack")(*tensors[states.stop : -1], False)
+        rest = cell.private_rest({}, None, False, torch.float64)
+        of_step = (tensors[0].squeeze(1), *(tensors[place].unsqueeze(0) for place in states), packed)
+        arguments = (*of_step, *rest[3 + len(states) : -1])
+        torch.library.opcheck(cell.private_op("step"), arguments)
+        expected = cell.private_op("forward")(*tensors, *rest)[:-1]
+        for found, result in zip(cell.private_op("step")(*arguments), expected, strict=True):
+            torch.testing.assert_close(found, result.reshape(found.shape), rtol=0, atol=1e-14)
+
+
 def run_and_differentiate(
     function: Callable[..., tuple[Tensor, ...]], tensors: list[Tensor], **options: Any
 ) -> tuple[Tensor, ...]:
