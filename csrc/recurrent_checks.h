@@ -17,36 +17,66 @@ struct RecurrentOptions {
   double zoneout_h = 0, zoneout_c = 0;
 };
 
-// What every recurrent operator takes. `gates` is the number of row blocks of the weights, and "[4*H, H]" and the like
-// are `hidden_shape`, ..., as they stand in messages.
+// A sequence is [B, T, width], or [B, width] for a single step; the output has the same form.
+inline bool is_single_step(const torch::stable::Tensor& x) { return x.dim() == 2; }
+
+inline void check_output(const char* op, const char* name, const torch::stable::Tensor& tensor,
+                         const torch::stable::Tensor& x, const RecurrentSizes& s) {
+  if (is_single_step(x))
+    check_shape(op, name, tensor, "[B, H]", {s.batch, s.hidden_size});
+  else
+    check_shape(op, name, tensor, "[B, T, H]", {s.batch, s.time, s.hidden_size});
+  check_kind(op, name, tensor, "x", x);
+}
+
+// A state is [B, H], or [1, B, H] as a layer hands it on; all states and their gradients have the form of h0.
+inline void check_state(const char* op, const char* name, const torch::stable::Tensor& state,
+                        const torch::stable::Tensor& h0, const torch::stable::Tensor& x, const RecurrentSizes& s) {
+  if (h0.dim() == 3)
+    check_shape(op, name, state, "[1, B, H]", {1, s.batch, s.hidden_size});
+  else
+    check_shape(op, name, state, "[B, H]", {s.batch, s.hidden_size});
+  check_kind(op, name, state, "x", x);
+}
+
+struct WeightShapes {
+  const char *hidden, *input, *bias;
+};
+
+// As messages spell them, by the number of row blocks of the weights.
+inline const WeightShapes& weight_shapes(int64_t gates) {
+  static constexpr WeightShapes one = {"[H, H]", "[H, I]", "[H]"}, three = {"[3*H, H]", "[3*H, I]", "[3*H]"},
+                                four = {"[4*H, H]", "[4*H, I]", "[4*H]"};
+  return gates == 1 ? one : gates == 3 ? three : four;
+}
+
+// What every recurrent operator takes. `gates` is the number of row blocks of the weights.
 inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch::stable::Tensor& x,
                                       const torch::stable::Tensor& h0, const torch::stable::Tensor& weight_ih,
                                       const torch::stable::Tensor& weight_hh,
                                       const std::optional<torch::stable::Tensor>& bias_ih,
                                       const std::optional<torch::stable::Tensor>& bias_hh,
                                       const RecurrentOptions& options) {
-  const std::string rows = gates == 1 ? "H" : std::to_string(gates) + "*H";
-  const std::string hidden_shape = "[" + rows + ", H]", input_shape = "[" + rows + ", I]",
-                    bias_shape = "[" + rows + "]";
-  STD_TORCH_CHECK(x.dim() == 3, op, ": x expected [B, T, I], got ", shape_text(x.sizes()));
+  const auto& [hidden_shape, input_shape, bias_shape] = weight_shapes(gates);
+  STD_TORCH_CHECK(x.dim() == 3 || is_single_step(x), op, ": x expected [B, T, I] or [B, I], got ",
+                  shape_text(x.sizes()));
   STD_TORCH_CHECK(weight_hh.dim() == 2 && weight_hh.size(1) > 0, op, ": weight_hh expected ", hidden_shape,
                   " with H > 0, got ", shape_text(weight_hh.sizes()));
-  const RecurrentSizes s = {x.size(0), x.size(1), x.size(2), weight_hh.size(1)};
+  const RecurrentSizes s = {x.size(0), is_single_step(x) ? 1 : x.size(1), x.size(x.dim() - 1), weight_hh.size(1)};
   STD_TORCH_CHECK(s.time > 0, op, ": x expected at least one time step, got ", shape_text(x.sizes()));
   STD_TORCH_CHECK(s.time < (int64_t{1} << 31), op, ": x expected fewer than 2^31 time steps, got ", s.time);
   const int64_t H = s.hidden_size;
-  check_shape(op, "weight_hh", weight_hh, hidden_shape.c_str(), {gates * H, H});
-  check_shape(op, "weight_ih", weight_ih, input_shape.c_str(), {gates * H, s.input_size});
-  check_shape(op, "h0", h0, "[B, H]", {s.batch, H});
-  check_kind(op, "h0", h0, "x", x);
+  check_shape(op, "weight_hh", weight_hh, hidden_shape, {gates * H, H});
+  check_shape(op, "weight_ih", weight_ih, input_shape, {gates * H, s.input_size});
+  check_state(op, "h0", h0, h0, x, s);
   check_kind(op, "weight_ih", weight_ih, "x", x);
   check_kind(op, "weight_hh", weight_hh, "x", x);
   if (bias_ih) {
-    check_shape(op, "bias_ih", *bias_ih, bias_shape.c_str(), {gates * H});
+    check_shape(op, "bias_ih", *bias_ih, bias_shape, {gates * H});
     check_kind(op, "bias_ih", *bias_ih, "x", x);
   }
   if (bias_hh) {
-    check_shape(op, "bias_hh", *bias_hh, bias_shape.c_str(), {gates * H});
+    check_shape(op, "bias_hh", *bias_hh, bias_shape, {gates * H});
     check_kind(op, "bias_hh", *bias_hh, "x", x);
   }
   if (options.hidden_mask) {
@@ -68,6 +98,16 @@ inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch
   return s;
 }
 
+// What the operators for one step with packed weights take. The packed weights are checked where they are taken apart.
+inline RecurrentSizes check_step(const char* op, const torch::stable::Tensor& x, const torch::stable::Tensor& h0) {
+  STD_TORCH_CHECK(is_single_step(x), op, ": x expected [B, I], got ", shape_text(x.sizes()));
+  STD_TORCH_CHECK(h0.dim() == 2 || h0.dim() == 3, op, ": h0 expected [B, H] or [1, B, H], got ",
+                  shape_text(h0.sizes()));
+  const RecurrentSizes s = {x.size(0), 1, x.size(1), h0.size(h0.dim() - 1)};
+  check_state(op, "h0", h0, h0, x, s);
+  return s;
+}
+
 inline void check_layer_norm(const char* op, int64_t rows, const std::optional<torch::stable::Tensor>& weight,
                              int64_t hidden_size, const torch::stable::Tensor& x) {
   if (!weight) return;
@@ -86,8 +126,7 @@ inline RecurrentSizes check_lstm(const torch::stable::Tensor& x, const torch::st
                                  const std::optional<torch::stable::Tensor>& weight_layer_norm,
                                  const RecurrentOptions& options) {
   const RecurrentSizes s = check_recurrent("lstm", 4, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, options);
-  check_shape("lstm", "c0", c0, "[B, H]", {s.batch, s.hidden_size});
-  check_kind("lstm", "c0", c0, "x", x);
+  check_state("lstm", "c0", c0, h0, x, s);
   if (weight_peephole) {
     check_shape("lstm", "weight_peephole", *weight_peephole, "[3, H]", {3, s.hidden_size});
     check_kind("lstm", "weight_peephole", *weight_peephole, "x", x);
@@ -96,13 +135,15 @@ inline RecurrentSizes check_lstm(const torch::stable::Tensor& x, const torch::st
   return s;
 }
 
-// A gradient of shape `expected`, if there is one.
-inline void check_gradient(const char* op, const char* name, const std::optional<torch::stable::Tensor>& gradient,
-                           const char* meaning, std::initializer_list<int64_t> expected,
-                           const torch::stable::Tensor& x) {
-  if (!gradient) return;
-  check_shape(op, name, *gradient, meaning, expected);
-  check_kind(op, name, *gradient, "x", x);
+// What backward takes beside the inputs of the forward call: the gradients, if there are any, and the output.
+inline void check_backward(const char* op, const std::optional<torch::stable::Tensor>& grad_output,
+                           const std::optional<torch::stable::Tensor>& grad_h_n,
+                           const std::optional<torch::stable::Tensor>& grad_c_n, const torch::stable::Tensor& output,
+                           const torch::stable::Tensor& x, const torch::stable::Tensor& h0, const RecurrentSizes& s) {
+  check_output(op, "output", output, x, s);
+  if (grad_output) check_output(op, "grad_output", *grad_output, x, s);
+  if (grad_h_n) check_state(op, "grad_h_n", *grad_h_n, h0, x, s);
+  if (grad_c_n) check_state(op, "grad_c_n", *grad_c_n, h0, x, s);
 }
 
 }  // namespace seqlight

@@ -4,43 +4,49 @@
 STABLE_TORCH_LIBRARY(seqlight, m) {
   m.def(
       "lstm_forward(Tensor x, Tensor h0, Tensor c0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, "
-      "Tensor? bias_hh, Tensor? weight_peephole, Tensor? weight_layer_norm, Tensor? hidden_mask, Tensor? zoneout_seed, "
-      "Tensor? lengths, float zoneout_h, float zoneout_c, bool reverse, Tensor? packed, bool save_for_backward) "
-      "-> (Tensor output, Tensor h_n, Tensor c_n, Tensor saved)");
+      "Tensor? bias_hh, Tensor? weight_peephole, Tensor? weight_layer_norm, Tensor? hidden_mask=None, "
+      "Tensor? zoneout_seed=None, Tensor? lengths=None, float zoneout_h=0.0, float zoneout_c=0.0, bool reverse=False, "
+      "Tensor? packed=None, bool save_for_backward=False) -> (Tensor output, Tensor h_n, Tensor c_n, Tensor saved)");
   m.def(
       "lstm_backward(Tensor? grad_output, Tensor? grad_h_n, Tensor? grad_c_n, Tensor x, Tensor h0, Tensor c0, "
       "Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_peephole, "
-      "Tensor? weight_layer_norm, Tensor? hidden_mask, Tensor? zoneout_seed, Tensor? lengths, float zoneout_h, "
-      "float zoneout_c, bool reverse, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad) "
+      "Tensor? weight_layer_norm, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad, "
+      "Tensor? hidden_mask=None, Tensor? zoneout_seed=None, Tensor? lengths=None, float zoneout_h=0.0, "
+      "float zoneout_c=0.0, bool reverse=False) "
       "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_c0, Tensor grad_weight_ih, Tensor grad_weight_hh, "
       "Tensor grad_bias, Tensor grad_weight_peephole, Tensor grad_weight_layer_norm)");
   m.def(
       "lstm_pack(Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_peephole, "
       "bool general) -> Tensor");
+  m.def("lstm_step(Tensor x, Tensor h0, Tensor c0, Tensor packed) -> (Tensor output, Tensor h_n, Tensor c_n)");
   m.def(
       "gru_forward(Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
-      "Tensor? weight_layer_norm, Tensor? hidden_mask, Tensor? zoneout_seed, Tensor? lengths, float zoneout, "
-      "bool reverse, Tensor? packed, bool save_for_backward) -> (Tensor output, Tensor h_n, Tensor saved)");
+      "Tensor? weight_layer_norm, Tensor? hidden_mask=None, Tensor? zoneout_seed=None, Tensor? lengths=None, "
+      "float zoneout=0.0, bool reverse=False, Tensor? packed=None, bool save_for_backward=False) "
+      "-> (Tensor output, Tensor h_n, Tensor saved)");
   m.def(
       "gru_backward(Tensor? grad_output, Tensor? grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, "
-      "Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_layer_norm, Tensor? hidden_mask, Tensor? zoneout_seed, "
-      "Tensor? lengths, float zoneout, bool reverse, Tensor output, Tensor saved, bool need_input_grad, "
-      "bool need_weight_grad) "
+      "Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_layer_norm, Tensor output, Tensor saved, "
+      "bool need_input_grad, bool need_weight_grad, Tensor? hidden_mask=None, Tensor? zoneout_seed=None, "
+      "Tensor? lengths=None, float zoneout=0.0, bool reverse=False) "
       "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_weight_ih, Tensor grad_weight_hh, Tensor grad_bias_ih, "
       "Tensor grad_bias_hh, Tensor grad_weight_layer_norm)");
   m.def("gru_pack(Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, bool general) -> Tensor");
+  m.def("gru_step(Tensor x, Tensor h0, Tensor packed) -> (Tensor output, Tensor h_n)");
   m.def(
       "rnn_forward(Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, "
-      "Tensor? weight_layer_norm, Tensor? hidden_mask, Tensor? zoneout_seed, Tensor? lengths, float zoneout, "
-      "bool relu, bool reverse, Tensor? packed, bool save_for_backward) -> (Tensor output, Tensor h_n, Tensor saved)");
+      "Tensor? weight_layer_norm, Tensor? hidden_mask=None, Tensor? zoneout_seed=None, Tensor? lengths=None, "
+      "float zoneout=0.0, bool relu=False, bool reverse=False, Tensor? packed=None, bool save_for_backward=False) "
+      "-> (Tensor output, Tensor h_n, Tensor saved)");
   m.def(
       "rnn_backward(Tensor? grad_output, Tensor? grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh, "
-      "Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_layer_norm, Tensor? hidden_mask, Tensor? zoneout_seed, "
-      "Tensor? lengths, float zoneout, bool relu, bool reverse, Tensor output, Tensor saved, bool need_input_grad, "
-      "bool need_weight_grad) "
+      "Tensor? bias_ih, Tensor? bias_hh, Tensor? weight_layer_norm, Tensor output, Tensor saved, "
+      "bool need_input_grad, bool need_weight_grad, Tensor? hidden_mask=None, Tensor? zoneout_seed=None, "
+      "Tensor? lengths=None, float zoneout=0.0, bool relu=False, bool reverse=False) "
       "-> (Tensor grad_x, Tensor grad_h0, Tensor grad_weight_ih, Tensor grad_weight_hh, Tensor grad_bias, "
       "Tensor grad_weight_layer_norm)");
   m.def("rnn_pack(Tensor weight_ih, Tensor weight_hh, Tensor? bias_ih, Tensor? bias_hh, bool general) -> Tensor");
+  m.def("rnn_step(Tensor x, Tensor h0, Tensor packed, bool relu=False) -> (Tensor output, Tensor h_n)");
   m.def(
       "causal_conv1d_forward(Tensor x, Tensor? state, Tensor weight, Tensor? bias, int dilation, int groups, "
       "int activation, bool save_for_backward) -> (Tensor output, Tensor new_state, Tensor saved)");

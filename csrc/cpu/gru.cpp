@@ -26,15 +26,15 @@ std::tuple<Tensor, Tensor, Tensor> gru_forward(Tensor x, Tensor h0, Tensor weigh
     using T = decltype(number);
     const RecurrentOutputs out = recurrent_forward<T>("gru", family<T>(), s, in, packed, save_for_backward);
     count_call(Op::gru_forward, std::is_same_v<T, double>, out.threads);
-    return std::tuple(out.output, out.h_n, out.saved);
+    return std::tuple(out.output, out.h_n, or_empty(out.saved, x));
   });
 }
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh,
-    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, MaybeTensor hidden_mask,
-    MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout, bool reverse, Tensor output, Tensor saved,
-    bool need_input_grad, bool need_weight_grad) {
+    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, Tensor output, Tensor saved,
+    bool need_input_grad, bool need_weight_grad, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
+    double zoneout, bool reverse) {
   const char* op = "gru_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout, 0};
   const RecurrentSizes s = check_recurrent(op, 3, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, options);
@@ -49,9 +49,19 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
         recurrent_backward<T>(op, family<T>(), s, in,
                               {grad_output, grad_h_n, std::nullopt, output, saved, need_input_grad, need_weight_grad});
     count_call(Op::gru_backward, std::is_same_v<T, double>, grad.threads);
-    const auto wanted = [&](const MaybeTensor& gradient) { return RecurrentGradients::or_empty(gradient, x); };
+    const auto wanted = [&](const MaybeTensor& gradient) { return or_empty(gradient, x); };
     return std::tuple(wanted(grad.x), wanted(grad.h0), wanted(grad.weight_ih), wanted(grad.weight_hh),
                       wanted(grad.bias_ih), wanted(grad.bias_hh), wanted(grad.norm));
+  });
+}
+
+std::tuple<Tensor, Tensor> gru_step(Tensor x, Tensor h0, Tensor packed) {
+  const RecurrentSizes s = check_step("gru_step", x, h0);
+  return for_dtype("gru_step", x, [&](auto number) {
+    using T = decltype(number);
+    const RecurrentOutputs out = recurrent_step<T>("gru_step", family<T>(), s, x, h0, std::nullopt, packed, false);
+    count_call(Op::gru_forward, std::is_same_v<T, double>, out.threads);
+    return std::tuple(out.output, out.h_n);
   });
 }
 
@@ -66,6 +76,7 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("gru_forward", TORCH_BOX(&gru_forward));
   m.impl("gru_backward", TORCH_BOX(&gru_backward));
   m.impl("gru_pack", TORCH_BOX(&gru_pack));
+  m.impl("gru_step", TORCH_BOX(&gru_step));
 }
 
 }  // namespace seqlight

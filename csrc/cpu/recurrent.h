@@ -65,14 +65,38 @@ inline MaybeTensor dense(const MaybeTensor& tensor) {
   return dense(*tensor);
 }
 
+inline void make_dense(Tensor& tensor) {
+  if (!tensor.is_contiguous()) tensor = torch::stable::contiguous(tensor);
+}
+
+inline void make_dense(MaybeTensor& tensor) {
+  if (tensor) make_dense(*tensor);
+}
+
 // The kernels read rows at any batch and time stride, as long as the features of one step lie side by side.
-inline Tensor feature_contiguous(const Tensor& tensor) {
-  return tensor.stride(2) == 1 || tensor.size(2) <= 1 ? tensor : torch::stable::contiguous(tensor);
+inline void make_feature_contiguous(Tensor& tensor) {
+  const int64_t last = tensor.dim() - 1;
+  if (tensor.stride(last) != 1 && tensor.size(last) > 1) tensor = torch::stable::contiguous(tensor);
+}
+
+// Uninitialised, in the form of the call's sequences or states; see recurrent_checks.h.
+inline Tensor empty_sequence(const Tensor& x, const RecurrentSizes& s, int64_t width) {
+  return is_single_step(x) ? empty(x, {s.batch, width}) : empty(x, {s.batch, s.time, width});
+}
+
+inline Tensor empty_state(const Tensor& state, const RecurrentSizes& s) {
+  return state.dim() == 3 ? empty(state, {1, s.batch, s.hidden_size}) : empty(state, {s.batch, s.hidden_size});
+}
+
+// The numbers of a tensor that was checked to hold numbers of type T; const_data_ptr<T> would ask for its dtype again.
+template <typename T>
+const T* data(const Tensor& tensor) {
+  return static_cast<const T*>(tensor.const_data_ptr());
 }
 
 template <typename T>
 const T* data(const MaybeTensor& tensor) {
-  return tensor ? tensor->const_data_ptr<T>() : nullptr;
+  return tensor ? data<T>(*tensor) : nullptr;
 }
 
 // a b into a new tensor. Autocast, which may be on while gradients are computed, leaves products with a given result
@@ -316,22 +340,19 @@ struct RecurrentInputs {
   bool staged() const { return norm || options.hidden_mask || options.zoneout_h > 0 || options.zoneout_c > 0; }
 
   void make_dense() {
-    x = feature_contiguous(x);
-    h0 = dense(h0);
-    c0 = dense(c0);
-    weight_ih = dense(weight_ih);
-    weight_hh = dense(weight_hh);
-    bias_ih = dense(bias_ih);
-    bias_hh = dense(bias_hh);
-    extra = dense(extra);
-    norm = dense(norm);
-    options.hidden_mask = dense(options.hidden_mask);
-    options.lengths = dense(options.lengths);
+    make_feature_contiguous(x);
+    for (Tensor* tensor : {&h0, &weight_ih, &weight_hh}) seqlight::make_dense(*tensor);
+    for (MaybeTensor* tensor : {&c0, &bias_ih, &bias_hh, &extra, &norm, &options.hidden_mask, &options.lengths})
+      seqlight::make_dense(*tensor);
   }
 };
 
+// What an operator returns: a tensor of its own, of shape [0] for an absent one.
+inline Tensor or_empty(const MaybeTensor& tensor, const Tensor& like) { return tensor ? *tensor : empty(like, {0}); }
+
 struct RecurrentOutputs {
-  Tensor output, h_n, c_n, saved;  // c_n: [0] if the cell has no state c
+  Tensor output, h_n;
+  MaybeTensor c_n, saved;
   int64_t threads;
 };
 
@@ -362,14 +383,14 @@ RecurrentForwardArguments<T> forward_arguments(const RecurrentSizes& s, const Re
   a.time = s.time;
   a.input_size = s.input_size;
   a.hidden_size = s.hidden_size;
-  a.x = in.x.const_data_ptr<T>();
+  a.x = data<T>(in.x);
   a.x_batch_stride = in.x.stride(0);
-  a.x_time_stride = in.x.stride(1);
-  a.h0 = in.h0.const_data_ptr<T>();
+  a.x_time_stride = in.x.stride(1);  // of no meaning for a single step
+  a.h0 = data<T>(in.h0);
   a.c0 = data<T>(in.c0);
   a.extra = data<T>(in.extra);
-  a.weight_ih = in.weight_ih.const_data_ptr<T>();
-  a.weight_hh = in.weight_hh.const_data_ptr<T>();
+  a.weight_ih = data<T>(in.weight_ih);
+  a.weight_hh = data<T>(in.weight_hh);
   a.bias_ih = data<T>(in.bias_ih);
   a.bias_hh = data<T>(in.bias_hh);
   a.norm = data<T>(in.norm);
@@ -410,6 +431,7 @@ struct RecurrentFamily {
     } else {
       add(lanes);
       add(rows);
+      if (extras(s)) std::memcpy(target, data<T>(in.extra), extras(s) * sizeof(T));
     }
     return packed;
   }
@@ -426,10 +448,19 @@ struct RecurrentFamily {
     return packed->const_data_ptr<T>() + packed_size(in.staged() ? staged : lanes, s);
   }
 
+  // The cell's own weights in what `pack` gave for calls that are not general; null if it has none.
+  const T* packed_extra(const RecurrentSizes& s, const Tensor& packed) const {
+    return extras(s) ? data<T>(packed) + size(s, false) - extras(s) : nullptr;
+  }
+
+  bool packed_here(const RecurrentSizes& s, const Tensor& packed) const { return packed.numel() == size(s, false); }
+
  private:
+  int64_t extras(const RecurrentSizes& s) const { return lanes.layout.extras * s.hidden_size; }
+
   int64_t size(const RecurrentSizes& s, bool general) const {
     return general ? packed_size(staged, s) + packed_size(normalized_rows, s)
-                   : packed_size(lanes, s) + packed_size(rows, s);
+                   : packed_size(lanes, s) + packed_size(rows, s) + extras(s);
   }
 };
 
@@ -447,9 +478,11 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
   const T* packed = family.packed_for(op, kernel, s, in, given);
   const CellLayout& layout = kernel.layout;
   const int64_t H = s.hidden_size;
-  Tensor output = empty(in.x, {s.batch, s.time, H}), h_n = empty(in.x, {s.batch, H});
-  Tensor c_n = layout.cell_state ? empty(in.x, {s.batch, H}) : empty(in.x, {0});
-  Tensor saved = save_for_backward ? pooled_empty(in.x, {s.time, s.batch, layout.kept(H)}) : empty(in.x, {0});
+  Tensor output = empty_sequence(in.x, s, H), h_n = empty_state(in.h0, s);
+  MaybeTensor c_n;
+  if (layout.cell_state) c_n = empty_state(*in.c0, s);
+  MaybeTensor saved;
+  if (save_for_backward) saved = pooled_empty(in.x, {s.time, s.batch, layout.kept(H)});
 
   const bool unpacked = kernel.form == RecurrentForm::rows && s.time == 1;
   if (!packed && !unpacked) {
@@ -470,8 +503,9 @@ RecurrentOutputs recurrent_forward(const char* op, const RecurrentFamily<T>& fam
   }
   a.output = output.mutable_data_ptr<T>();
   a.h_n = h_n.mutable_data_ptr<T>();
-  a.c_n = layout.cell_state ? c_n.mutable_data_ptr<T>() : nullptr;
-  a.saved = save_for_backward ? saved.mutable_data_ptr<T>() : nullptr;
+  a.c_n = c_n ? c_n->mutable_data_ptr<T>() : nullptr;
+  a.saved = saved ? saved->mutable_data_ptr<T>() : nullptr;
+  if (given && !in.staged()) a.extra = family.packed_extra(s, *given);
 
   const int64_t threads = run<T>(packed ? split_work(s, kernel) : Split{1, false}, tile_count(s.batch, kernel.group),
                                  kernel.forward_scratch(a),
@@ -485,6 +519,17 @@ inline void check_lengths(const char* op, const MaybeTensor& lengths, int64_t ti
   for (int64_t row = 0; row < lengths->size(0); ++row)
     STD_TORCH_CHECK(values[row] >= 0 && values[row] <= time, op, ": lengths expected values from 0 to T = ", time,
                     ", got ", values[row], " at row ", row);
+}
+
+// One step with weights that were packed for calls that are not general, and with nothing else.
+template <typename T>
+RecurrentOutputs recurrent_step(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
+                                const Tensor& x, const Tensor& h0, const MaybeTensor& c0, const Tensor& packed,
+                                bool relu) {
+  // In the place of the weights, which nobody reads: what was packed of them.
+  RecurrentInputs in = {x, h0, c0, packed, packed, {}, {}, {}, {}, {}, relu, false};
+  in.make_dense();
+  return recurrent_forward<T>(op, family, s, in, packed, false);
 }
 
 // Calls body(T()) with T float or double, as x has it.
@@ -517,11 +562,6 @@ Tensor recurrent_pack(const char* op, int64_t gates, const Tensor& weight_ih, co
 struct RecurrentGradients {
   MaybeTensor x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, extra, norm;  // absent where not wanted
   int64_t threads = 0;
-
-  // What an operator returns: a tensor of its own, of shape [0] for an absent one.
-  static Tensor or_empty(const MaybeTensor& gradient, const Tensor& like) {
-    return gradient ? *gradient : empty(like, {0});
-  }
 };
 
 // Everything that the weight gradient of a chunk of time steps reads stays in the L2 cache.
@@ -595,13 +635,11 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   const RecurrentKernels<T>& kernel = family.kernel(s, in);
   const CellLayout& layout = kernel.layout;
   const bool need_input_grad = back.need_input_grad, need_weight_grad = back.need_weight_grad;
-  check_gradient(op, "output", back.output, "[B, T, H]", {s.batch, s.time, s.hidden_size}, in.x);
-  check_gradient(op, "saved", back.saved, "as forward gave it", {s.time, s.batch, layout.kept(s.hidden_size)}, in.x);
-  check_gradient(op, "grad_output", back.grad_output, "[B, T, H]", {s.batch, s.time, s.hidden_size}, in.x);
-  check_gradient(op, "grad_h_n", back.grad_h_n, "[B, H]", {s.batch, s.hidden_size}, in.x);
-  check_gradient(op, "grad_c_n", back.grad_c_n, "[B, H]", {s.batch, s.hidden_size}, in.x);
-  MaybeTensor grad_output;
-  if (back.grad_output) grad_output = feature_contiguous(*back.grad_output);
+  check_backward(op, back.grad_output, back.grad_h_n, back.grad_c_n, back.output, in.x, in.h0, s);
+  check_shape(op, "saved", back.saved, "as forward gave it", {s.time, s.batch, layout.kept(s.hidden_size)});
+  check_kind(op, "saved", back.saved, "x", in.x);
+  MaybeTensor grad_output = back.grad_output;
+  if (grad_output) make_feature_contiguous(*grad_output);
   const MaybeTensor grad_h_n = dense(back.grad_h_n), grad_c_n = dense(back.grad_c_n);
   const Tensor output = dense(back.output), saved = dense(back.saved);
   const int64_t I = s.input_size, H = s.hidden_size, rows = layout.rows, size = layout.gradients * H;
@@ -620,8 +658,8 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   };
 
   RecurrentGradients grad;
-  grad.h0 = empty(in.x, {s.batch, H});
-  if (layout.cell_state) grad.c0 = empty(in.x, {s.batch, H});
+  grad.h0 = empty_state(in.h0, s);
+  if (layout.cell_state) grad.c0 = empty_state(*in.c0, s);
   MaybeTensor grad_sums;
   if (write_sums) grad_sums = pooled_empty(in.x, {s.batch, s.time, size});
   // Where the workers sum the gradients of the parameters.
@@ -654,7 +692,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
                      in.weight_hh.const_data_ptr<T>(), weights);
   a.hidden_weights = weights;
   if (fused_input) {
-    grad.x = empty(in.x, {s.batch, s.time, I});
+    grad.x = empty_sequence(in.x, s, I);
     a.grad_x = grad.x->mutable_data_ptr<T>();
   }
   if (fused_input && !in_rows) {
@@ -690,7 +728,7 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
     Tensor weight = empty(in.x, {rows * H, I});
     permute_blocks<T>(rows, layout.input_gradient, layout.input_first, H * I, true, in.weight_ih.const_data_ptr<T>(),
                       weight.mutable_data_ptr<T>());
-    grad.x = torch::stable::view(matrix_product(block_of(layout.input_first), weight), {s.batch, s.time, I});
+    grad.x = torch::stable::view(matrix_product(block_of(layout.input_first), weight), in.x.sizes());
   }
   if (!need_weight_grad) return grad;
 

@@ -65,7 +65,7 @@ std::tuple<Tensor, Tensor, Tensor> gru_forward(Tensor x, Tensor h0, Tensor weigh
   return for_dtype("gru", "x", x, [&](auto number) {
     using T = decltype(number);
     in = ready("gru", in);
-    take_packed("gru", packed, in);
+    if (packed) take_packed("gru", *packed, s, weight_ih.size(0), 0, in);
     const RecurrentOutputs out = recurrent_forward<T, CudaGru>(s, in, save_for_backward);
     count_call(Op::gru_forward, std::is_same_v<T, double>, 1);
     return std::tuple(out.output, out.h_n, out.saved);
@@ -74,9 +74,9 @@ std::tuple<Tensor, Tensor, Tensor> gru_forward(Tensor x, Tensor h0, Tensor weigh
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh,
-    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, MaybeTensor hidden_mask,
-    MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout, bool reverse, Tensor output, Tensor saved,
-    bool need_input_grad, bool need_weight_grad) {
+    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, Tensor output, Tensor saved,
+    bool need_input_grad, bool need_weight_grad, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
+    double zoneout, bool reverse) {
   const char* op = "gru_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout, 0};
   RecurrentInputs in = {x,       h0,           std::nullopt,      weight_ih, weight_hh, bias_ih,
@@ -94,8 +94,18 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
   });
 }
 
+std::tuple<Tensor, Tensor> gru_step(Tensor x, Tensor h0, Tensor packed) {
+  const RecurrentSizes s = check_step("gru_step", x, h0);
+  return for_dtype("gru_step", "x", x, [&](auto number) {
+    using T = decltype(number);
+    const RecurrentOutputs out = recurrent_step<T, CudaGru>("gru_step", s, x, h0, std::nullopt, packed, 0, false);
+    count_call(Op::gru_forward, std::is_same_v<T, double>, 1);
+    return std::tuple(out.output, out.h_n);
+  });
+}
+
 Tensor gru_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, bool) {
-  return pack_weights({weight_ih, weight_hh, bias_ih, bias_hh});
+  return pack_weights(weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt);
 }
 
 }  // namespace
@@ -105,6 +115,7 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
   m.impl("gru_forward", TORCH_BOX(&gru_forward));
   m.impl("gru_backward", TORCH_BOX(&gru_backward));
   m.impl("gru_pack", TORCH_BOX(&gru_pack));
+  m.impl("gru_step", TORCH_BOX(&gru_step));
 }
 #endif
 

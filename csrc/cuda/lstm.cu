@@ -139,7 +139,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
     using T = decltype(number);
     RecurrentInputs in = ready("lstm", {x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole,
                                         weight_layer_norm, options, false, reverse});
-    take_packed("lstm", packed, in);
+    if (packed) take_packed("lstm", *packed, s, weight_ih.size(0), in.extra ? 3 : 0, in);
     const RecurrentOutputs out = recurrent_forward<T, CudaLstm>(s, in, save_for_backward);
     count_call(Op::lstm_forward, std::is_same_v<T, double>, 1);
     return std::tuple(out.output, out.h_n, *out.c_n, out.saved);
@@ -149,9 +149,9 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, MaybeTensor grad_c_n, Tensor x, Tensor h0, Tensor c0,
     Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_peephole,
-    MaybeTensor weight_layer_norm, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
-    double zoneout_h, double zoneout_c, bool reverse, Tensor output, Tensor saved, bool need_input_grad,
-    bool need_weight_grad) {
+    MaybeTensor weight_layer_norm, Tensor output, Tensor saved, bool need_input_grad, bool need_weight_grad,
+    MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout_h, double zoneout_c,
+    bool reverse) {
   const char* op = "lstm_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout_h, zoneout_c};
   const RecurrentSizes s =
@@ -169,9 +169,22 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_
   });
 }
 
+std::tuple<Tensor, Tensor, Tensor> lstm_step(Tensor x, Tensor h0, Tensor c0, Tensor packed) {
+  const RecurrentSizes s = check_step("lstm_step", x, h0);
+  check_state("lstm_step", "c0", c0, h0, x, s);
+  return for_dtype("lstm_step", "x", x, [&](auto number) {
+    using T = decltype(number);
+    const bool peephole = packed.numel() != 4 * s.hidden_size * (s.input_size + s.hidden_size + 2);
+    const RecurrentOutputs out =
+        recurrent_step<T, CudaLstm>("lstm_step", s, x, h0, c0, packed, peephole ? 3 : 0, false);
+    count_call(Op::lstm_forward, std::is_same_v<T, double>, 1);
+    return std::tuple(out.output, out.h_n, *out.c_n);
+  });
+}
+
 Tensor lstm_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh,
                  MaybeTensor weight_peephole, bool) {
-  return pack_weights({weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole});
+  return pack_weights(weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole);
 }
 
 }  // namespace
@@ -181,6 +194,7 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
   m.impl("lstm_forward", TORCH_BOX(&lstm_forward));
   m.impl("lstm_backward", TORCH_BOX(&lstm_backward));
   m.impl("lstm_pack", TORCH_BOX(&lstm_pack));
+  m.impl("lstm_step", TORCH_BOX(&lstm_step));
 }
 #endif
 

@@ -8,40 +8,55 @@
 
 namespace seqlight {
 
-inline Tensor pack_weights(std::initializer_list<MaybeTensor> weights) {
-  int64_t total = 0;
-  const Tensor& first = **weights.begin();
-  for (const MaybeTensor& weight : weights) total += weight ? weight->numel() : 0;
-  Tensor packed = new_empty(first, {total});
+// weight_ih, weight_hh, both biases (zeros for one that there is not) and the cell's own weights.
+inline Tensor pack_weights(const Tensor& weight_ih, const Tensor& weight_hh, const MaybeTensor& bias_ih,
+                           const MaybeTensor& bias_hh, const MaybeTensor& extra) {
+  const int64_t rows = weight_ih.size(0);
+  const int64_t total = weight_ih.numel() + weight_hh.numel() + 2 * rows + (extra ? extra->numel() : 0);
+  Tensor packed = new_zeros(weight_ih, {total});
   int64_t begin = 0;
-  for (const MaybeTensor& weight : weights) {
-    if (!weight) continue;
-    Tensor part = narrowed(packed, 0, begin, weight->numel());
-    torch::stable::copy_(part, torch::stable::view(prepared(*weight), {weight->numel()}));
-    begin += weight->numel();
-  }
+  const auto add = [&](const MaybeTensor& weight, int64_t count) {
+    if (weight) {
+      Tensor part = narrowed(packed, 0, begin, count);
+      torch::stable::copy_(part, torch::stable::view(prepared(*weight), {count}));
+    }
+    begin += count;
+  };
+  add(weight_ih, weight_ih.numel());
+  add(weight_hh, weight_hh.numel());
+  add(bias_ih, rows);
+  add(bias_hh, rows);
+  if (extra) add(extra, extra->numel());
   return packed;
 }
 
-// Puts the packed weights, if there are any, in the place of those given, whose order is that of packing.
-inline void take_packed(const char* op, const MaybeTensor& packed, RecurrentInputs& in) {
-  if (!packed) return;
-  MaybeTensor weight_ih = in.weight_ih, weight_hh = in.weight_hh;
-  MaybeTensor* const weights[] = {&weight_ih, &weight_hh, &in.bias_ih, &in.bias_hh, &in.extra};
-  int64_t total = 0;
-  for (const MaybeTensor* weight : weights) total += *weight ? (*weight)->numel() : 0;
-  check_shape(op, "packed", *packed, "what was packed from these weights", {total});
-  check_kind(op, "packed", *packed, "x", in.x);
-  const Tensor all = detached(*packed);
+// Puts the packed weights in the place of those in `in`. `rows` are those of the weights, `extras` the cell's own.
+inline void take_packed(const char* op, const Tensor& packed, const RecurrentSizes& s, int64_t rows, int64_t extras,
+                        RecurrentInputs& in) {
+  const int64_t I = s.input_size, H = s.hidden_size;
+  check_shape(op, "packed", packed, "what was packed from these weights", {rows * (I + H + 2) + extras * H});
+  check_kind(op, "packed", packed, "x", in.x);
+  const Tensor all = detached(packed);
   int64_t begin = 0;
-  for (MaybeTensor* weight : weights) {
-    if (!*weight) continue;
-    const int64_t count = (*weight)->numel();
-    *weight = torch::stable::view(narrowed(all, 0, begin, count), (*weight)->sizes());
+  const auto take = [&](int64_t count, std::initializer_list<int64_t> shape) {
     begin += count;
-  }
-  in.weight_ih = *weight_ih;
-  in.weight_hh = *weight_hh;
+    return torch::stable::view(narrowed(all, 0, begin - count, count), shape);
+  };
+  in.weight_ih = take(rows * I, {rows, I});
+  in.weight_hh = take(rows * H, {rows, H});
+  in.bias_ih = take(rows, {rows});
+  in.bias_hh = take(rows, {rows});
+  if (extras) in.extra = take(extras * H, {extras, H});
+}
+
+// One step with packed weights and nothing else.
+template <typename T, template <typename> typename CellOf>
+RecurrentOutputs recurrent_step(const char* op, const RecurrentSizes& s, const Tensor& x, const Tensor& h0,
+                                const MaybeTensor& c0, const Tensor& packed, int64_t extras, bool relu) {
+  // In the place of the weights, until they are taken: what was packed of them.
+  RecurrentInputs in = ready(op, {x, h0, c0, packed, packed, {}, {}, {}, {}, {}, relu, false});
+  take_packed(op, packed, s, CellOf<T>::kGates * s.hidden_size, extras, in);
+  return recurrent_forward<T, CellOf>(s, in, false);
 }
 
 }  // namespace seqlight

@@ -472,6 +472,16 @@ inline Tensor as_matrix(const Tensor& buffer, int64_t steps) {
   return torch::stable::view(narrowed(buffer, 0, 0, steps), {steps * buffer.size(1), buffer.size(2)});
 }
 
+// Uninitialised, in the form of the call's sequences or states; see recurrent_checks.h.
+inline Tensor new_sequence(const Tensor& x, const RecurrentSizes& s, int64_t width) {
+  return is_single_step(x) ? new_empty(x, {s.batch, width}) : new_empty(x, {s.batch, s.time, width});
+}
+
+// [B, H] of a state in either form, in the same memory.
+inline Tensor as_rows(const Tensor& state, const RecurrentSizes& s) {
+  return torch::stable::view(state, {s.batch, s.hidden_size});
+}
+
 struct RecurrentOutputs {
   Tensor output, h_n;
   MaybeTensor c_n;
@@ -484,7 +494,7 @@ RecurrentOutputs recurrent_forward(const RecurrentSizes& s, const RecurrentInput
   const cudaStream_t stream = current_stream(in.x);
   const int64_t B = s.batch, I = s.input_size, H = s.hidden_size;
   const Layer<T> layer = layer_of<T>(s, in);
-  Tensor output = new_empty(in.x, {B, s.time, H});
+  Tensor output = new_sequence(in.x, s, H);
   Tensor h = torch::stable::clone(in.h0);
   MaybeTensor c;
   if (in.c0) c = torch::stable::clone(*in.c0);
@@ -496,7 +506,7 @@ RecurrentOutputs recurrent_forward(const RecurrentSizes& s, const RecurrentInput
   const Tensor from_input = new_empty(in.x, {chunks.most(), B, G * H});
   const Tensor from_hidden = new_empty(in.x, {B, G * H});
   const Tensor input_weights = transposed(in.weight_ih), hidden_weights = transposed(in.weight_hh);
-  Tensor entering = h;  // what enters the recurrent product
+  Tensor entering = as_rows(h, s);  // what enters the recurrent product
   if (layer.mask) {
     entering = new_empty(in.x, {B, H});
     launch(B * H, stream, MaskHidden<T>{layer.h0, layer.mask, entering.mutable_data_ptr<T>()});
@@ -553,11 +563,11 @@ RecurrentGradients recurrent_backward(const RecurrentSizes& s, const RecurrentIn
   };
   const auto pointer = [](const Tensor& tensor) { return tensor.numel() ? tensor.mutable_data_ptr<T>() : nullptr; };
   const auto copy_or_zeros = [&](const MaybeTensor& tensor) {
-    return tensor ? torch::stable::clone(*tensor) : new_zeros(in.x, {B, H});
+    return tensor ? torch::stable::clone(*tensor) : new_zeros(in.x, in.h0.sizes());
   };
   const int64_t norm_rows = in.norm ? in.norm->size(0) : 0;
-  RecurrentGradients grad = {buffer(need_input, {B, s.time, I}),
-                             new_empty(in.x, {B, H}),
+  RecurrentGradients grad = {need_input ? new_sequence(in.x, s, I) : new_empty(in.x, {0}),
+                             new_empty(in.x, in.h0.sizes()),
                              std::nullopt,
                              zeros(need_weights, {G * H, I}),
                              zeros(need_weights, {G * H, H}),
@@ -648,14 +658,9 @@ RecurrentGradients recurrent_backward(const RecurrentSizes& s, const RecurrentIn
 inline RecurrentResults ready(const char* op, const RecurrentSizes& s, const RecurrentInputs& in, int64_t saved_count,
                               const RecurrentResults& given) {
   RecurrentResults results = given;
-  const int64_t H = s.hidden_size;
-  check_shape(op, "output", given.output, "[B, T, H]", {s.batch, s.time, H});
-  check_shape(op, "saved", given.saved, "[T, B, numbers saved * H]", {s.time, s.batch, saved_count * H});
-  check_kind(op, "output", given.output, "x", in.x);
+  check_backward(op, given.grad_output, given.grad_h_n, given.grad_c_n, given.output, in.x, in.h0, s);
+  check_shape(op, "saved", given.saved, "[T, B, numbers saved * H]", {s.time, s.batch, saved_count * s.hidden_size});
   check_kind(op, "saved", given.saved, "x", in.x);
-  check_gradient(op, "grad_output", given.grad_output, "[B, T, H]", {s.batch, s.time, H}, in.x);
-  check_gradient(op, "grad_h_n", given.grad_h_n, "[B, H]", {s.batch, H}, in.x);
-  check_gradient(op, "grad_c_n", given.grad_c_n, "[B, H]", {s.batch, H}, in.x);
   results.output = prepared(given.output);
   results.saved = prepared(given.saved);
   results.grad_output = detached(given.grad_output);

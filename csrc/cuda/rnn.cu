@@ -86,7 +86,7 @@ std::tuple<Tensor, Tensor, Tensor> rnn_forward(Tensor x, Tensor h0, Tensor weigh
   return for_dtype("rnn", "x", x, [&](auto number) {
     using T = decltype(number);
     in = ready("rnn", in);
-    take_packed("rnn", packed, in);
+    if (packed) take_packed("rnn", *packed, s, weight_ih.size(0), 0, in);
     const RecurrentOutputs out = recurrent_forward<T, CudaRnn>(s, in, save_for_backward);
     count_call(Op::rnn_forward, std::is_same_v<T, double>, 1);
     return std::tuple(out.output, out.h_n, out.saved);
@@ -95,9 +95,9 @@ std::tuple<Tensor, Tensor, Tensor> rnn_forward(Tensor x, Tensor h0, Tensor weigh
 
 std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> rnn_backward(
     MaybeTensor grad_output, MaybeTensor grad_h_n, Tensor x, Tensor h0, Tensor weight_ih, Tensor weight_hh,
-    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, MaybeTensor hidden_mask,
-    MaybeTensor zoneout_seed, MaybeTensor lengths, double zoneout, bool relu, bool reverse, Tensor output, Tensor saved,
-    bool need_input_grad, bool need_weight_grad) {
+    MaybeTensor bias_ih, MaybeTensor bias_hh, MaybeTensor weight_layer_norm, Tensor output, Tensor saved,
+    bool need_input_grad, bool need_weight_grad, MaybeTensor hidden_mask, MaybeTensor zoneout_seed, MaybeTensor lengths,
+    double zoneout, bool relu, bool reverse) {
   const char* op = "rnn_backward";
   const RecurrentOptions options = {hidden_mask, zoneout_seed, lengths, zoneout, 0};
   RecurrentInputs in = {x,       h0,           std::nullopt,      weight_ih, weight_hh, bias_ih,
@@ -115,8 +115,18 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> rnn_backward(
   });
 }
 
+std::tuple<Tensor, Tensor> rnn_step(Tensor x, Tensor h0, Tensor packed, bool relu) {
+  const RecurrentSizes s = check_step("rnn_step", x, h0);
+  return for_dtype("rnn_step", "x", x, [&](auto number) {
+    using T = decltype(number);
+    const RecurrentOutputs out = recurrent_step<T, CudaRnn>("rnn_step", s, x, h0, std::nullopt, packed, 0, relu);
+    count_call(Op::rnn_forward, std::is_same_v<T, double>, 1);
+    return std::tuple(out.output, out.h_n);
+  });
+}
+
 Tensor rnn_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, bool) {
-  return pack_weights({weight_ih, weight_hh, bias_ih, bias_hh});
+  return pack_weights(weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt);
 }
 
 }  // namespace
@@ -126,6 +136,7 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
   m.impl("rnn_forward", TORCH_BOX(&rnn_forward));
   m.impl("rnn_backward", TORCH_BOX(&rnn_backward));
   m.impl("rnn_pack", TORCH_BOX(&rnn_pack));
+  m.impl("rnn_step", TORCH_BOX(&rnn_step));
 }
 #endif
 

@@ -65,7 +65,7 @@ const T* data_of(const MaybeTensor& tensor) {
   return tensor ? tensor->const_data_ptr<T>() : nullptr;
 }
 
-// A sequence [B, T, C] of any strides; reads as zeros where there is none.
+// A sequence [B, T, C], or [B, C] for a single step, of any strides; reads as zeros where there is none.
 template <typename T>
 struct StridedRows {
   const T* data;
@@ -79,7 +79,7 @@ struct StridedRows {
 template <typename T>
 StridedRows<T> rows_of(const MaybeTensor& tensor) {
   if (!tensor) return {nullptr, 0, 0, 0};
-  return {tensor->const_data_ptr<T>(), tensor->stride(0), tensor->stride(1), tensor->stride(2)};
+  return {tensor->const_data_ptr<T>(), tensor->stride(0), tensor->stride(1), tensor->stride(tensor->dim() - 1)};
 }
 
 template <typename T>

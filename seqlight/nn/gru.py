@@ -2,7 +2,7 @@
 
 from typing import Any, Self
 
-from torch import Tensor, nn
+from torch import nn
 
 from seqlight.nn.hidden_state import HiddenStateRecurrent
 from seqlight.nn.torch_conversion import check_convertible, check_plain, copy_parameters, shared_arguments
@@ -84,14 +84,12 @@ class GRU(HiddenStateRecurrent):
 
     gate_count = 3
     layer_norm_rows = (6, 0)
+    op = staticmethod(gru)
     native_cell = native_gru
 
-    def run_layer(
-        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run one layer in one direction by :func:`seqlight.ops.gru`."""
-        output, h_n = gru(x, *states, **arguments, zoneout=self._zoneouts[0])
-        return output, (h_n,)
+    def op_options(self) -> dict[str, Any]:
+        """Give the layer's options by the names of the op's arguments."""
+        return {"zoneout": self._zoneouts[0]}
 
     @classmethod
     def from_torch(cls, module: nn.GRU) -> Self:

@@ -95,6 +95,7 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
     gate_count = 4
     state_count = 2
     layer_norm_rows = (9, 1)
+    op = staticmethod(lstm)
     native_cell = native_lstm
     weight_names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh", "weight_peephole", "weight_layer_norm")
 
@@ -146,13 +147,10 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         super().reset_parameters()
         init_recurrent_(self, forget_bias=self.forget_bias)
 
-    def run_layer(
-        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run one layer in one direction by :func:`seqlight.ops.lstm`."""
+    def op_options(self) -> dict[str, Any]:
+        """Give the layer's options by the names of the op's arguments."""
         zoneout_h, zoneout_c = self._zoneouts
-        output, h_n, c_n = lstm(x, *states, **arguments, zoneout_h=zoneout_h, zoneout_c=zoneout_c)
-        return output, (h_n, c_n)
+        return {"zoneout_h": zoneout_h, "zoneout_c": zoneout_c}
 
     def split_state(self, state: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
         """Take ``(h, c)`` apart."""

@@ -6,38 +6,43 @@ import math
 import threading
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Generic, TypeVar, overload
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
 from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
-from seqlight.nn.packed_weights import PackedWeights
-from seqlight.ops.backend import reference_is_chosen, use_native
+from seqlight.ops.backend import use_native
 from seqlight.ops.checks import check_probability
-from seqlight.ops.recurrent_native import NativeCell
+from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
 
 State = TypeVar("State")
 
-# What unfit arguments of a packed step lead to, with the kernel's own checks only.
-_REFUSED = (RuntimeError, TypeError, ValueError, AttributeError)
+# What unfit arguments lead to where only the kernel checks them; KeyError: a parameter that is computed.
+_REFUSED = (RuntimeError, TypeError, ValueError, AttributeError, KeyError)
 
 # Guards every layer's count of `packed()` blocks; one for all, so that layers can be copied and pickled.
 _counting = threading.Lock()
+
+
+class _Packed(NamedTuple):
+    """Weights packed once for many calls, what a layer holds inside ``with layer.packed():``."""
+
+    tensors: list[Tensor]  #: of each layer and direction
+    general: bool  #: for calls that use layer norm, a hidden mask or zoneout, or for those that do not
 
 
 class Recurrent(nn.Module, Generic[State], ABC):
     """Base of the recurrent layers: `num_layers` stacked cells, in one or both directions, over [B, T, C].
 
     A subclass says how many gates a cell has (`gate_count`) and which further parameters
-    (:meth:`parameter_shapes`, `layer_norm_rows`), how one layer runs in one direction (:meth:`run_layer`, and
-    with packed weights `native_cell`, `weight_names` and :meth:`op_flags`), and how its state looks to the
+    (:meth:`parameter_shapes`, `layer_norm_rows`), by what one layer runs in one direction (`op` and
+    :meth:`op_options`, `native_cell`, `weight_names` and :meth:`op_flags`), and how its state looks to the
     caller (`state_count`, :meth:`split_state`, :meth:`join_state`). Parameters are named, ordered and
     initialised as in torch.nn: ``weight_ih_l0``, then ``_reverse`` for the second direction, each uniform
     between -1/sqrt(hidden_size) and 1/sqrt(hidden_size); gains of layer normalisation are 1, its biases 0.
@@ -71,6 +76,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
     state_count: ClassVar[int]
     #: Rows of ``weight_layer_norm`` that are gains, and the rows behind them that are biases.
     layer_norm_rows: ClassVar[tuple[int, int]]
+    #: The cell's op, :func:`seqlight.ops.lstm` or one like it.
+    op: ClassVar[Callable[..., tuple[Tensor, ...]]]
     #: The cell's native ops.
     native_cell: ClassVar[NativeCell]
     #: The weights in the order in which the ops take them.
@@ -129,12 +136,14 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self.zoneout = zoneout
         self._zoneouts = tuple(float(probability) for probability in zoneouts)  # one for each state
         self._zones_out = any(self._zoneouts)
-        self._packed: PackedWeights | None = None
+        self._packed: _Packed | None = None
         self._packed_depth = 0  # of nested blocks
         check_initialization(name, recurrent_init)
         self.recurrent_init = recurrent_init
         # Per layer and direction: the op's name of an argument, and ours of the parameter.
         self._parameter_names: list[dict[str, str]] = []
+        # The latter in the order in which the native ops take them; None for those that there are not.
+        self._weight_names: list[tuple[str | None, ...]] = []
         for layer in range(num_layers):
             layer_input_size = input_size if layer == 0 else hidden_size * self.num_directions
             for suffix in ("", "_reverse")[: self.num_directions]:
@@ -144,6 +153,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
                     parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
                     self.register_parameter(names[argument], parameter)
                 self._parameter_names.append(names)
+                self._weight_names.append(tuple(names.get(argument) for argument in self.weight_names))
         self.reset_parameters()
 
     #: The batch axis of the state's tensors, for those who carry it from batch to batch.
@@ -162,11 +172,12 @@ class Recurrent(nn.Module, Generic[State], ABC):
             shapes["weight_layer_norm"] = (sum(self.layer_norm_rows), self.hidden_size)
         return shapes
 
-    @abstractmethod
     def run_layer(
         self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run one layer in one direction by the cell's op.
+
+        Where it is replaced, in a subclass or on a layer, every call goes through it.
 
         Args:
             x: [B, T, I].
@@ -176,6 +187,12 @@ class Recurrent(nn.Module, Generic[State], ABC):
         Returns:
             Output [B, T, H], and the final states [B, H].
         """
+        output, *final_states = type(self).op(x, *states, **arguments, **self.op_options())
+        return output, tuple(final_states)
+
+    @abstractmethod
+    def op_options(self) -> dict[str, Any]:
+        """Give the layer's options by the names of the op's arguments."""
 
     def op_flags(self, reverse: bool) -> tuple[float, ...]:
         """Give the options in the order in which the native ops take them."""
@@ -238,6 +255,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
             ValueError: a wrong shape, device or length; or `lengths` given with a PackedSequence.
             TypeError: a wrong type or dtype.
         """
+        if lengths is None:
+            result = self._run_natively(x, state, 3)
+            if result is not None:
+                return result
         if not isinstance(x, PackedSequence):
             states = self._checked_states(x, state)
             output, final_states = self._run(x, states, lengths)
@@ -268,14 +289,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
             ValueError: a wrong shape or device.
             TypeError: a wrong type or dtype.
         """
-        packed = self._packed
-        if packed is not None and state is not None and self._can_step_packed(packed):
-            parts: Any = (state,) if self.state_count == 1 else state
-            try:
-                output, states = packed.step(x_t, parts)
-                return output, self.join_state(states)
-            except _REFUSED:
-                pass  # what is wrong is said below, where the arguments are checked one by one
+        if not self.bidirectional:
+            result = self._run_natively(x_t, state, 2)
+            if result is not None:
+                return result
         name = type(self).__name__
         if self.bidirectional:
             raise RuntimeError(
@@ -320,39 +337,21 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 if self._packed_depth == 0:
                     self._packed = None
 
-    def _pack(self) -> PackedWeights | None:
+    def _pack(self) -> _Packed | None:
         """Pack the weights of all layers and directions; None where no kernel would read them."""
         weight = getattr(self, self._parameter_names[0]["weight_ih"])
         dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
         if not use_native(self.native_cell.name, "auto", weight.device, dtype):
             return None
-        weights = []
-        for index in range(len(self._parameter_names)):
-            own = {key: weight.detach().to(dtype) for key, weight in self._parameters_of(index).items()}
-            weights.append([own.get(key) for key in self.weight_names])
         masked = self.training and self.recurrent_dropout > 0
+        general = self.layer_norm or self._zones_out or masked
+        tensors = []
         with torch.no_grad():
-            return PackedWeights(
-                self.native_cell,
-                weights,
-                self.op_flags(reverse=False),
-                general=self.layer_norm or self._zones_out or masked,
-                streams=weight.dtype == dtype and not self.bidirectional,
-                training=self.training,
-            )
-
-    def _can_step_packed(self, packed: PackedWeights) -> bool:
-        """Say whether a step needs nothing but the op: no gradients, noise, conversions or tracing."""
-        return (
-            packed.streams
-            and self.training is packed.training
-            and not (self.training and (self._zones_out or self.recurrent_dropout > 0))
-            and not torch.compiler.is_compiling()
-            and not torch.is_grad_enabled()
-            and forward_ad._current_level < 0
-            and not torch._C._is_any_autocast_enabled()
-            and not reference_is_chosen()
-        )
+            for index in range(len(self._parameter_names)):
+                own = {key: weight.detach().to(dtype) for key, weight in self._parameters_of(index).items()}
+                weights = [own.get(key) for key in self.weight_names]
+                tensors.append(self.native_cell.pack(weights, general=general))
+        return _Packed(tensors, general)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave packed weights out of copies and pickles, which are made outside of any block."""
@@ -387,41 +386,124 @@ class Recurrent(nn.Module, Generic[State], ABC):
         packed = self._packed
         if packed is not None:
             self._check_no_weight_gradients()
-        num_directions = 2 if self.bidirectional else 1
+        count = len(self._parameter_names)
         if states is None:
-            # One zero for all, so that keeping the states for backward takes no memory. A view for each,
-            # as torch.compile wants different tensors.
-            zero, sizes = x.new_zeros((1, 1)), (x.shape[0], self.hidden_size)
-            zeros = tuple([zero.expand(sizes) for _ in range(self.state_count)])
-            initial_states = [zeros] * (self.num_layers * num_directions)
+            zeros = x.new_zeros((x.shape[0], self.hidden_size))
+            # The same numbers for all; a view for each, as torch.compile wants different tensors.
+            initial_states = [tuple(zeros.view_as(zeros) for _ in range(self.state_count))] * count
         else:
             initial_states = list(zip(*[state.unbind() for state in states], strict=True))
+
+        def run(x: Tensor, states: tuple[Tensor, ...], index: int) -> tuple[Tensor, ...]:
+            arguments = self._parameters_of(index)
+            general = self.layer_norm or self._zones_out
+            if self.training:
+                if self.recurrent_dropout > 0:
+                    arguments["hidden_mask"] = self._draw_hidden_mask(x)
+                    general = True
+                if self._zones_out:
+                    arguments["zoneout_seed"] = torch.randint(2**63 - 1, (1,), device=x.device)
+            if packed is not None and packed.general == general:
+                arguments["packed"] = packed.tensors[index]
+            arguments["lengths"] = lengths
+            arguments["reverse"] = self.bidirectional and index % 2 == 1
+            output, final = self.run_layer(x, states, arguments)
+            return output, *final
+
+        output, final_states = self._run_stack(x, initial_states, run)
+        if count == 1:
+            return output, tuple(state.unsqueeze(0) for state in final_states[0])
+        return output, tuple(torch.stack(parts) for parts in zip(*final_states, strict=True))
+
+    def _run_natively(self, x: Any, state: Any, dim: int) -> tuple[Tensor, State] | None:
+        """Run all layers by the native ops and nothing else; None where that cannot be done.
+
+        That is how most calls go: eager ones, of plain tensors, with no noise. What the ordinary way checks
+        and converts would take several times as long as a small call's work. Arguments are checked by the
+        op alone; if it refuses one, the ordinary way, whose checks explain it, comes next.
+
+        Args:
+            x: [B, T, C] for `dim` 3, [B, C] for 2; or anything else that the caller was given.
+            state: the caller's.
+            dim: how many dimensions `x` must have.
+        """
+        packed = self._packed
+        if (
+            type(x) is not Tensor
+            or x.dim() != dim
+            or (self.training and (self.dropout > 0 or self.recurrent_dropout > 0 or self._zones_out))
+            or (packed is not None and torch.is_grad_enabled())
+            or torch.compiler.is_compiling()
+            or torch._C._is_any_autocast_enabled()
+            or type(self).run_layer is not Recurrent.run_layer
+            or "run_layer" in self.__dict__
+        ):
+            return None
+        try:
+            if not use_native(self.native_cell.name, "auto", x.device, x.dtype):
+                return None
+            count = len(self._weight_names)
+            if state is None:
+                # One for all: backward keeps it.
+                states = (x.new_zeros((1, x.shape[0], self.hidden_size)),) * self.state_count
+            else:
+                states = (state,) if self.state_count == 1 else state
+                if type(states) is not tuple or len(states) != self.state_count or states[0].dim() != 3:
+                    return None
+            if count == 1:
+                results = self._run_cell(x, states, 0)
+                return results[0], self.join_state(results[1:])
+            if state is None:
+                initial_states = [states] * count
+            else:
+                initial_states = list(zip(*[part.split(1) for part in states], strict=True))
+                if len(initial_states) != count:
+                    return None
+            output, final_states = self._run_stack(x, initial_states, self._run_cell)
+            return output, self.join_state(
+                tuple([torch.cat(parts) for parts in zip(*final_states, strict=True)])
+            )
+        except _REFUSED:
+            return None
+
+    def _run_cell(self, x: Tensor, states: tuple[Tensor, ...], index: int) -> tuple[Tensor, ...]:
+        """Run one layer in one direction by the native ops; give output and final states."""
+        own, packed, of_layer = self._parameters, self._packed, None
+        flags = self.op_flags(self.bidirectional and index % 2 == 1)
+        if packed is not None and packed.general == (self.layer_norm or self._zones_out):
+            of_layer = packed.tensors[index]
+            if x.dim() == 2 and not packed.general:
+                results = self.native_cell.step(x, states, of_layer, *flags)
+                if results is not None:
+                    return results
+        weights = [None if name is None else own[name] for name in self._weight_names[index]]
+        return self.native_cell((x, *states, *weights), NO_CONSTANTS, *flags, packed=of_layer)
+
+    def _run_stack(
+        self,
+        x: Tensor,
+        initial_states: Sequence[tuple[Tensor, ...]],
+        run: Callable[[Tensor, tuple[Tensor, ...], int], tuple[Tensor, ...]],
+    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
+        """Give each layer the output of the one below; give the last output and all final states.
+
+        Args:
+            x: the input.
+            initial_states: of each layer and direction.
+            run: ``run(x, states, index) -> (output, *final_states)``, one layer in one direction.
+        """
+        num_directions = self.num_directions
         final_states: list[tuple[Tensor, ...]] = []
         for layer in range(self.num_layers):
             outputs = []
-            for direction in range(num_directions):
-                index = layer * num_directions + direction
-                arguments = self._parameters_of(index)
-                general = self.layer_norm or self._zones_out
-                if self.training:
-                    if self.recurrent_dropout > 0:
-                        arguments["hidden_mask"] = self._draw_hidden_mask(x)
-                        general = True
-                    if self._zones_out:
-                        arguments["zoneout_seed"] = torch.randint(2**63 - 1, (1,), device=x.device)
-                if packed is not None and packed.general == general:
-                    arguments["packed"] = packed.tensors[index]
-                arguments["lengths"] = lengths
-                arguments["reverse"] = direction == 1
-                output, final = self.run_layer(x, initial_states[index], arguments)
+            for index in range(layer * num_directions, (layer + 1) * num_directions):
+                output, *final = run(x, initial_states[index], index)
                 outputs.append(output)
-                final_states.append(final)
-            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+                final_states.append(tuple(final))
+            x = outputs[0] if num_directions == 1 else torch.cat(outputs, dim=-1)
             if self.dropout > 0 and layer < self.num_layers - 1:
                 x = dropout(x, self.dropout, self.training)
-        if len(final_states) == 1:
-            return x, tuple(state.unsqueeze(0) for state in final_states[0])
-        return x, tuple(torch.stack(parts) for parts in zip(*final_states, strict=True))
+        return x, final_states
 
     def _parameters_of(self, index: int) -> dict[str, Any]:
         """Give the parameters of one layer and direction by the names of the op's arguments."""

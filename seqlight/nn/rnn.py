@@ -3,7 +3,7 @@
 from typing import Any, Literal, Self
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seqlight.nn.hidden_state import HiddenStateRecurrent
 from seqlight.nn.initialization import RecurrentInit
@@ -78,6 +78,7 @@ class RNN(HiddenStateRecurrent):
 
     gate_count = 1
     layer_norm_rows = (1, 1)
+    op = staticmethod(rnn)
     native_cell = native_rnn
 
     def __init__(
@@ -114,12 +115,9 @@ class RNN(HiddenStateRecurrent):
         )
         self.nonlinearity = nonlinearity
 
-    def run_layer(
-        self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
-    ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Run one layer in one direction by :func:`seqlight.ops.rnn`."""
-        output, h_n = rnn(x, *states, **arguments, nonlinearity=self.nonlinearity, zoneout=self._zoneouts[0])
-        return output, (h_n,)
+    def op_options(self) -> dict[str, Any]:
+        """Give the layer's options by the names of the op's arguments."""
+        return {"nonlinearity": self.nonlinearity, "zoneout": self._zoneouts[0]}
 
     def op_flags(self, reverse: bool) -> tuple[float, ...]:
         """Give the options in the order in which the native ops take them."""

@@ -13,7 +13,7 @@ from seqlight.ops.recurrent_native import Constants, NativeCell
 
 
 def _reference(
-    tensors: Sequence[Any], constants: Constants, zoneout: float, reverse: bool
+    tensors: Sequence[Any], constants: Constants, zoneout: float = 0.0, reverse: bool = False
 ) -> tuple[Tensor, ...]:
     hidden_mask, zoneout_seed, lengths = constants
     return reference.gru(

@@ -13,7 +13,11 @@ from seqlight.ops.recurrent_native import Constants, NativeCell
 
 
 def _reference(
-    tensors: Sequence[Any], constants: Constants, zoneout_h: float, zoneout_c: float, reverse: bool
+    tensors: Sequence[Any],
+    constants: Constants,
+    zoneout_h: float = 0.0,
+    zoneout_c: float = 0.0,
+    reverse: bool = False,
 ) -> tuple[Tensor, ...]:
     hidden_mask, zoneout_seed, lengths = constants
     return reference.lstm(

@@ -9,12 +9,18 @@ The ops of all cells follow one pattern, in which only the counts differ::
     <cell>_forward(x, *states, weight_ih, weight_hh, bias_ih, bias_hh, *extras, *constants, *flags, packed,
                    save_for_backward) -> (output, *final_states, saved)
     <cell>_backward(grad_output, *grad_final_states, x, *states, weight_ih, weight_hh, bias_ih, bias_hh,
-                    *extras, *constants, *flags, output, saved, need_input_grad, need_weight_grad)
+                    *extras, output, saved, need_input_grad, need_weight_grad, *constants, *flags)
                     -> (grad_x, *grad_states, grad_weight_ih, grad_weight_hh, *grad_biases, *grad_extras)
     <cell>_pack(weight_ih, weight_hh, bias_ih, bias_hh, *extras but the last, general) -> packed
+    <cell>_step(x, *states, packed, *flags but zoneout and reverse) -> (output, *final_states)
 
 The last of the extras is the layer norm's. The constants, which have no gradients, are hidden_mask,
-zoneout_seed and lengths. The flags begin with the probabilities of zoneout, one for each state.
+zoneout_seed and lengths. The flags begin with the probabilities of zoneout, one for each state. What stands
+from the constants on has defaults and is left out where it is not needed: each argument that is passed costs
+a quarter to half a microsecond. Constants and flags together are called options here: all of them, or ().
+
+x is [B, T, I], or [B, I] for a single step, and the output of the same form. States are [B, H], or [1, B, H]
+as layers have them, and so are the final ones: a view costs as much as all the work of a step.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +36,7 @@ from seqlight.ops.vmap import register_vmap_loop
 #: hidden_mask, zoneout_seed and lengths, the tensors without gradients; None where one is absent.
 Constants = tuple[Tensor | None, Tensor | None, Tensor | None]
 _CONSTANT_COUNT = 3
+NO_CONSTANTS: Constants = (None, None, None)
 
 # By name, for torch.compile cannot trace a Function whose methods hold the cell itself.
 _cells: dict[str, "NativeCell"] = {}
@@ -71,20 +78,27 @@ class NativeCell:
         self.moment_count = moment_count
         self.cuda_saved_count = cuda_saved_count
         self.bias_gradient_count = 2 if separate_bias_gradients else 1
-        self.reference = reference
+        self._reference = reference
         #: Where the biases stand among the tensors from x to the extras, and how many tensors those are.
         self.bias_place = 3 + state_count
         self.tensor_count = 5 + state_count + extra_count
+        #: Where among the backward op's results the gradients of those tensors stand.
+        of_bias_hh = self.bias_place + self.bias_gradient_count - 1
+        after = range(of_bias_hh + 1, of_bias_hh + 1 + extra_count)
+        self.gradient_places = (*range(self.bias_place + 1), of_bias_hh, *after)
         _cells[name] = self
         self.direct_function, self.function = _joined(name)
         if _extension.available:
             self.forward_op = getattr(torch.ops.seqlight, f"{name}_forward").default
             self.backward_op = getattr(torch.ops.seqlight, f"{name}_backward").default
             self.pack_op = getattr(torch.ops.seqlight, f"{name}_pack").default
+            self.step_op = getattr(torch.ops.seqlight, f"{name}_step").default
             torch.library.register_fake(f"seqlight::{name}_forward", self._forward_shapes)
             torch.library.register_fake(f"seqlight::{name}_backward", self._backward_shapes)
+            torch.library.register_fake(f"seqlight::{name}_step", self._step_shapes)
             register_vmap_loop(f"seqlight::{name}_forward", self.forward_op)
             register_vmap_loop(f"seqlight::{name}_backward", self.backward_op)
+            register_vmap_loop(f"seqlight::{name}_step", self.step_op)
 
     def __call__(
         self,
@@ -106,14 +120,37 @@ class NativeCell:
                 if tensor is not None and tensor.requires_grad:
                     wants_gradient = True
                     break
+        mask, seed, lengths = constants
+        plain = mask is None and seed is None and lengths is None and not any(flags)
+        options = () if plain else (*constants, *flags)
         # An exported program has no backward pass, so it need not keep anything for one.
         if not wants_gradient or torch.compiler.is_exporting():
-            results = self.forward_op(*tensors, *constants, *flags, packed, False)
+            if packed is None:
+                results = self.forward_op(*tensors, *options)
+            else:
+                results = self.forward_op(*tensors, *options, packed=packed)
         elif torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active():
-            results = self.function.apply(*tensors, *constants, *flags, packed)
+            results = self.function.apply(*tensors, *options, packed)
         else:
-            results = self.direct_function.apply(*tensors, *constants, *flags, packed)
+            direct: tuple[Tensor, ...] = self.direct_function.apply(*tensors, *options, packed)
+            return direct
         return results[:-1]
+
+    def reference(self, tensors: Sequence[Any], constants: Constants, *flags: float) -> tuple[Tensor, ...]:
+        """Run the equations in plain PyTorch on what the forward op takes; give output and final states."""
+        x, *others = tensors
+        states, weights = others[: self.state_count], others[self.state_count :]
+        single_step, of_layer = x.dim() == 2, states[0].dim() == 3
+        if single_step:
+            x = x.unsqueeze(1)
+        if of_layer:
+            states = [state.squeeze(0) for state in states]
+        output, *finals = self._reference((x, *states, *weights), constants, *flags)
+        if single_step:
+            output = output.squeeze(1)
+        if of_layer:
+            finals = [final.unsqueeze(0) for final in finals]
+        return output, *finals
 
     def pack(self, weights: Sequence[Tensor | None], *, general: bool) -> Tensor:
         """Pack the weights once for many calls.
@@ -127,6 +164,18 @@ class NativeCell:
         """
         packed: Tensor = self.pack_op(*weights[:-1], general)
         return packed
+
+    def step(
+        self, x: Tensor, states: Sequence[Tensor], packed: Tensor, *flags: float
+    ) -> tuple[Tensor, ...] | None:
+        """Run one step without gradients, with weights packed for calls that are not `general`.
+
+        The flags are those of the forward op. None where tangents have to be carried on.
+        """
+        if forward_ad._current_level >= 0:
+            return None
+        results: tuple[Tensor, ...] = self.step_op(x, *states, packed, *flags[self.state_count : -1])
+        return results
 
     def saved_size(self, device: torch.device, hidden_size: int, *, noisy: bool, layer_norm: bool) -> int:
         """Give how many numbers are kept for backward, of each row and step.
@@ -143,28 +192,38 @@ class NativeCell:
             return self.saved_counts[2] * hidden_size + self.moment_count
         return self.saved_counts[1 if noisy else 0] * hidden_size
 
-    def _forward_shapes(self, x: Tensor, h0: Tensor, *others: Any) -> tuple[Tensor, ...]:
+    def _forward_shapes(self, *given: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the forward op returns, for tracing."""
-        weight_layer_norm, hidden_mask = others[self.tensor_count - 3 : self.tensor_count - 1]
-        flags = others[self.tensor_count - 2 + _CONSTANT_COUNT : -2]
-        save_for_backward = others[-1]
-        noisy = hidden_mask is not None or any(flags[: self.state_count])
-        batch_size, steps, hidden_size = x.shape[0], x.shape[1], h0.shape[1]
+        parameters = self.forward_op._schema.arguments
+        arguments = (*given, *(parameter.default_value for parameter in parameters[len(given) :]))
+        x, *states = arguments[: 1 + self.state_count]
+        weight_layer_norm, hidden_mask = arguments[self.tensor_count - 1 : self.tensor_count + 1]
+        zoneouts = arguments[self.tensor_count + _CONSTANT_COUNT :][: self.state_count]
+        save_for_backward = arguments[-1]
+        noisy = hidden_mask is not None or any(zoneouts)
+        batch_size, hidden_size = x.shape[0], states[0].shape[-1]
+        steps = 1 if x.dim() == 2 else x.shape[1]
         layer_norm = weight_layer_norm is not None
         saved_size = self.saved_size(x.device, hidden_size, noisy=noisy, layer_norm=layer_norm)
         saved_shape = (steps, batch_size, saved_size) if save_for_backward else (0,)
         return (
-            x.new_empty(batch_size, steps, hidden_size),
-            *(x.new_empty(batch_size, hidden_size) for _ in range(self.state_count)),
+            x.new_empty((*x.shape[:-1], hidden_size)),
+            *(x.new_empty(state.shape) for state in states),
             x.new_empty(saved_shape),
         )
+
+    def _step_shapes(self, x: Tensor, *others: Any) -> tuple[Tensor, ...]:
+        """Give the shapes of what the step op returns, for tracing."""
+        states = others[: self.state_count]
+        output = x.new_empty((x.shape[0], states[0].shape[-1]))
+        return output, *(x.new_empty(state.shape) for state in states)
 
     def _backward_shapes(self, *arguments: Any) -> tuple[Tensor, ...]:
         """Give the shapes of what the backward op returns, for tracing."""
         first = 1 + self.state_count
         x, *others = arguments[first : first + self.tensor_count]
         states, weights = others[: self.state_count], others[self.state_count :]
-        need_input_grad, need_weight_grad = arguments[-2:]
+        need_input_grad, need_weight_grad = arguments[first + self.tensor_count + 2 :][:2]
 
         def of_weight(shape: Sequence[int]) -> Tensor:
             return x.new_empty(shape if need_weight_grad else (0,))
@@ -184,9 +243,9 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
     class DifferentiableBackward(Function):
         """The backward op, differentiated by the reference.
 
-        Arguments: the gradients of output and final states; the tensors from x to the extras; the constants,
-        the flags, output, saved, need_input_grad, need_weight_grad. Output and saved follow from the tensors,
-        so that their share in a derivative is counted there.
+        Arguments: the gradients of output and final states; the tensors from x to the extras; output, saved,
+        need_input_grad, need_weight_grad; the options. Output and saved follow from the tensors, so that
+        their share in a derivative is counted there.
         """
 
         generate_vmap_rule = True
@@ -198,80 +257,90 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
             cell = _cells[name]
-            flags = 1 + cell.state_count + cell.tensor_count + _CONSTANT_COUNT
-            ctx.flags = inputs[flags:-4]
-            ctx.save_for_backward(*inputs[:flags])
+            tensors = 1 + cell.state_count + cell.tensor_count
+            options = tensors + 4
+            ctx.flags = inputs[options + _CONSTANT_COUNT :]
+            ctx.save_for_backward(*inputs[:tensors], *inputs[options : options + _CONSTANT_COUNT])
 
         @staticmethod
         def backward(ctx: Any, *cotangents: Tensor) -> tuple[Tensor | None, ...]:
-            return _second_derivatives(_cells[name], ctx.saved_tensors, ctx.flags, cotangents)
+            cell = _cells[name]
+            tensors = 1 + cell.state_count + cell.tensor_count
+            given, constants = ctx.saved_tensors[:tensors], ctx.saved_tensors[tensors:] or NO_CONSTANTS
+            derivatives = _second_derivatives(cell, given, constants, ctx.flags, cotangents)
+            return *derivatives, *[None] * (len(ctx.needs_input_grad) - tensors)
+
+    def keep(ctx: Any, inputs: tuple[Any, ...], results: tuple[Tensor, ...]) -> None:
+        """Keep for backward what the forward op was given, its output and what it has saved."""
+        constants = _cells[name].tensor_count
+        flags = constants + _CONSTANT_COUNT
+        ctx.flags = inputs[flags:-1]
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(
+            *inputs[:constants], results[0], results[-1], *inputs[constants:-1][:_CONSTANT_COUNT]
+        )
 
     class Recurrence(Function):
-        """The forward op, differentiated by the backward op."""
+        """The forward op, differentiated by the backward op.
+
+        Arguments: the tensors from x to the extras, the options, packed.
+        """
 
         generate_vmap_rule = True
 
         @staticmethod
         def forward(*arguments: Any) -> tuple[Tensor, ...]:
-            return _cells[name].forward_op(*arguments, True)
+            *others, packed = arguments
+            return _cells[name].forward_op(*others, packed=packed, save_for_backward=True)
 
         @staticmethod
         def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-            flags = _cells[name].tensor_count + _CONSTANT_COUNT
-            ctx.flags = inputs[flags:-1]
-            ctx.set_materialize_grads(False)
             ctx.mark_non_differentiable(output[-1])
-            ctx.save_for_backward(*inputs[:flags], output[0], output[-1])
+            keep(ctx, inputs, output)
 
         @staticmethod
         def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
             cell = _cells[name]
-            tensor_count, biases = cell.tensor_count, cell.bias_place
-            # Loops, here and below, where generators would cost small calls several microseconds.
-            result: list[Tensor | None] = [None] * (tensor_count + _CONSTANT_COUNT + len(ctx.flags) + 1)
-            final_count = 1 + cell.state_count
-            for grad in grads[:final_count]:
+            need = ctx.needs_input_grad
+            grads = grads[: 1 + cell.state_count]
+            # A loop, where a generator would cost small calls a microsecond.
+            for grad in grads:
                 if grad is not None:
                     break
             else:
-                return tuple(result)
+                return (None,) * len(need)
+            tensor_count = cell.tensor_count
             kept = ctx.saved_tensors
-            tensors = kept[:tensor_count]
-            *constants, output, saved = kept[tensor_count:]
-            need = ctx.needs_input_grad
-            need_weight_grad = True in need[final_count:tensor_count]
-            rest = (*constants, *ctx.flags, output, saved, need[0], need_weight_grad)
+            tensors, (output, saved) = kept[:tensor_count], kept[tensor_count : tensor_count + 2]
+            need_weight_grad = True in need[len(grads) : tensor_count]
+            rest = (output, saved, need[0], need_weight_grad, *kept[tensor_count + 2 :], *ctx.flags)
             if torch.is_grad_enabled() and not torch.compiler.is_compiling():
                 # The gradients may be differentiated again: create_graph=True, torch.func.
-                of_results_shape = (output, *tensors[1:final_count])
+                of_results_shape = (output, *tensors[1 : len(grads)])
                 present = (
                     torch.zeros_like(like) if grad is None else grad
-                    for grad, like in zip(grads[:final_count], of_results_shape, strict=True)
+                    for grad, like in zip(grads, of_results_shape, strict=True)
                 )
                 computed = DifferentiableBackward.apply(*present, *tensors, *rest)
             else:
-                computed = cell.backward_op(*grads[:final_count], *tensors, *rest)
-            for place in range(biases):
-                if need[place]:
-                    result[place] = computed[place]
-            if need[biases]:
-                result[biases] = computed[biases]
-            of_bias_hh = biases + cell.bias_gradient_count - 1
-            if need[biases + 1]:
-                result[biases + 1] = computed[of_bias_hh]
-            for place in range(biases + 2, tensor_count):
-                if need[place]:
-                    result[place] = computed[of_bias_hh + place - biases - 1]
-            return tuple(result)
+                computed = cell.backward_op(*grads, *tensors, *rest)
+            gradients = [
+                computed[place] if needed else None
+                for place, needed in zip(cell.gradient_places, need, strict=False)
+            ]
+            return *gradients, *[None] * (len(need) - tensor_count)
 
     class DirectRecurrence(Recurrence):
-        """Without torch.func, which costs every call 5 microseconds more (torch binds its arguments)."""
+        """Without torch.func, which costs every call 5 microseconds more (torch binds its arguments).
+
+        Here what is saved need not be one of the results.
+        """
 
         @staticmethod
         def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, ...]:
-            results = _cells[name].forward_op(*arguments, True)
-            Recurrence.setup_context(ctx, arguments, results)
-            return results
+            results = Recurrence.forward(*arguments)
+            keep(ctx, arguments, results)
+            return results[:-1]
 
         # torch takes a Function with a setup_context of its own for one in the other form.
         setup_context = Function.setup_context
@@ -281,15 +350,15 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
 
 def _second_derivatives(
     cell: NativeCell,
-    given: Sequence[Tensor | None],
+    arguments: Sequence[Tensor | None],
+    constants: Constants,
     flags: tuple[float, ...],
     cotangents: Sequence[Tensor | None],
 ) -> tuple[Tensor | None, ...]:
     """Pull the cotangents of the backward op's results back to the arguments of ``DifferentiableBackward``.
 
-    `given` are those arguments up to the constants.
+    `arguments` are those up to the tensors, and so are the results.
     """
-    arguments, constants = given[:-_CONSTANT_COUNT], given[-_CONSTANT_COUNT:]
     grad_count = 1 + cell.state_count
     present = [place for place, argument in enumerate(arguments) if argument is not None]
 
@@ -319,8 +388,7 @@ def _second_derivatives(
         if cotangent is None or cotangent.shape != gradient.shape:  # [0]: the op was not asked for it
             cotangent = torch.zeros_like(gradient)
         wanted.append(cotangent)
-    # Behind the tensors: the constants, the flags, output, saved and the two needs.
-    result: list[Tensor | None] = [None] * (len(given) + len(flags) + 4)
+    result: list[Tensor | None] = [None] * len(arguments)
     for place, value in zip(present, pull_back(tuple(wanted)), strict=True):
         result[place] = value
     return tuple(result)

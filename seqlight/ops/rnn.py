@@ -15,7 +15,11 @@ Nonlinearity = Literal["tanh", "relu"]
 
 
 def _reference(
-    tensors: Sequence[Any], constants: Constants, zoneout: float, relu: bool, reverse: bool
+    tensors: Sequence[Any],
+    constants: Constants,
+    zoneout: float = 0.0,
+    relu: bool = False,
+    reverse: bool = False,
 ) -> tuple[Tensor, ...]:
     hidden_mask, zoneout_seed, lengths = constants
     return reference.rnn(

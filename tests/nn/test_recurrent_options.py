@@ -1,7 +1,6 @@
 """Layer norm, recurrent dropout and zoneout of seqlight.nn.LSTM, GRU and RNN."""
 
 import copy
-import importlib
 import pickle
 import re
 from itertools import pairwise
@@ -43,15 +42,14 @@ def assert_close(found: Any, expected: Any, tolerance: float = 1e-12) -> None:
 def op_calls(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The keyword arguments of every call that a layer makes of its op."""
     calls: list[dict[str, Any]] = []
-    for name in ("lstm", "gru", "rnn"):
-        module = importlib.import_module(f"seqlight.nn.{name}")
-        original = getattr(module, name)
+    for layer_class in (LSTM, GRU, RNN):
+        original = layer_class.op
 
         def spy(*tensors: Tensor, original: Any = original, **options: Any) -> Any:
             calls.append(options)
             return original(*tensors, **options)
 
-        monkeypatch.setattr(module, name, spy)
+        monkeypatch.setattr(layer_class, "op", staticmethod(spy))
     return calls
 
 
@@ -88,10 +86,54 @@ def test_each_call_draws_a_mask_and_a_seed_per_layer_and_direction(
         assert not any(torch.equal(mask, other) for other in masks[:number])
     op_calls.clear()
     layer.eval()
-    layer(x)
+    layer(x, lengths=torch.full((40,), 3))
     assert len(op_calls) == 4
     assert not any(call.get("hidden_mask") is not None for call in op_calls)
     assert not any(call.get("zoneout_seed") is not None for call in op_calls)
+
+
+@each_layer
+@pytest.mark.parametrize("shape", [{}, {"num_layers": 2}, {"num_layers": 2, "bidirectional": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"bias": False, "layer_norm": True, "zoneout": 0.2}], ids=str)
+def test_direct_calls_of_the_native_ops_give_what_checked_ones_give(
+    layer_class: Any, of_cell: dict[str, Any], shape: dict[str, Any], options: dict[str, Any]
+) -> None:
+    """With lengths a call goes through the op's own checks; without, straight to the kernel."""
+    layer = layer_class(3, 7, **shape, **options, **of_cell, dtype=torch.float64).eval()
+    x = torch.randn(4, 5, 3, dtype=torch.float64, requires_grad=True)
+    all_steps = torch.full((4,), 5)
+    state = None
+    for _ in range(2):  # from zeros, then from a state
+        results, expected = layer(x, state), layer(x, state, all_steps)
+        assert_close(flat(results), flat(expected), 0)
+        variables = [x, *layer.parameters()]
+        gradients = [
+            torch.autograd.grad(sum(part.sin().sum() for part in flat(result)), variables)
+            for result in (results, expected)
+        ]
+        assert_close(*gradients, 1e-14)
+        with torch.no_grad():
+            _, state = layer(x)
+    if not layer.bidirectional:
+        output, last = layer.step(x[:, 0], state)
+        assert_close((output.unsqueeze(1), *flat((output, last))[1:]), flat(layer(x[:, :1], state)), 0)
+
+
+def test_run_layer_replaced_in_a_subclass_or_on_a_layer_is_called(native: ModuleType) -> None:
+    class Doubled(LSTM):
+        def run_layer(self, x: Tensor, states: Any, arguments: Any) -> Any:
+            return super().run_layer(2 * x, states, arguments)
+
+    torch.manual_seed(0)
+    layer, x = LSTM(3, 5), torch.randn(2, 4, 3)
+    doubled = Doubled(3, 5)
+    doubled.load_state_dict(layer.state_dict())
+    with torch.no_grad():
+        expected = layer(2 * x)[0]
+        assert torch.equal(doubled(x)[0], expected)
+        original = layer.run_layer
+        layer.run_layer = lambda x, *others: original(2 * x, *others)  # type: ignore[method-assign]
+        assert torch.equal(layer(x)[0], expected)
 
 
 def test_nothing_is_drawn_where_nothing_is_dropped() -> None:
@@ -224,7 +266,7 @@ def test_trains_on_padded_and_packed_batches(
             assert parameter.grad.isfinite().all() and parameter.grad.abs().max() > 0, name
 
 
-def test_layer_keeps_six_h_for_backward_and_no_zero_state(native: ModuleType) -> None:
+def test_layer_keeps_six_h_for_backward_and_one_zero_state(native: ModuleType) -> None:
     batch_size, steps, hidden_size = 8, 12, 16
     layer, x = LSTM(3, hidden_size, peephole=True), torch.randn(batch_size, steps, 3)
     own = {tensor.untyped_storage().data_ptr() for tensor in (x, *layer.parameters())}
@@ -238,7 +280,7 @@ def test_layer_keeps_six_h_for_backward_and_no_zero_state(native: ModuleType) ->
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         layer(x)[0].sum()
-    assert 0 < sum(kept.values()) <= 4 * (6 * hidden_size * batch_size * steps + 16)
+    assert 0 < sum(kept.values()) <= 4 * (6 * hidden_size * batch_size * steps + hidden_size * batch_size)
 
 
 @untraced

@@ -152,7 +152,7 @@ def in_place_of_the_cpu_ops(ops: Any) -> Iterator[None]:
     places = [
         (cell, f"{kind}_op", f"{name}_{kind}")
         for name, cell in _cells.items()
-        for kind in ("forward", "backward", "pack")
+        for kind in ("forward", "backward", "pack", "step")
     ]
     places += [
         (module, f"_{kind}_op", f"{name}_{kind}")

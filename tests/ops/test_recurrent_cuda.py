@@ -200,9 +200,11 @@ def test_wrong_arguments_are_named(cuda: torch.device, lstm_cell: Any) -> None:
     with pytest.raises(RuntimeError, match="lstm: packed expected what was packed from these weights"):
         native.forward_op(*tensors, None, *constants, tensors[3], False)
     results = native.forward_op(*tensors, None, *constants, None, True)
-    given = (*tensors, None, *constants)
+    given = (*tensors, None)
     with pytest.raises(RuntimeError, match=r"lstm_backward: saved expected \[T, B, numbers saved \* H\]"):
-        native.backward_op(None, None, None, *given, results[0], results[-1][:, :, :4], True, True)
+        native.backward_op(
+            None, None, None, *given, results[0], results[-1][:, :, :4], True, True, *constants
+        )
     integers = [tensor.long() for tensor in tensors]
     with pytest.raises(RuntimeError, match="lstm: x expected float32 or float64, got Long"):
         native.forward_op(*integers, None, *constants, None, False)

@@ -154,9 +154,10 @@ def test_native_says_why_it_cannot_run_on_a_device(native: object, cell: Any) ->
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("x", zeros(2, 3), "x expected [B, T, I], got [2, 3]"),
+        ("x", zeros(3), "x expected [B, T, I] or [B, I], got [3]"),
         ("x", zeros(2, 0, 3), "x expected at least one time step, got [2, 0, 3]"),
         ("h0", zeros(2, 21), "h0 expected [B, H] = [2, 20], got [2, 21]"),
+        ("h0", zeros(2, 2, 20), "h0 expected [1, B, H] = [1, 2, 20], got [2, 2, 20]"),
         ("weight_ih", zeros(7, 3), "weight_ih expected ["),
         ("weight_hh", zeros(7, 20), "weight_hh expected ["),
         ("bias_ih", zeros(7), "bias_ih expected ["),
@@ -176,6 +177,25 @@ def test_the_kernel_checks_for_itself(
     """The private op reads raw memory; traced and exported programs call it without the checks in Python."""
     with pytest.raises(RuntimeError, match=re.escape(f"{cell.op}: {message}")):
         call_private_op(cell, name, value)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (0, zeros(2, 5, 3), "x expected [B, I], got [2, 5, 3]"),
+        (1, zeros(20), "h0 expected [B, H] or [1, B, H], got [20]"),
+        (1, zeros(3, 20), "h0 expected [B, H] = [2, 20], got [3, 20]"),
+        (-1, zeros(7), "packed expected"),
+        (-1, zeros(7).double(), "packed expected"),
+    ],
+)
+def test_the_step_checks_for_itself(
+    native: object, cell: Any, place: int, value: Tensor, message: str
+) -> None:
+    arguments = [zeros(2, 3), *(zeros(2, 20) for _ in cell.state_names), zeros(7)]
+    arguments[place] = value
+    with pytest.raises(RuntimeError, match=re.escape(f"{cell.op}_step: {message}")):
+        cell.private_op("step")(*arguments)
 
 
 def call_private_op(cell: Any, name: str, value: Tensor) -> None:

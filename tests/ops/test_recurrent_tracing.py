@@ -37,8 +37,54 @@ def test_opcheck_backward(native: object, cell: Any, optional: bool, needs: tupl
     output, *finals, saved = cell.private_op("forward")(*tensors, *rest, None, True)
     grads = [torch.ones_like(output), torch.ones_like(finals[0]) if optional else None, None]
     torch.library.opcheck(
-        cell.private_op("backward"), (*grads[: 1 + len(finals)], *tensors, *rest, output, saved, *needs)
+        cell.private_op("backward"), (*grads[: 1 + len(finals)], *tensors, output, saved, *needs, *rest)
     )
+
+
+def test_opcheck_one_step_of_a_layer(native: object, cell: Any) -> None:
+    """The other form of the arguments: x [B, I], states [1, B, H]; with the values of the first."""
+    tensors = cell.private_tensors(cell.arguments(3, 1, 2, 5, dtype=torch.float64))
+    states = range(1, 1 + len(cell.state_names))
+    x, *others = tensors
+    of_layer = [x.squeeze(1), *others]
+    for place in states:
+        of_layer[place] = others[place - 1].unsqueeze(0)
+    forward, backward = cell.private_op("forward"), cell.private_op("backward")
+    torch.library.opcheck(forward, of_layer)
+    expected, found = forward(*tensors, save_for_backward=True), forward(*of_layer, save_for_backward=True)
+    for results in zip(
+        (expected[0].squeeze(1), *(expected[place].unsqueeze(0) for place in states)), found[:-1], strict=True
+    ):
+        torch.testing.assert_close(*results, rtol=0, atol=0)
+
+    def arguments(tensors: list[Tensor | None], results: tuple[Tensor, ...]) -> tuple[Any, ...]:
+        grads = [torch.ones_like(result) for result in results[:-1]]
+        return (*grads, *tensors, results[0], results[-1], True, True)
+
+    torch.library.opcheck(backward, arguments(of_layer, found))
+    expected, found = backward(*arguments(tensors, expected)), backward(*arguments(of_layer, found))
+    for place, (of_sequence, of_step) in enumerate(zip(expected, found, strict=True)):
+        assert of_step.shape == (of_layer[place].shape if place in (0, *states) else of_sequence.shape)
+        torch.testing.assert_close(of_step, of_sequence.reshape(of_step.shape), rtol=0, atol=0)
+
+
+def test_opcheck_step(native: object, cell: Any) -> None:
+    """One step with packed weights alone, with the values of the forward op."""
+    if cell.layer_norm:
+        pytest.skip("layer norm's calls are general")
+    for biases in (True, False):
+        tensors = cell.private_tensors(cell.arguments(3, 1, 2, 5, dtype=torch.float64))
+        states = range(1, 1 + len(cell.state_names))
+        if not biases:
+            tensors[states.stop + 2 : states.stop + 4] = [None, None]
+        packed = cell.private_op("pack")(*tensors[states.stop : -1], False)
+        rest = cell.private_rest({}, None, False, torch.float64)
+        of_step = (tensors[0].squeeze(1), *(tensors[place].unsqueeze(0) for place in states), packed)
+        arguments = (*of_step, *rest[3 + len(states) : -1])
+        torch.library.opcheck(cell.private_op("step"), arguments)
+        expected = cell.private_op("forward")(*tensors, *rest)[:-1]
+        for found, result in zip(cell.private_op("step")(*arguments), expected, strict=True):
+            torch.testing.assert_close(found, result.reshape(found.shape), rtol=0, atol=1e-14)
 
 
 def run_and_differentiate(
@@ -96,17 +142,17 @@ def test_inductor_compiles(native_calls: Any, lstm_cell: Any) -> None:
 
 def test_compiled_without_gradients_keeps_nothing(native: object, cell: Any) -> None:
     torch._dynamo.reset()
-    saved_shapes = []
+    kept = []
 
     def look(graph: torch.fx.GraphModule, _: list[Tensor]) -> Callable:
         forwards = [node for node in graph.graph.nodes if node.target is cell.private_op("forward")]
-        saved_shapes.extend(node.args[-1] for node in forwards)
+        kept.extend("save_for_backward" in node.kwargs for node in forwards)
         return graph.forward
 
     compiled = torch.compile(compilable(cell), fullgraph=True, backend=look)
     with torch.no_grad():
         compiled(*cell.arguments(2, 3, 2, 4, requires_grad=True))
-    assert saved_shapes == [False]
+    assert kept == [False]
 
 
 def test_length_out_of_range_is_caught_when_compiled(native: object, cell: Any) -> None:
