@@ -70,14 +70,18 @@ def paired_ratios(baseline: Sequence[float], candidate: Sequence[float]) -> list
 
 
 def round_order(names: Sequence[str], index: int) -> list[str]:
-    """Order of round ``index``: rotated by one each round, and reversed in every other pass of rotations.
+    """Order of round ``index``, by Williams' balanced Latin squares (1949).
 
-    Rotation gives each name every position; the reversal changes which name ran just before (and left its
-    data in the caches).
+    In as many rounds as there are names (twice as many for an odd number), each name has every position as
+    often, and runs right behind each of the others as often: whoever ran before has left its data in the
+    caches, and its memory to the allocator.
     """
-    turn, shift = divmod(index, len(names))
-    rotated = [*names[shift:], *names[:shift]]
-    return rotated[::-1] if turn % 2 else rotated
+    count = len(names)
+    turn, shift = divmod(index, count)
+    # 0, 1, -1, 2, -2, ...: every step between two neighbours is a different one.
+    steps = [(place + 1) // 2 if place % 2 else -(place // 2) for place in range(count)]
+    order = [names[(step + shift) % count] for step in steps]
+    return order[::-1] if turn % 2 else order
 
 
 def interleave(

@@ -49,7 +49,14 @@ def test_lower_instruction_set(native: ModuleType, isa: str) -> None:
 @pytest.mark.parametrize(
     "sizes",
     [(64, 20, 8, 33), (3, 6, 64, 200), (1, 6, 64, 256), (17, 4, 10, 300), (13, 40, 7, 97), (16, 20, 64, 128)],
-    ids=["rows shared out", "few rows", "one row", "wide", "units shared out, narrow input", "and a wide one"],
+    ids=[
+        "rows shared out",
+        "few rows",
+        "one row",
+        "wide",
+        "units shared out, narrow input",
+        "and a wide one",
+    ],
 )
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_thread_counts_agree(
