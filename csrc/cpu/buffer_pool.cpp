@@ -2,7 +2,7 @@
 
 #include <torch/csrc/stable/ops.h>
 
-#include <array>
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -13,6 +13,7 @@
 
 #if defined(__linux__)
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 namespace seqlight {
@@ -68,7 +69,19 @@ class BufferPool {
 
  private:
   BufferPool() {
-    if (const char* text = std::getenv("SEQLIGHT_POOL_MIB")) limit_ = std::strtoull(text, nullptr, 10) << 20;
+    if (const char* text = std::getenv("SEQLIGHT_POOL_MIB"))
+      limit_ = std::strtoull(text, nullptr, 10) << 20;
+    else
+      limit_ = std::min(std::size_t{1} << 30, std::max(std::size_t{256} << 20, physical_memory() / 16));
+  }
+
+  // Bytes, 0 if the system does not tell.
+  static std::size_t physical_memory() {
+#if defined(_SC_PHYS_PAGES)
+    const long pages = sysconf(_SC_PHYS_PAGES), bytes = sysconf(_SC_PAGESIZE);
+    if (pages > 0 && bytes > 0) return static_cast<std::size_t>(pages) * static_cast<std::size_t>(bytes);
+#endif
+    return 0;
   }
 
   static Buffer allocate(std::size_t bytes) {
@@ -84,7 +97,7 @@ class BufferPool {
 
   std::mutex mutex_;
   std::vector<Buffer> kept_;
-  std::size_t kept_bytes_ = 0, limit_ = std::size_t{256} << 20;
+  std::size_t kept_bytes_ = 0, limit_ = 0;
 };
 
 }  // namespace

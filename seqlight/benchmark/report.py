@@ -276,8 +276,9 @@ def notes(results: Results) -> list[str]:
     rows = [row for report in results.reports for row in report.rows]
     settings = results.reports[0].settings
     lines = [
-        "All peers run interleaved in one process, in an order that changes each round so that each runs right "
-        f"behind each of the others as often; the first {settings['warmup_rounds']} rounds are dropped. 'Times as fast' is the median over the rounds of "
+        "All peers run interleaved in one process, in an order that changes each round so that each runs "
+        "right behind each of the others as often; the first "
+        f"{settings['warmup_rounds']} rounds are dropped. 'Times as fast' is the median over the rounds of "
         "baseline time / peer time within one round, with its quartiles: above 1 is faster than the "
         "baseline, below 1 slower.",
         "Training is forward and backward with gradients for x and every weight. Before it is timed, every "

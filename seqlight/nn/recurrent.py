@@ -388,9 +388,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
             self._check_no_weight_gradients()
         count = len(self._parameter_names)
         if states is None:
-            zeros = x.new_zeros((x.shape[0], self.hidden_size))
-            # The same numbers for all; a view for each, as torch.compile wants different tensors.
-            initial_states = [tuple(zeros.view_as(zeros) for _ in range(self.state_count))] * count
+            # One zero for all, so that keeping the states for backward takes no memory. A view for each,
+            # as torch.compile wants different tensors.
+            zero, sizes = x.new_zeros((1, 1)), (x.shape[0], self.hidden_size)
+            initial_states = [tuple(zero.expand(sizes) for _ in range(self.state_count))] * count
         else:
             initial_states = list(zip(*[state.unbind() for state in states], strict=True))
 
@@ -444,8 +445,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 return None
             count = len(self._weight_names)
             if state is None:
-                # One for all: backward keeps it.
-                states = (x.new_zeros((1, x.shape[0], self.hidden_size)),) * self.state_count
+                sizes = (1, x.shape[0], self.hidden_size)
+                # Backward keeps it: then one number in memory. Else whole, which the op need not copy.
+                zeros = x.new_zeros((1, 1, 1)).expand(sizes) if torch.is_grad_enabled() else x.new_zeros(sizes)
+                states = (zeros,) * self.state_count
             else:
                 states = (state,) if self.state_count == 1 else state
                 if type(states) is not tuple or len(states) != self.state_count or states[0].dim() != 3:
