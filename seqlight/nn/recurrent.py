@@ -447,7 +447,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
             if state is None:
                 sizes = (1, x.shape[0], self.hidden_size)
                 # Backward keeps it: then one number in memory. Else whole, which the op need not copy.
-                zeros = x.new_zeros((1, 1, 1)).expand(sizes) if torch.is_grad_enabled() else x.new_zeros(sizes)
+                graph = torch.is_grad_enabled()
+                zeros = x.new_zeros((1, 1, 1)).expand(sizes) if graph else x.new_zeros(sizes)
                 states = (zeros,) * self.state_count
             else:
                 states = (state,) if self.state_count == 1 else state
