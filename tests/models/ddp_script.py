@@ -204,3 +204,8 @@ def train(processes: int, folder: Path) -> None:
 if __name__ == "__main__":
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     train(int(sys.argv[1]), Path(sys.argv[2]))
+    if torch.distributed.is_initialized():
+        # Neither process leaves while the other still talks to it, nor with gloo's threads running: on a busy
+        # machine that aborts an interpreter that is about to exit.
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
