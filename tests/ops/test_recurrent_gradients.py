@@ -20,6 +20,18 @@ def test_gradcheck(native: object, cell: Any, lengths: Tensor | None, reverse: b
     assert torch.autograd.gradcheck(run, tensors)
 
 
+@pytest.mark.parametrize("input_size", [1, 8], ids=["narrow", "wide"])
+def test_gradcheck_with_a_row_in_each_lane(native: object, cell: Any, input_size: int) -> None:
+    """More rows than half a vector has lanes; the weights' gradients in both of their forms."""
+    lengths = torch.tensor([2, 1, 0, 2, 2, 1, 2, 2, 2])
+    tensors = cell.arguments(9, 2, input_size, 8, dtype=torch.float64, requires_grad=True)
+
+    def run(*tensors: Tensor) -> tuple[Tensor, ...]:
+        return cell(*tensors, lengths=lengths, backend="native")
+
+    assert torch.autograd.gradcheck(run, tensors, fast_mode=True)
+
+
 @pytest.mark.parametrize(("masked", "zoneout", "seeded"), [(True, 0.3, True), (False, 0.3, False)])
 def test_gradcheck_with_noise(native: object, cell: Any, masked: bool, zoneout: float, seeded: bool) -> None:
     tensors = cell.arguments(3, 3, 2, 3, dtype=torch.float64, requires_grad=True)
