@@ -161,16 +161,15 @@ def make_extension(cpp_extension) -> Extension:
     flags = [*CXX_FLAGS, *SANITIZE_FLAGS] if sanitize else [*CXX_FLAGS, *warnings]
     compile_args = {"cxx": [*flags, *system_includes]}
     macros, libraries = [], ["torch", "torch_cpu", "c10"]
-    library_dirs = cpp_extension.library_paths()
 
     obstacle = cuda_obstacle(cpp_extension)
     if obstacle is None:
         sources += sorted(CSRC.glob("cuda/*.cu"))
         macros.append(("SEQLIGHT_CUDA", "1"))
-        libraries += ["torch_cuda", "cudart"]
-        compile_args["cxx"] += ["-isystem", str(Path(cpp_extension.CUDA_HOME, "include"))]
+        # This brings along the CUDA runtime that torch itself runs on. CUDA_HOME may have none to link with: torch
+        # guesses it from where nvcc is, which may be a script.
+        libraries += ["torch_cuda"]
         compile_args["nvcc"] = [*NVCC_FLAGS, *system_includes]
-        library_dirs = cpp_extension.library_paths(device_type="cuda")
         os.environ.setdefault("TORCH_CUDA_ARCH_LIST", CUDA_ARCHITECTURES)
     elif os.environ.get("SEQLIGHT_CUDA") == "1" and MODE == "required":
         raise CannotBuild(f"SEQLIGHT_CUDA=1: {obstacle}")
@@ -183,7 +182,7 @@ def make_extension(cpp_extension) -> Extension:
         [str(path) for path in sources],
         include_dirs=[str(CSRC.resolve())],
         define_macros=macros,
-        library_dirs=library_dirs,
+        library_dirs=cpp_extension.library_paths(),
         libraries=libraries,
         extra_compile_args=compile_args,
         extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
