@@ -11,6 +11,8 @@ Environment variables read here:
     they compile, but have not been run on a GPU yet.
 ``SEQLIGHT_SANITIZE``
     ``1``: AddressSanitizer and UBSan, for ``make sanitize``.
+``CFLAGS``
+    An optimisation level in it, such as ``-O0``, takes the place of this file's.
 ``MAX_JOBS``
     Compiler processes at a time; by default the number of cores this process may use.
 
@@ -41,7 +43,9 @@ REASON_PARTS = ("native", "cuda")
 STABLE_ABI = "-DTORCH_TARGET_VERSION=0x020b000000000000"
 # No -std: torch adds the one that its own headers need. No -march: the sources choose the instruction set
 # at run time. The two floating-point flags keep NaN and infinity exact; they only drop errno and traps.
-CXX_FLAGS = ["-O2", "-g0", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", STABLE_ABI]
+CXX_FLAGS = ["-g0", "-fvisibility=hidden", "-fno-math-errno", "-fno-trapping-math", STABLE_ABI]
+if "-O" not in os.environ.get("CFLAGS", ""):
+    CXX_FLAGS.append("-O2")
 CXX_WARNINGS = ["-Wall", "-Wextra"]
 # Kernels are unrolled, so that every check is compiled hundreds of times: hence calls in place of inlined
 # checks, and none of UBSan's checks of pointers, whose targets AddressSanitizer watches (and vectors go to
