@@ -114,7 +114,8 @@ build/cuda-check/%.o: csrc/%.cu $(CXX_SOURCES)
 	$(NVCC) -c $< -o $@ $(NVCC_FLAGS) $(TORCH_INCLUDES)
 
 # All that needs a GPU, in under nine minutes and without a network: builds with the CUDA kernels, runs the device tests,
-# measures, and writes into OUT. PY is a Python with torch, numpy, pytest, setuptools and, best, ninja.
+# measures, and writes into OUT. PY is a Python with torch, numpy, lightning, pytest, hypothesis,
+# setuptools and, best, ninja and pytest-xdist.
 gpu: $(RUN_ENV)
 	$(PY) benchmarks/gpu.py '$(OUT)'
 

@@ -57,7 +57,7 @@ SANITIZE_FLAGS = [
     *("--param", "asan-instrumentation-with-call-threshold=0"),
 ]
 NVCC_FLAGS = ["-O3", "-Xcompiler", "-fvisibility=hidden", "-DUSE_CUDA", STABLE_ABI]
-CUDA_ARCHITECTURES = "8.0;9.0+PTX"
+CUDA_ARCHITECTURES = "7.5;8.0;9.0+PTX"
 
 
 class CannotBuild(Exception):
@@ -170,8 +170,8 @@ def make_extension(cpp_extension) -> Extension:
     if obstacle is None:
         sources += sorted(CSRC.glob("cuda/*.cu"))
         macros.append(("SEQLIGHT_CUDA", "1"))
-        # This brings along the CUDA runtime that torch itself runs on. CUDA_HOME may have none to link with: torch
-        # guesses it from where nvcc is, which may be a script.
+        # This brings along the CUDA runtime that torch itself runs on. CUDA_HOME may have none to link with:
+        # torch guesses it from where nvcc is, which may be a script.
         libraries += ["torch_cuda"]
         compile_args["nvcc"] = [*NVCC_FLAGS, *system_includes]
         os.environ.setdefault("TORCH_CUDA_ARCH_LIST", CUDA_ARCHITECTURES)

@@ -20,9 +20,10 @@ from gpu_parts import Outcome, Part, run_parts
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 TOTAL_SECONDS = 530.0
-TEST_FILES = ("tests/ops/test_recurrent_cuda.py", "tests/ops/test_convolution_cuda.py")
-#: What tests that are not among these would need; they are left out, and the reason is printed.
-NEEDED_ELSEWHERE = ("hypothesis", "polars", "jsonargparse", "pandas", "lightning", "matplotlib")
+#: Where tests of a GPU are: of operators and layers, and of the modules, whose data want polars.
+TESTS = ("tests/ops", "tests/nn/test_devices.py")
+MODULE_TESTS = ("tests/models/test_every_module.py",)
+TEST_PROCESSES = 4
 
 
 def missing(*modules: str) -> str | None:
@@ -45,6 +46,8 @@ def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
         "SEQLIGHT_REQUIRE_CUDA": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    tests = [*TESTS, *(() if missing("polars") else MODULE_TESTS)]
+    in_processes = [] if missing("xdist") else ["-n", str(TEST_PROCESSES), "--dist", "worksteal"]
     tool = sanitizer()
     no_tool = None if tool else "there is no compute-sanitizer on this machine"
     building = {"SEQLIGHT_BUILD": "1", "SEQLIGHT_CUDA": "1", "TORCH_CUDA_ARCH_LIST": architecture}
@@ -58,10 +61,10 @@ def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
         ),
         Part(
             "tests",
-            [python, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", *TEST_FILES],
-            120,
+            [python, "-m", "pytest", "-q", "-m", "gpu", *in_processes, *tests],
+            200,
             environment,
-            obstacle=missing("pytest"),
+            obstacle=missing("pytest", "hypothesis", "lightning"),
         ),
         *(
             Part(
@@ -75,7 +78,8 @@ def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
             for name, options in (
                 # torch asks for things that a driver may lack, and copes
                 ("memcheck", ("--error-exitcode", "1", "--report-api-errors", "no")),
-                ("racecheck", ("--error-exitcode", "1")),
+                # our own kernels alone: the library's take long
+                ("racecheck", ("--error-exitcode", "1", "--kernel-regex", "kns=for_each")),
             )
         ),
         Part(
@@ -114,9 +118,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder = options.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     os.chdir(REPOSITORY)
-    left_out = missing(*NEEDED_ELSEWHERE)
-    if left_out:
-        print(f"tests outside {', '.join(TEST_FILES)} are left out; {left_out}")
+    if missing("polars"):
+        print(f"{', '.join(MODULE_TESTS)} is left out; {missing('polars')}")
     major, minor = torch.cuda.get_device_capability()
     parts = make_parts(folder, f"{major}.{minor}", build=not options.no_build)
     outcomes = run_parts(parts, folder, total=TOTAL_SECONDS)

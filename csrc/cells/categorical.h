@@ -8,23 +8,28 @@
 
 namespace seqlight {
 
-// The first class c with sum_{i <= c} p_i > uniform * sum_i p_i, where p_i = exp((logits_i - most) / temperature) are
-// summed in the order of the classes; the last class where there is none (a NaN among the logits). Writes the p_i to
-// `exponentials` [classes]; Math names the function exp.
-template <typename Math, typename T>
-SEQLIGHT_CELL int64_t draw_class(const T* logits, int64_t classes, double temperature, double uniform,
-                                 double* exponentials) {
+template <typename T>
+SEQLIGHT_CELL double largest_logit(const T* logits, int64_t classes) {
   double most = logits[0];
   for (int64_t i = 1; i < classes; ++i) most = logits[i] > most ? logits[i] : most;
+  return most;
+}
+
+// What a class counts for beside the most probable one; Math names the function exp.
+template <typename Math>
+SEQLIGHT_CELL double class_weight(double logit, double most, double temperature) {
+  return Math::exp((logit - most) / temperature);
+}
+
+// The first class c with sum_{i <= c} p_i > uniform * sum_i p_i, where the weights p_i are summed in the order of the
+// classes; the last class where there is none (a NaN among them).
+SEQLIGHT_CELL int64_t draw_class(const double* weights, int64_t classes, double uniform) {
   double total = 0;
-  for (int64_t i = 0; i < classes; ++i) {
-    exponentials[i] = Math::exp((logits[i] - most) / temperature);
-    total += exponentials[i];
-  }
+  for (int64_t i = 0; i < classes; ++i) total += weights[i];
   const double threshold = uniform * total;
   double sum = 0;
   for (int64_t i = 0; i < classes; ++i) {
-    sum += exponentials[i];
+    sum += weights[i];
     if (sum > threshold) return i;
   }
   return classes - 1;

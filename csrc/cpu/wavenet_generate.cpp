@@ -137,7 +137,7 @@ class Generator {
         unit_(rows * hidden_),
         head_(2 * rows * head_width_),
         row_biases_(a.static_terms ? s.layers() * rows * net.conv[0].vectors * kernel_.lanes : 0),
-        exponentials_(a.seed ? s.outputs : 0),
+        class_weights_(a.seed ? s.outputs : 0),
         pointers_((s.taps + 1) * rows) {
     T* ring = ring_memory_.data();
     for (int64_t l = 0; l < s.layers(); ++l) {
@@ -331,7 +331,10 @@ class Generator {
   int64_t draw(const T* logits, int64_t step, int64_t row) {
     const uint64_t seed = static_cast<uint64_t>(*a_.seed->template const_data_ptr<int64_t>());
     const PhiloxWords words = philox4x32(seed, {{0, static_cast<uint32_t>(step), static_cast<uint32_t>(row), 0}});
-    return draw_class<HostMath>(logits, s_.outputs, temperature_, philox_uniform(words.word[0]), exponentials_.data());
+    const double most = largest_logit(logits, s_.outputs);
+    for (int64_t i = 0; i < s_.outputs; ++i)
+      class_weights_.data()[i] = class_weight<HostMath>(logits[i], most, temperature_);
+    return draw_class(class_weights_.data(), s_.outputs, philox_uniform(words.word[0]));
   }
 
   const WaveNetSizes& s_;
@@ -341,7 +344,7 @@ class Generator {
   const double temperature_;
   const int64_t first_row_, rows_, hidden_, width_, head_width_;
   AlignedBuffer<T> x_, coming_, ring_memory_, residual_and_skip_, unit_, head_, row_biases_;
-  AlignedBuffer<double> exponentials_;
+  AlignedBuffer<double> class_weights_;
   // By layer, [slots][rows][hidden_]: what was its input at time t lies in slot t % slots.
   std::vector<T*> rings_;
   std::vector<const T*> pointers_;

@@ -95,7 +95,7 @@ struct Generate {
   int64_t* classes;       // [B, steps]
   const int64_t* seed;
   double temperature;
-  double* exponentials;             // [B, O], where classes are drawn
+  double* class_weights;            // [B, O], where classes are drawn
   int64_t first_step = 0, end = 0;  // of this launch
 
   SEQLIGHT_CELL int64_t before() const { return gated ? 2 * hidden : hidden; }
@@ -174,7 +174,7 @@ struct Generate {
         depth = head.outputs;
       }
       if (classes) {
-        if (threads.first == 0) classes[row * steps + step] = drawn(row, step, in);
+        draw(row, step, in, threads);
         threads.wait();
       }
     }
@@ -210,10 +210,16 @@ struct Generate {
     skip_sum[channel] = l == 0 ? sum : skip_sum[channel] + sum;
   }
 
-  SEQLIGHT_CELL int64_t drawn(int64_t row, int64_t step, const T* logits) const {
+  __device__ void draw(int64_t row, int64_t step, const T* logits, const Threads& threads) const {
+    double* const weights = class_weights + row * outputs;
+    const double most = largest_logit(logits, outputs);
+    threads.each(outputs,
+                 [&](int64_t i) { weights[i] = class_weight<ScalarMath<double>>(logits[i], most, temperature); });
+    threads.wait();
+    if (threads.first != 0) return;
     const PhiloxWords counter = {{0, static_cast<uint32_t>(step), static_cast<uint32_t>(row), 0}};
     const double uniform = philox_uniform(philox4x32(static_cast<uint64_t>(*seed), counter).word[0]);
-    return draw_class<ScalarMath<double>>(logits, outputs, temperature, uniform, exponentials + row * outputs);
+    classes[row * steps + step] = draw_class(weights, outputs, uniform);
   }
 };
 
@@ -306,7 +312,7 @@ std::tuple<Tensor, Tensor> generate(const WaveNetSizes& s, const WaveNetArgument
     widest = std::max(widest, outputs);
     heads.push_back({outputs, laid_out.weights<T>(a.head_weights[i]), a.head_biases[i].const_data_ptr<T>()});
   }
-  Tensor exponentials = new_empty(like, {s.batch, a.seed ? s.outputs : 0}, ScalarType::Double);
+  Tensor class_weights = new_empty(like, {s.batch, a.seed ? s.outputs : 0}, ScalarType::Double);
   Generate<T> body = {s.steps,
                       s.inputs,
                       s.outputs,
@@ -333,7 +339,7 @@ std::tuple<Tensor, Tensor> generate(const WaveNetSizes& s, const WaveNetArgument
                       a.seed ? output.mutable_data_ptr<int64_t>() : nullptr,
                       a.seed ? a.seed->const_data_ptr<int64_t>() : nullptr,
                       temperature,
-                      exponentials.mutable_data_ptr<double>()};
+                      class_weights.mutable_data_ptr<double>()};
   Tensor scratch = new_empty(like, {s.batch, body.scratch_size()});
   body.scratch = scratch.mutable_data_ptr<T>();
   for (int64_t step = 0; step < s.steps; step += SEQLIGHT_CUDA_STEPS) {

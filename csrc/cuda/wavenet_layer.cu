@@ -344,20 +344,22 @@ WaveNetLayerGradients run_wavenet_layer_backward(const WaveNetLayerSizes& s, con
   const LayerShape shape = shape_of(s);
   const int64_t B = s.conv.batch, C = shape.channels, P = shape.projected(), D = s.condition, K = shape.taps;
   const auto result = [&](bool needed, std::initializer_list<int64_t> sizes) {
+    return needed ? new_empty(a.h, sizes) : new_empty(a.h, {0});
+  };
+  const auto sum = [&](bool needed, std::initializer_list<int64_t> sizes) {
     return needed ? new_zeros(a.h, sizes) : new_empty(a.h, {0});
   };
   const auto pointer = [](const Tensor& tensor) { return tensor.numel() ? tensor.mutable_data_ptr<T>() : nullptr; };
   Tensor grad_h = result(a.need_h, {B, shape.time, C}), grad_state = result(a.need_state, {B, shape.past(), C});
-  Tensor grad_conv_weight = result(a.need_weights, {2 * C, C, K}), grad_conv_bias = result(a.need_weights, {2 * C});
-  Tensor grad_project_weight = result(a.need_weights, {P, C}), grad_project_bias = result(a.need_weights, {P});
+  Tensor grad_conv_weight = result(a.need_weights, {2 * C, C, K}), grad_conv_bias = sum(a.need_weights, {2 * C});
+  Tensor grad_project_weight = sum(a.need_weights, {P, C}), grad_project_bias = sum(a.need_weights, {P});
   Tensor grad_condition = result(a.need_condition, {B, shape.time, D});
   Tensor grad_condition_weight = result(a.need_condition_weight, {2 * C, D});
-  Tensor grad_static = result(a.need_static, {B, 2 * C});
 
   const bool need_joined = a.need_weights || a.need_condition_weight;
   const Inputs<T> inputs = {rows_of<T>(a.h), rows_of<T>(a.state), shape.past()};
   const Tensor grad_sums = new_empty(a.h, {B * shape.time, 2 * C});
-  const Tensor grad_joined = result(need_joined, {2 * C, shape.columns()});
+  const Tensor grad_joined = sum(need_joined, {2 * C, shape.columns()});
   const Tensor joined_term = result(need_joined, {2 * C, shape.columns()});
   const Tensor project_term = result(a.need_weights, {P, C});
   const RowBlocks blocks(B * shape.time, std::max({shape.columns(), 2 * C, P}));
@@ -396,6 +398,7 @@ WaveNetLayerGradients run_wavenet_layer_backward(const WaveNetLayerSizes& s, con
            JoinWeights<T>{shape, true, conv.mutable_data_ptr<T>(), pointer(grad_condition_weight),
                           grad_joined.mutable_data_ptr<T>()});
   }
+  Tensor grad_static = result(false, {});
   if (a.need_static) grad_static = torch::stable::sum(torch::stable::view(grad_sums, {B, shape.time, 2 * C}), {{1}});
 
   if (a.need_h || a.need_state) {

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import PackedSequence
 from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
 from seqlight.ops.backend import use_native
-from seqlight.ops.checks import check_probability
+from seqlight.ops.checks import check_lengths, check_probability
 from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
 
 State = TypeVar("State")
@@ -386,6 +386,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
         packed = self._packed
         if packed is not None:
             self._check_no_weight_gradients()
+        # Once for all layers: the host waits for each copy.
+        if lengths is not None and lengths.device != x.device:
+            check_lengths(self.native_cell.name, lengths, x.shape[0], x.shape[1])
+            lengths = lengths.to(x.device)
         count = len(self._parameter_names)
         if states is None:
             # One zero for all, so that keeping the states for backward takes no memory. A view for each,
@@ -467,6 +471,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
             return output, self.join_state(
                 tuple([torch.cat(parts) for parts in zip(*final_states, strict=True)])
             )
+        except torch.OutOfMemoryError:
+            raise
         except _REFUSED:
             return None
 

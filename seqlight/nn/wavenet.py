@@ -331,10 +331,13 @@ class WaveNet(nn.Module):
         )
 
     def _one_hot(self, x: Tensor) -> Tensor:
-        """Turn classes [B, T] into one-hot vectors [B, T, input_size]; leave everything else as it is."""
+        """Turn classes [B, T] into one-hot vectors [B, T, input_size]; leave everything else as it is.
+
+        Classes are looked at where no device has to be waited for.
+        """
         if not isinstance(x, Tensor) or x.dtype != torch.int64 or x.dim() != 2:
             return x
-        if x.numel() and not torch.compiler.is_compiling():
+        if x.is_cpu and x.numel() and not torch.compiler.is_compiling():
             low, high = (int(bound) for bound in torch.aminmax(x))
             if low < 0 or high >= self.input_size:
                 raise ValueError(

@@ -26,9 +26,14 @@ def philox4x32(seed: Tensor, counter: tuple[int | Tensor, ...]) -> Words:
     Returns:
         Four int64 tensors of the counters' common shape, with values in 0 ... 2^32 - 1.
     """
-    words = torch.broadcast_tensors(
-        *(torch.as_tensor(word, dtype=torch.int64, device=seed.device) & _MASK for word in counter)
+    # filled on the device: a number from the host would be copied there, which no CUDA graph can hold
+    tensors = (
+        word.to(torch.int64)
+        if isinstance(word, Tensor)
+        else torch.full((), word, dtype=torch.int64, device=seed.device)
+        for word in counter
     )
+    words = torch.broadcast_tensors(*(word & _MASK for word in tensors))
     key = [seed[0] & _MASK, (seed[0] >> 32) & _MASK]
     for _ in range(_ROUNDS):
         high_of_first, low_of_first = _multiply(_MULTIPLIERS[0], words[0])
@@ -54,8 +59,8 @@ def uniform(word: Tensor) -> Tensor:
 
 
 def draw_seed(device: torch.device | str = "cpu") -> Tensor:
-    """Draw a seed, int64 [1], from torch's generator, which ``torch.manual_seed`` sets."""
-    return torch.randint(-(2**63), 2**63 - 1, (1,)).to(device)
+    """Draw a seed, int64 [1], from torch's generator of the device, which ``torch.manual_seed`` sets."""
+    return torch.randint(-(2**63), 2**63 - 1, (1,), device=device)
 
 
 def _multiply(multiplier: int, word: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ def test_its_parts(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [part.name for part in parts] == ["build", "tests", "memcheck", "racecheck", "speed"]
     assert parts[0].environment["SEQLIGHT_CUDA"] == "1"
     assert parts[1].environment["SEQLIGHT_REQUIRE_CUDA"] == "1"
-    assert all((gpu.REPOSITORY / file).is_file() for file in gpu.TEST_FILES)
+    assert all((gpu.REPOSITORY / path).exists() for path in (*gpu.TESTS, *gpu.MODULE_TESTS))
     assert gpu.make_parts(tmp_path, "9.0", build=False) == parts[1:]
     monkeypatch.setattr(gpu, "sanitizer", lambda: None)
     of_tool = gpu.make_parts(tmp_path, "9.0", build=False)[1:3]

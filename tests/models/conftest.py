@@ -70,7 +70,7 @@ def trainer(tmp_path: Any) -> Callable[..., Trainer]:
         for message in (".*does not have many workers", "You defined a `validation_step`"):
             warnings.filterwarnings("ignore", message)
         quiet: dict[str, Any] = {
-            "accelerator": "cpu",
+            "accelerator": "auto" if "strategy" in kwargs else "cpu",
             "logger": False,
             "enable_checkpointing": False,
             "enable_progress_bar": False,

@@ -203,3 +203,34 @@ def test_trains_a_step_in_mixed_precision(name: str, trainer: Any) -> None:
     after = dict(model.named_parameters())
     assert all(value.dtype == torch.float32 and value.isfinite().all() for value in after.values())
     assert any(not torch.equal(value, before[key]) for key, value in after.items())
+
+
+class Devices(Callback):
+    """Where parameters and losses are while a model is trained."""
+
+    def __init__(self) -> None:
+        self.seen: set[torch.device] = set()
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.seen |= {tensor.device for tensor in (*pl_module.parameters(), *outputs.values())}
+
+
+@every
+def test_trains_on_another_device(name: str, other_device: Any, trainer: Any, tmp_path: Path) -> None:
+    """And its checkpoint predicts on the CPU what it predicts there."""
+    make, data = EVERY[name][0], EVERY[name][1]()
+    torch.manual_seed(0)
+    model, devices = make(), Devices()
+    running = trainer(max_epochs=1, callbacks=[devices], **other_device.trainer_options())
+    running.fit(model, data)
+    assert {device.type for device in devices.seen} <= {other_device.device.type}
+    assert name not in TRAINED or devices.seen
+    assert all(value.isfinite() for value in running.callback_metrics.values())
+    running.test(model, data, verbose=False)
+    there = running.predict(model, data)
+    running.save_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    here = trainer().predict(seqlight.load(tmp_path / "a.ckpt"), data)
+    for ours, theirs in zip(here, there, strict=True):
+        assert ours.keys() == theirs.keys()
+        for key, value in ours.items():
+            torch.testing.assert_close(theirs[key].cpu(), value, rtol=1e-4, atol=1e-4)

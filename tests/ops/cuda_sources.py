@@ -163,8 +163,20 @@ def in_place_of_the_cpu_ops(ops: Any) -> Iterator[None]:
         for kind in ("forward", "backward")
     ]
     places.append((generate, "_op", "wavenet_generate"))
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, uninitialised_memory_filled():
         for owner, attribute, name in places:
             if hasattr(ops, name):
                 patch.setattr(owner, attribute, getattr(ops, name).default)
         yield
+
+
+@contextmanager
+def uninitialised_memory_filled() -> Iterator[None]:
+    """With NaN, which a GPU's reused memory may well hold: nobody may read what nobody wrote."""
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    assert torch.utils.deterministic.fill_uninitialized_memory
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

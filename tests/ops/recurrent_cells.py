@@ -91,16 +91,20 @@ class Cell:
         requires_grad: bool = False,
         seed: int = 0,
     ) -> list[Tensor]:
-        """Draw the tensors of `names`: inputs, states, gains about 1, weights about 1/sqrt(H)."""
-        generator = torch.Generator().manual_seed(seed)
+        """Draw the tensors of `names`: inputs, states, gains about 1, weights about 1/sqrt(H).
+
+        The numbers are the same on every device; the tensors are on the default one.
+        """
+        generator = torch.Generator("cpu").manual_seed(seed)
         tensors = []
         for name, shape in self.shapes(batch_size, steps, input_size, hidden_size).items():
-            drawn = torch.randn(shape, generator=generator, dtype=torch.float64)
+            drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
             if name not in ("x", *self.state_names):
                 drawn = drawn * hidden_size**-0.5
             if name == "weight_layer_norm":
                 drawn = 0.5 + drawn.abs()
-            tensors.append(drawn.to(dtype).requires_grad_(requires_grad))
+            on_device = drawn.to(torch.get_default_device(), dtype)
+            tensors.append(on_device.requires_grad_(requires_grad))
         return tensors
 
     def noise(
@@ -116,9 +120,11 @@ class Cell:
         """Draw the op's arguments for recurrent dropout and zoneout; the states' probabilities differ."""
         drawn: dict[str, Any] = {}
         if masked:
-            generator = torch.Generator().manual_seed(seed)
-            kept = torch.rand(batch_size, hidden_size, generator=generator, dtype=torch.float64) < 0.6
-            drawn["hidden_mask"] = kept / 0.6
+            generator = torch.Generator("cpu").manual_seed(seed)
+            uniform = torch.rand(
+                (batch_size, hidden_size), generator=generator, dtype=torch.float64, device="cpu"
+            )
+            drawn["hidden_mask"] = (uniform.to(torch.get_default_device()) < 0.6) / 0.6
         if zoneout > 0:
             drawn |= {name: zoneout / (1 + place) for place, name in enumerate(self.zoneout_names)}
             if seeded:

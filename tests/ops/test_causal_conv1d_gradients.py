@@ -20,10 +20,8 @@ def arguments(
     """x, weight, bias, state for 2 sequences, 4 channels, kernel size 3, dilation 2."""
     generator = torch.Generator().manual_seed(0)
     shapes = ((2, steps, 4), (4, 4 // groups, 3), (4,), (2, 4, 4))
-    return [
-        torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_(requires_grad)
-        for shape in shapes
-    ]
+    drawn = (torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu") for shape in shapes)
+    return [tensor.to(torch.get_default_device(), dtype).requires_grad_(requires_grad) for tensor in drawn]
 
 
 def run(
@@ -37,7 +35,7 @@ def run(
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("steps", [1, 5])
 def test_first_and_second_derivatives(
-    native: ModuleType, activation: str | None, groups: int, steps: int
+    device: torch.device, activation: str | None, groups: int, steps: int
 ) -> None:
     tensors = arguments(steps=steps, groups=groups, requires_grad=True)
 
@@ -50,7 +48,7 @@ def test_first_and_second_derivatives(
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_gradient_penalty_counts_in_full(native: ModuleType, activation: str | None) -> None:
+def test_gradient_penalty_counts_in_full(device: torch.device, activation: str | None) -> None:
     """The usual use of create_graph=True, where the gradient that comes in wants no gradient itself."""
 
     def penalty(function: Callable) -> tuple[Tensor, ...]:
@@ -81,7 +79,7 @@ def loss_of(function: Callable, tensors: list[Tensor]) -> Callable[..., Tensor]:
     ],
     ids=["grad x", "grad weight", "hessian", "jacfwd"],
 )
-def test_torch_func(native: ModuleType, transform: Callable) -> None:
+def test_torch_func(device: torch.device, transform: Callable) -> None:
     tensors = arguments()
     ours = transform(loss_of(causal_conv1d, tensors))(*tensors[:2])
     exact = transform(loss_of(reference, tensors))(*tensors[:2])
@@ -89,7 +87,7 @@ def test_torch_func(native: ModuleType, transform: Callable) -> None:
     assert exact.abs().max() > 1e-3
 
 
-def test_vmap_and_gradients_per_sample(native: ModuleType) -> None:
+def test_vmap_and_gradients_per_sample(device: torch.device) -> None:
     tensors = arguments()
     samples = torch.stack([tensors[0] + number for number in range(3)])
     for transform in (lambda loss: loss, lambda loss: torch.func.grad(loss, argnums=(0, 1))):
@@ -98,7 +96,7 @@ def test_vmap_and_gradients_per_sample(native: ModuleType) -> None:
         torch.testing.assert_close(ours, exact, rtol=1e-11, atol=1e-12)
 
 
-def test_backward_runs_only_where_wanted(native_calls: Any) -> None:
+def test_backward_runs_only_where_wanted(device: torch.device, native_calls: Any) -> None:
     tensors = arguments(dtype=torch.float32, requires_grad=True)
     with native_calls as calls:
         with torch.no_grad():
@@ -116,7 +114,7 @@ def test_backward_runs_only_where_wanted(native_calls: Any) -> None:
 
 @pytest.mark.parametrize("wanted", range(4))
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_each_gradient_alone(native: ModuleType, wanted: int, activation: str | None) -> None:
+def test_each_gradient_alone(device: torch.device, wanted: int, activation: str | None) -> None:
     found = []
     for function in (causal_conv1d, reference):
         tensors = arguments()
@@ -128,7 +126,7 @@ def test_each_gradient_alone(native: ModuleType, wanted: int, activation: str | 
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
 
 
-def test_gradient_of_the_state_alone(native: ModuleType) -> None:
+def test_gradient_of_the_state_alone(device: torch.device) -> None:
     found = []
     for function in (causal_conv1d, reference):
         tensors = arguments(steps=3, requires_grad=True)

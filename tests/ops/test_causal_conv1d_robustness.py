@@ -82,7 +82,7 @@ def test_tiny_work_runs_on_one_thread(native: ModuleType) -> None:
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 @pytest.mark.parametrize("steps", [3, 40])
 def test_nan_and_infinity_go_where_they_are_read(
-    native: ModuleType, activation: str | None, poison: float, steps: int
+    device: torch.device, activation: str | None, poison: float, steps: int
 ) -> None:
     """Only outputs that the tap reads it at change, as in the reference; nothing leaks between lanes."""
     torch.manual_seed(0)
@@ -97,7 +97,7 @@ def test_nan_and_infinity_go_where_they_are_read(
     assert ours[~touched].isfinite().all()
 
 
-def test_nan_passes_through_relu_and_its_gradient(native: ModuleType) -> None:
+def test_nan_passes_through_relu_and_its_gradient(device: torch.device) -> None:
     x = torch.tensor([[[float("nan")], [1.0], [-1.0]]], requires_grad=True)
     found = []
     for function in (causal_conv1d, reference):
@@ -106,7 +106,7 @@ def test_nan_passes_through_relu_and_its_gradient(native: ModuleType) -> None:
     torch.testing.assert_close(*found, rtol=0, atol=0, equal_nan=True)
 
 
-def test_saturated_gate(native: ModuleType) -> None:
+def test_saturated_gate(device: torch.device) -> None:
     x = torch.tensor([-1e30, -1e4, 0.0, 1e4, 1e30]).view(1, 5, 1).requires_grad_()
     weight = torch.tensor([1.0, 1.0]).view(2, 1, 1)
     output, _ = causal_conv1d(x, weight, activation="gate", backend="native")

@@ -1,7 +1,6 @@
 """The causal convolution ops under opcheck, torch.compile and torch.export."""
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:Dep
 
 @pytest.mark.parametrize("activation", [0, 1, 2])
 @pytest.mark.parametrize("save", [True, False])
-def test_opcheck_forward(native: ModuleType, activation: int, save: bool) -> None:
+def test_opcheck_forward(device: torch.device, activation: int, save: bool) -> None:
     state, bias = (torch.randn(3, 4, 2), torch.randn(6)) if save else (None, None)
     torch.library.opcheck(
         torch.ops.seqlight.causal_conv1d_forward.default,
@@ -27,7 +26,7 @@ def test_opcheck_forward(native: ModuleType, activation: int, save: bool) -> Non
 
 @pytest.mark.parametrize("activation", [0, 1, 2])
 @pytest.mark.parametrize("needs", [(True,) * 4, (True, False, False, False), (False, True, False, True)])
-def test_opcheck_backward(native: ModuleType, activation: int, needs: tuple[bool, ...]) -> None:
+def test_opcheck_backward(device: torch.device, activation: int, needs: tuple[bool, ...]) -> None:
     x, state, weight = torch.randn(3, 5, 2), torch.randn(3, 4, 2), torch.randn(6, 2, 3)
     rest = (2, 1, activation)
     output, new_state, saved = torch.ops.seqlight.causal_conv1d_forward(x, state, weight, None, *rest, True)
@@ -49,7 +48,9 @@ def test_opcheck_backward(native: ModuleType, activation: int, needs: tuple[bool
 @pytest.mark.parametrize(
     ("compiler", "activation"), [("inductor", "gate"), ("aot_eager", "relu"), ("aot_eager", None)]
 )
-def test_compiles_once_for_all_later_sizes(native_calls: Any, compiler: str, activation: str | None) -> None:
+def test_compiles_once_for_all_later_sizes(
+    device: torch.device, native_calls: Any, compiler: str, activation: str | None
+) -> None:
     torch._dynamo.reset()
     counters.clear()
     weight = torch.randn(6, 3, 2, dtype=torch.float64, requires_grad=True)
@@ -76,7 +77,7 @@ def test_compiles_once_for_all_later_sizes(native_calls: Any, compiler: str, act
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_export_with_dynamic_batch_and_length(native_calls: Any, strict: bool) -> None:
+def test_export_with_dynamic_batch_and_length(device: torch.device, native_calls: Any, strict: bool) -> None:
     class Gated(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()

@@ -1,7 +1,6 @@
 """The causal convolution against float64 F.pad + F.conv1d, its state, and what an output depends on."""
 
 import itertools
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -18,7 +17,9 @@ ACTIVATIONS = (None, "relu", "gate")
 
 
 def draw(*shape: int, seed: int, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+    generator = torch.Generator("cpu").manual_seed(seed)
+    drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu")
+    return drawn.to(torch.get_default_device(), dtype)
 
 
 def padded_conv1d(
@@ -76,7 +77,7 @@ def problems(draw_from: st.DrawFn) -> dict[str, Any]:
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @given(problem=problems())
 @settings(max_examples=120)
-def test_equals_padded_conv1d(native: ModuleType, backend: str, problem: dict[str, Any]) -> None:
+def test_equals_padded_conv1d(device: torch.device, backend: str, problem: dict[str, Any]) -> None:
     """Outputs, new state and all gradients."""
     p = problem
     kernel_size, dilation, groups, seed = p["kernel_size"], p["dilation"], p["groups"], p["seed"]
@@ -119,7 +120,7 @@ LARGE = [
 
 
 @pytest.mark.parametrize("sizes", LARGE, ids=str)
-def test_large(native: ModuleType, sizes: tuple[Any, ...]) -> None:
+def test_large(device: torch.device, sizes: tuple[Any, ...]) -> None:
     batch_size, steps, in_channels, out_channels, kernel_size, dilation, groups, activation = sizes
     depth = in_channels // groups
     exact = [
@@ -144,7 +145,7 @@ def test_large(native: ModuleType, sizes: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @given(data=st.data())
 @settings(max_examples=25)
-def test_chunked_equals_whole(native: ModuleType, backend: str, data: st.DataObject) -> None:
+def test_chunked_equals_whole(device: torch.device, backend: str, data: st.DataObject) -> None:
     """Random cuts, chunks of 0 steps and chunks shorter than the state among them."""
     kernel_size, dilation = data.draw(st.integers(1, 5)), data.draw(st.integers(1, 6))
     cuts = data.draw(st.lists(st.integers(0, 30), max_size=6).map(sorted))
@@ -166,7 +167,7 @@ def test_chunked_equals_whole(native: ModuleType, backend: str, data: st.DataObj
 @pytest.mark.parametrize(("kernel_size", "dilation"), [(1, 1), (2, 1), (2, 16), (3, 5), (2, 60)])
 @pytest.mark.parametrize("groups", [1, 3])
 def test_causality_and_receptive_field(
-    native: ModuleType, steps: int, kernel_size: int, dilation: int, groups: int
+    device: torch.device, steps: int, kernel_size: int, dilation: int, groups: int
 ) -> None:
     """Each tap's input moves the output, and no other input changes a bit of it."""
     channels, length = 3, (kernel_size - 1) * dilation
@@ -185,7 +186,7 @@ def test_causality_and_receptive_field(
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_no_time_steps(native: ModuleType, backend: str, activation: str | None) -> None:
+def test_no_time_steps(device: torch.device, backend: str, activation: str | None) -> None:
     x = torch.zeros(2, 0, 3, requires_grad=True)
     weight, bias = draw(4, 3, 2, seed=0, dtype=torch.float32).requires_grad_(), torch.ones(4)
     state = draw(2, 5, 3, seed=1, dtype=torch.float32).requires_grad_()
@@ -198,7 +199,7 @@ def test_no_time_steps(native: ModuleType, backend: str, activation: str | None)
     assert torch.equal(causal_conv1d(x.detach(), weight, bias, **options)[1], torch.zeros(2, 5, 3))
 
 
-def test_new_state_is_memory_of_its_own(native: ModuleType) -> None:
+def test_new_state_is_memory_of_its_own(device: torch.device) -> None:
     x = draw(1, 6, 2, seed=0)
     _, state = causal_conv1d(x, draw(2, 2, 3, seed=1), backend="native")
     expected = state.clone()
@@ -217,7 +218,7 @@ STRIDED = {
 
 @pytest.mark.parametrize("layout", STRIDED)
 @pytest.mark.parametrize("groups", [1, 4])
-def test_any_strides(native: ModuleType, layout: str, groups: int) -> None:
+def test_any_strides(device: torch.device, layout: str, groups: int) -> None:
     """Of inputs, state and incoming gradients."""
     x, state, gradient = (
         STRIDED[layout](draw(3, size, 4, seed=seed)) for seed, size in ((0, 20), (1, 6), (2, 20))
@@ -243,7 +244,7 @@ def test_any_strides(native: ModuleType, layout: str, groups: int) -> None:
             torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
-def test_a_million_steps_by_chunks(native: ModuleType) -> None:
+def test_a_million_steps_by_chunks(device: torch.device) -> None:
     """The state stays as long as the dilation asks, whatever has gone by."""
     weight = torch.full((1, 1, 2), 0.5)
     state, last = None, 0.0

@@ -26,7 +26,7 @@ def rounded(results: tuple[Tensor, ...], dtype: torch.dtype) -> tuple[Tensor, ..
 @pytest.mark.parametrize("dtype", HALF)
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_half_precision_is_float32_rounded_at_the_end(
-    native_calls: object, lstm_arguments: Arguments, dtype: torch.dtype, backend: str
+    device: torch.device, native_calls: object, lstm_arguments: Arguments, dtype: torch.dtype, backend: str
 ) -> None:
     tensors = lstm_arguments(5, 7, 3, 9, dtype=dtype, requires_grad=True)
     with native_calls as calls:
@@ -47,12 +47,17 @@ def test_half_precision_is_float32_rounded_at_the_end(
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_autocast(
-    native_calls: object, lstm_arguments: Arguments, dtype: torch.dtype, mixed: bool, backend: str
+    device: torch.device,
+    native_calls: object,
+    lstm_arguments: Arguments,
+    dtype: torch.dtype,
+    mixed: bool,
+    backend: str,
 ) -> None:
     tensors = lstm_arguments(5, 7, 3, 9, requires_grad=True)
     if mixed:  # as from a layer before, which has run under autocast
         tensors[0] = tensors[0].detach().to(dtype).requires_grad_()
-    with native_calls as calls, torch.autocast("cpu", dtype):
+    with native_calls as calls, torch.autocast(device.type, dtype):
         results, gradients = run_and_differentiate(tensors, lambda *t: lstm(*t, backend=backend))
     ran = (calls["lstm_forward.float32"], calls["lstm_backward.float32"], calls.total)
     assert ran == ((1, 1, 2) if backend == "native" else (0, 0, 0))

@@ -214,11 +214,11 @@ def test_wrong_arguments_are_named(cuda: torch.device, lstm_cell: Any) -> None:
 
 
 def test_agrees_with_torch(gpu: torch.device, torch_cell: Any) -> None:
-    """cuDNN's layers, with TF32 off on both sides (torch's default for matrix products)."""
+    """cuDNN's layers."""
     tensors = on_device(torch_cell, (8, 30, 5, 32), gpu, torch.float32)
     states = len(torch_cell.state_names)
     layer = torch_cell.peer(5, 32, batch_first=True, device=gpu, **torch_cell.options)
-    with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+    with torch.no_grad():
         for parameter, value in zip(layer.parameters(), tensors[1 + states :], strict=True):
             parameter.copy_(value)
         given = tuple(state[None] for state in tensors[1 : 1 + states])

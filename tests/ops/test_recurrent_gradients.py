@@ -11,7 +11,7 @@ LENGTHS = torch.tensor([3, 0, 2])
 
 
 @pytest.mark.parametrize(("lengths", "reverse"), [(None, False), (LENGTHS, True)], ids=["plain", "reversed"])
-def test_gradcheck(native: object, cell: Any, lengths: Tensor | None, reverse: bool) -> None:
+def test_gradcheck(device: torch.device, cell: Any, lengths: Tensor | None, reverse: bool) -> None:
     tensors = cell.arguments(3, 3, 2, 3, dtype=torch.float64, requires_grad=True)
 
     def run(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -21,7 +21,7 @@ def test_gradcheck(native: object, cell: Any, lengths: Tensor | None, reverse: b
 
 
 @pytest.mark.parametrize("input_size", [1, 8], ids=["narrow", "wide"])
-def test_gradcheck_with_a_row_in_each_lane(native: object, cell: Any, input_size: int) -> None:
+def test_gradcheck_with_a_row_in_each_lane(device: torch.device, cell: Any, input_size: int) -> None:
     """More rows than half a vector has lanes; the weights' gradients in both of their forms."""
     lengths = torch.tensor([2, 1, 0, 2, 2, 1, 2, 2, 2])
     tensors = cell.arguments(9, 2, input_size, 8, dtype=torch.float64, requires_grad=True)
@@ -33,7 +33,9 @@ def test_gradcheck_with_a_row_in_each_lane(native: object, cell: Any, input_size
 
 
 @pytest.mark.parametrize(("masked", "zoneout", "seeded"), [(True, 0.3, True), (False, 0.3, False)])
-def test_gradcheck_with_noise(native: object, cell: Any, masked: bool, zoneout: float, seeded: bool) -> None:
+def test_gradcheck_with_noise(
+    device: torch.device, cell: Any, masked: bool, zoneout: float, seeded: bool
+) -> None:
     tensors = cell.arguments(3, 3, 2, 3, dtype=torch.float64, requires_grad=True)
     noise = cell.noise(3, 3, masked=masked, zoneout=zoneout, seeded=seeded)
 
@@ -47,7 +49,7 @@ def test_gradcheck_with_noise(native: object, cell: Any, masked: bool, zoneout: 
     ("absent", "noisy"),
     [((), False), (("bias_ih",), False), (("bias_hh",), False), (("bias_ih", "bias_hh"), False), ((), True)],
 )
-def test_second_derivatives(native: object, cell: Any, absent: tuple[str, ...], noisy: bool) -> None:
+def test_second_derivatives(device: torch.device, cell: Any, absent: tuple[str, ...], noisy: bool) -> None:
     tensors = cell.arguments(2, 2, 1, 2, dtype=torch.float64, requires_grad=True)
     present = [place for place, name in enumerate(cell.names) if name not in absent]
     noise = cell.noise(2, 2) if noisy else {}
@@ -61,7 +63,7 @@ def test_second_derivatives(native: object, cell: Any, absent: tuple[str, ...], 
     assert torch.autograd.gradgradcheck(run, [tensors[place] for place in present])
 
 
-def test_gradient_penalty_counts_in_full(native: object, cell: Any) -> None:
+def test_gradient_penalty_counts_in_full(device: torch.device, cell: Any) -> None:
     """The usual use of create_graph=True, where the gradient that comes in wants no gradient itself."""
     noise = cell.noise(3, 5)
 
@@ -100,7 +102,7 @@ def loss_of(
     ],
     ids=["grad x", "grad weight", "hessian", "jacrev of jacrev", "jacfwd"],
 )
-def test_torch_func(native: object, cell: Any, transform: Callable) -> None:
+def test_torch_func(device: torch.device, cell: Any, transform: Callable) -> None:
     tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
     weight_hh = tensors[cell.place("weight_hh")]
     ours = transform(loss_of(cell, cell, tensors))(tensors[0], weight_hh)
@@ -110,7 +112,7 @@ def test_torch_func(native: object, cell: Any, transform: Callable) -> None:
 
 
 @pytest.mark.parametrize("dim", [0, 1])
-def test_vmap_and_gradients_per_sample(native: object, cell: Any, dim: int) -> None:
+def test_vmap_and_gradients_per_sample(device: torch.device, cell: Any, dim: int) -> None:
     tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
     weight_hh = tensors[cell.place("weight_hh")]
     samples = torch.stack([cell.arguments(2, 3, 2, 3, dtype=torch.float64, seed=s)[0] for s in range(4)], dim)
@@ -120,7 +122,7 @@ def test_vmap_and_gradients_per_sample(native: object, cell: Any, dim: int) -> N
         torch.testing.assert_close(ours, exact, rtol=1e-10, atol=1e-11)
 
 
-def test_vmap_over_seeds_and_masks(native: object, cell: Any) -> None:
+def test_vmap_over_seeds_and_masks(device: torch.device, cell: Any) -> None:
     """As a vmapped layer draws them with ``randomness="different"``."""
     tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
     noises = [cell.noise(2, 3, seed=seed) for seed in range(3)]
@@ -132,10 +134,10 @@ def test_vmap_over_seeds_and_masks(native: object, cell: Any) -> None:
     stacked = [torch.stack([noise[name] for noise in noises]) for name in ("hidden_mask", "zoneout_seed")]
     together = torch.vmap(run)(*stacked)
     for ours, noise in zip(together, noises, strict=True):
-        assert torch.equal(ours, cell(*tensors, **noise)[0])
+        torch.testing.assert_close(ours, cell(*tensors, **noise)[0], rtol=0, atol=1e-14)
 
 
-def test_forward_mode(native: object, cell: Any) -> None:
+def test_forward_mode(device: torch.device, cell: Any) -> None:
     tensors = cell.arguments(2, 3, 2, 3, dtype=torch.float64)
     tangent = torch.ones_like(tensors[0])
     noise = cell.noise(2, 3)
@@ -148,7 +150,9 @@ def test_forward_mode(native: object, cell: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_native_runs_and_backward_only_where_wanted(native_calls: Any, cell: Any, dtype: torch.dtype) -> None:
+def test_native_runs_and_backward_only_where_wanted(
+    device: torch.device, native_calls: Any, cell: Any, dtype: torch.dtype
+) -> None:
     tensors = cell.arguments(2, 3, 2, 3, dtype=dtype, requires_grad=True)
     with native_calls as calls:
         with torch.no_grad():
@@ -165,7 +169,7 @@ def test_native_runs_and_backward_only_where_wanted(native_calls: Any, cell: Any
     assert ran == (4, 1, 5)
 
 
-def test_gradients_of_the_biases_are_not_shared(native: object, cell: Any) -> None:
+def test_gradients_of_the_biases_are_not_shared(device: torch.device, cell: Any) -> None:
     named = dict(zip(cell.names, cell.arguments(2, 3, 2, 3, requires_grad=True), strict=True))
     cell(*named.values())[0].square().sum().backward()
     before = named["bias_hh"].grad.clone()
@@ -204,11 +208,11 @@ def test_kept_for_backward(native: object, cell: Any, noisy: bool) -> None:
 @pytest.mark.parametrize("autocast", [False, True])
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_half_precision_is_float32_rounded_at_the_end(
-    native_calls: Any, cell: Any, dtype: torch.dtype, autocast: bool, backend: str
+    device: torch.device, native_calls: Any, cell: Any, dtype: torch.dtype, autocast: bool, backend: str
 ) -> None:
     tensors = cell.arguments(5, 7, 3, 9, dtype=torch.float32 if autocast else dtype, requires_grad=True)
     noise = cell.noise(5, 9)
-    with native_calls as calls, torch.autocast("cpu", dtype, enabled=autocast):
+    with native_calls as calls, torch.autocast(device.type, dtype, enabled=autocast):
         results = cell(*tensors, **noise, backend=backend)
         gradients = torch.autograd.grad(sum(result.float().sum() for result in results), tensors)
     ran = (calls[f"{cell.op}_forward.float32"], calls[f"{cell.op}_backward.float32"], calls.total)

@@ -1,6 +1,5 @@
 """What layer norm, recurrent dropout and zoneout mean, told by cells written anew with torch's layer_norm."""
 
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -87,7 +86,7 @@ def kept_units(seed: Tensor, t: int, probability: float) -> list[Tensor]:
 @pytest.mark.parametrize("kind", ["plain", "drawn", "expected"])
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_equals_cells_of_torch_layer_norm(
-    native: ModuleType, norm_cell: Any, kind: str, backend: str
+    device: torch.device, norm_cell: Any, kind: str, backend: str
 ) -> None:
     cell = norm_cell
     noise = {} if kind == "plain" else cell.noise(BATCH, HIDDEN, seeded=kind == "drawn")
@@ -106,7 +105,7 @@ def test_equals_cells_of_torch_layer_norm(
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_mask_hides_units_from_the_recurrent_product_alone(
-    native: ModuleType, cell: Any, backend: str
+    device: torch.device, cell: Any, backend: str
 ) -> None:
     """With weight_hh and the state both masked by hand, a step gives the same; so a mask of ones is none."""
     named = dict(zip(cell.names, cell.arguments(BATCH, 1, INPUTS, HIDDEN, dtype=torch.float64), strict=True))
@@ -122,7 +121,7 @@ def test_mask_hides_units_from_the_recurrent_product_alone(
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-def test_same_seed_same_result(native: ModuleType, cell: Any, reverse: bool) -> None:
+def test_same_seed_same_result(device: torch.device, cell: Any, reverse: bool) -> None:
     tensors = cell.arguments(19, 9, 3, 20)
 
     def run(seed: int, rows: int = 19) -> Tensor:
@@ -138,7 +137,7 @@ def test_same_seed_same_result(native: ModuleType, cell: Any, reverse: bool) -> 
     torch.testing.assert_close(run(1)[:5], run(1, rows=5), rtol=0, atol=1e-5)
 
 
-def test_zoneout_keeps_the_promised_share(native: ModuleType, cell: Any) -> None:
+def test_zoneout_keeps_the_promised_share(device: torch.device, cell: Any) -> None:
     """Exactly the previous state, in that share of units and steps, drawn anew in each of them."""
     batch_size, steps, hidden_size, p = 40, 50, 30, 0.25
     tensors = cell.arguments(batch_size, steps, 3, hidden_size, dtype=torch.float64)
@@ -152,7 +151,7 @@ def test_zoneout_keeps_the_promised_share(native: ModuleType, cell: Any) -> None
     assert kept.mean().item() == pytest.approx(p, abs=5 * spread)
 
 
-def test_a_seed_without_zoneout_changes_nothing(native: ModuleType, cell: Any) -> None:
+def test_a_seed_without_zoneout_changes_nothing(device: torch.device, cell: Any) -> None:
     tensors = cell.arguments(4, 5, 3, 6)
     for backend in ("native", "reference"):
         plain = cell(*tensors, backend=backend)

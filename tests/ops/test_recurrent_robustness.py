@@ -216,7 +216,7 @@ def test_states_that_decay_to_nothing(native: ModuleType, cell: Any, live_subnor
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_large_inputs(native: ModuleType, cell: Any, dtype: torch.dtype) -> None:
+def test_large_inputs(device: torch.device, cell: Any, dtype: torch.dtype) -> None:
     """At 1e4 gates and tanh saturate, and the ReLU's states grow."""
     tensors = cell.arguments(9, 8, 3, 17, dtype=dtype)
     tensors[0] = tensors[0] * 1e4
@@ -233,7 +233,7 @@ def test_large_inputs(native: ModuleType, cell: Any, dtype: torch.dtype) -> None
         assert gradient.isfinite().all()
 
 
-def test_infinite_gates_saturate(native: ModuleType, lstm_arguments: Callable[..., list[Tensor]]) -> None:
+def test_infinite_gates_saturate(device: torch.device, lstm_arguments: Callable[..., list[Tensor]]) -> None:
     """1e38 times the weights overflows: the gates are exactly 0 or 1, as in the reference."""
     tensors = lstm_arguments(3, 2, 1, 4)
     tensors[0] = torch.full_like(tensors[0], 3e38)
@@ -247,7 +247,7 @@ def test_infinite_gates_saturate(native: ModuleType, lstm_arguments: Callable[..
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
 @pytest.mark.parametrize("sizes", [(20, 5, 3, 9), (3, 5, 3, 130)])
 def test_nan_and_infinity_stay_in_their_row(
-    native: ModuleType, cell: Any, dtype: torch.dtype, poison: float, sizes: tuple[int, int, int, int]
+    device: torch.device, cell: Any, dtype: torch.dtype, poison: float, sizes: tuple[int, int, int, int]
 ) -> None:
     clean = cell.arguments(*sizes, dtype=dtype, requires_grad=True)
     poisoned = cell.arguments(*sizes, dtype=dtype)
@@ -274,7 +274,7 @@ def test_nan_and_infinity_stay_in_their_row(
 @pytest.mark.parametrize("sizes", [(5, 6, 3, 7), (5, 6, 3, 130)])
 @pytest.mark.parametrize("backend", ["native", "reference"])
 def test_padding_is_never_looked_at(
-    native: ModuleType, cell: Any, reverse: bool, sizes: tuple[int, int, int, int], backend: str
+    device: torch.device, cell: Any, reverse: bool, sizes: tuple[int, int, int, int], backend: str
 ) -> None:
     """NaN past the rows' ends, in x and in the output's gradient, reaches nothing."""
     lengths = torch.tensor([6, 0, 3, 1, 5])

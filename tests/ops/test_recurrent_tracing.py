@@ -18,7 +18,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*should not be instantiated:Dep
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("optional", [True, False])
 @pytest.mark.parametrize("save", [True, False])
-def test_opcheck_forward(native: object, cell: Any, dtype: torch.dtype, optional: bool, save: bool) -> None:
+def test_opcheck_forward(
+    device: torch.device, cell: Any, dtype: torch.dtype, optional: bool, save: bool
+) -> None:
     tensors = cell.private_tensors(cell.arguments(3, 4, 2, 5, dtype=dtype))
     biases = 3 + len(cell.state_names)
     if not optional:
@@ -30,7 +32,7 @@ def test_opcheck_forward(native: object, cell: Any, dtype: torch.dtype, optional
 
 @pytest.mark.parametrize("optional", [True, False])
 @pytest.mark.parametrize("needs", [(True, True), (True, False), (False, True), (False, False)])
-def test_opcheck_backward(native: object, cell: Any, optional: bool, needs: tuple[bool, bool]) -> None:
+def test_opcheck_backward(device: torch.device, cell: Any, optional: bool, needs: tuple[bool, bool]) -> None:
     tensors = cell.private_tensors(cell.arguments(3, 4, 2, 5, dtype=torch.float64))
     lengths = torch.tensor([4, 0, 2]) if optional else None
     rest = cell.private_rest(cell.noise(3, 5) if optional else {}, lengths, optional, torch.float64)
@@ -41,7 +43,7 @@ def test_opcheck_backward(native: object, cell: Any, optional: bool, needs: tupl
     )
 
 
-def test_opcheck_one_step_of_a_layer(native: object, cell: Any) -> None:
+def test_opcheck_one_step_of_a_layer(device: torch.device, cell: Any) -> None:
     """The other form of the arguments: x [B, I], states [1, B, H]; with the values of the first."""
     tensors = cell.private_tensors(cell.arguments(3, 1, 2, 5, dtype=torch.float64))
     states = range(1, 1 + len(cell.state_names))
@@ -68,7 +70,7 @@ def test_opcheck_one_step_of_a_layer(native: object, cell: Any) -> None:
         torch.testing.assert_close(of_step, of_sequence.reshape(of_step.shape), rtol=0, atol=0)
 
 
-def test_opcheck_step(native: object, cell: Any) -> None:
+def test_opcheck_step(device: torch.device, cell: Any) -> None:
     """One step with packed weights alone, with the values of the forward op."""
     if cell.layer_norm:
         pytest.skip("layer norm's calls are general")
@@ -106,7 +108,9 @@ def compilable(cell: Any) -> Callable[..., tuple[Tensor, ...]]:
 
 
 @pytest.mark.parametrize("noisy", [True, False])
-def test_compiles_once_for_all_later_sizes(native_calls: Any, cell: Any, noisy: bool) -> None:
+def test_compiles_once_for_all_later_sizes(
+    device: torch.device, native_calls: Any, cell: Any, noisy: bool
+) -> None:
     torch._dynamo.reset()
     counters.clear()
     compiled = torch.compile(compilable(cell), fullgraph=True, backend="aot_eager")
@@ -127,7 +131,7 @@ def test_compiles_once_for_all_later_sizes(native_calls: Any, cell: Any, noisy: 
     assert graphs[1:] == [2] * (len(sizes) - 1), "recompiled after the second (B, T)"
 
 
-def test_inductor_compiles(native_calls: Any, lstm_cell: Any) -> None:
+def test_inductor_compiles(device: torch.device, native_calls: Any, lstm_cell: Any) -> None:
     torch._dynamo.reset()
     compiled = torch.compile(compilable(lstm_cell), fullgraph=True)
     tensors = lstm_cell.arguments(4, 5, 3, 5, dtype=torch.float64, requires_grad=True)
@@ -140,7 +144,7 @@ def test_inductor_compiles(native_calls: Any, lstm_cell: Any) -> None:
         torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-13)
 
 
-def test_compiled_without_gradients_keeps_nothing(native: object, cell: Any) -> None:
+def test_compiled_without_gradients_keeps_nothing(device: torch.device, cell: Any) -> None:
     torch._dynamo.reset()
     kept = []
 
@@ -192,7 +196,9 @@ def test_backend_is_honoured_when_compiled(
 
 
 @pytest.mark.parametrize("strict", [False, True])
-def test_export_with_dynamic_batch_and_length(native_calls: Any, cell: Any, strict: bool) -> None:
+def test_export_with_dynamic_batch_and_length(
+    device: torch.device, native_calls: Any, cell: Any, strict: bool
+) -> None:
     """With zoneout in expectation, as a layer in evaluation runs it."""
     weights = 1 + len(cell.state_names)
     names, state_names, zoneouts = (

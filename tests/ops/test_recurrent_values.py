@@ -126,8 +126,8 @@ def results_and_gradients(
     generator = torch.Generator().manual_seed(case.seed)
     outer, inner = [], []
     for name, result in results.items():
-        drawn = torch.randn(result.shape, generator=generator, dtype=torch.float64)
-        grad = drawn.to(case.dtype).to(result.dtype)
+        drawn = torch.randn(result.shape, generator=generator, dtype=torch.float64, device="cpu")
+        grad = drawn.to(case.dtype).to(result)
         if name in case.results:
             outer.append(result)
             inner.append(laid_out(grad, case.layout) if grad.dim() == 3 else grad)
@@ -183,8 +183,8 @@ def last_digit_changed(tensors: list[Tensor | None], case: Case) -> list[Tensor 
     changed: list[Tensor | None] = []
     for tensor in tensors:
         if tensor is not None:
-            sign = torch.randn(tensor.shape, generator=generator, dtype=case.dtype).sign()
-            tensor = tensor * (1 + torch.finfo(case.dtype).eps * sign)
+            drawn = torch.randn(tensor.shape, generator=generator, dtype=case.dtype, device="cpu")
+            tensor = tensor * (1 + torch.finfo(case.dtype).eps * drawn.sign().to(tensor))
         changed.append(tensor)
     return changed
 
@@ -219,13 +219,13 @@ def run_against_reference(case: Case, cell: Any) -> None:
 
 @given(case=cases())
 @settings(max_examples=50)
-def test_equals_float64_reference(native: ModuleType, every_cell: Any, case: Case) -> None:
+def test_equals_float64_reference(device: torch.device, every_cell: Any, case: Case) -> None:
     run_against_reference(case, every_cell)
 
 
 @given(case=cases())
 @settings(max_examples=40)
-def test_equals_torch(native: ModuleType, torch_cell: Any, case: Case) -> None:
+def test_equals_torch(device: torch.device, torch_cell: Any, case: Case) -> None:
     """In float64; variable lengths (1 and more) through torch's PackedSequence."""
     cell = torch_cell
     lengths = None if case.lengths is None else tuple(max(length, 1) for length in case.lengths)
@@ -242,7 +242,7 @@ def test_equals_torch(native: ModuleType, torch_cell: Any, case: Case) -> None:
         initial = tuple(state[None] for state in states)
         inputs = x
         if row_lengths is not None:
-            inputs = pack_padded_sequence(x, row_lengths, batch_first=True, enforce_sorted=False)
+            inputs = pack_padded_sequence(x, row_lengths.cpu(), batch_first=True, enforce_sorted=False)
         output, final = torch.func.functional_call(
             module,
             dict(zip(names, parameters, strict=True)),
@@ -269,7 +269,7 @@ def test_equals_torch(native: ModuleType, torch_cell: Any, case: Case) -> None:
 )
 @pytest.mark.parametrize("noisy", [False, True])
 def test_sizes_beyond_the_tiles(
-    native: ModuleType, cell: Any, dtype: torch.dtype, sizes: tuple[int, int, int, int], noisy: bool
+    device: torch.device, cell: Any, dtype: torch.dtype, sizes: tuple[int, int, int, int], noisy: bool
 ) -> None:
     batch_size, steps = sizes[:2]
     lengths = tuple(row % (steps + 1) for row in range(batch_size)) if noisy else None
@@ -277,19 +277,19 @@ def test_sizes_beyond_the_tiles(
     run_against_reference(Case(*sizes, dtype, lengths=lengths, reverse=noisy, **noise), cell)
 
 
-def test_widest_hidden_size(native: ModuleType, cell: Any) -> None:
+def test_widest_hidden_size(device: torch.device, cell: Any) -> None:
     for batch_size in (1, 3):
         run_against_reference(Case(batch_size, 2, 3, 1023, torch.float32), cell)
 
 
-def test_rounding_errors_do_not_pile_up(native: ModuleType, cell: Any) -> None:
+def test_rounding_errors_do_not_pile_up(device: torch.device, cell: Any) -> None:
     run_against_reference(Case(2, 500, 2, 5, torch.float64, lengths=(500, 499), seed=4), cell)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("cuts", [(1,), (7, 8, 20), tuple(range(1, 30))], ids=["two", "four", "steps"])
 def test_chunked_equals_whole(
-    native: ModuleType, cell: Any, dtype: torch.dtype, cuts: tuple[int, ...]
+    device: torch.device, cell: Any, dtype: torch.dtype, cuts: tuple[int, ...]
 ) -> None:
     """Also with zoneout in expectation and one mask for all chunks, in which nothing is drawn."""
     count = 1 + len(cell.state_names)

@@ -12,10 +12,11 @@ from seqlight.ops import WaveNetWeights, wavenet_generate
 
 def weights(**changes: Any) -> WaveNetWeights:
     """Two gated layers: 3 channels in and out, 4 hidden, 5 skip, kernel 2, 2 condition channels."""
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator("cpu").manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=generator)
+        drawn = torch.randn(shape, generator=generator, device="cpu")
+        return drawn.to(torch.get_default_device())
 
     values: dict[str, Any] = {
         "input_weight": draw(4, 3, 2),
@@ -37,7 +38,7 @@ def state() -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("drawn", [False, True])
-def test_opcheck(native: ModuleType, drawn: bool) -> None:
+def test_opcheck(device: torch.device, drawn: bool) -> None:
     net, (inputs, first, second) = weights(), state()
     torch.library.opcheck(
         torch.ops.seqlight.wavenet_generate.default,

@@ -78,7 +78,8 @@ def draw(
     rows, scale = skip_size + (channels if residual else 0), channels**-0.5
 
     def random(*shape: int, scale: float = 1.0) -> Tensor:
-        return (torch.randn(shape, generator=generator, dtype=torch.float64) * scale).to(dtype)
+        drawn = torch.randn(shape, generator=generator, dtype=torch.float64, device="cpu") * scale
+        return drawn.to(torch.get_default_device(), dtype)
 
     tensors = [
         random(batch_size, steps, channels),
@@ -145,7 +146,7 @@ def problems(draw_from: st.DrawFn) -> dict[str, Any]:
 @pytest.mark.parametrize("backend", ["native", "reference"])
 @given(problem=problems())
 @settings(max_examples=80)
-def test_equals_the_unfused_composition(native: ModuleType, backend: str, problem: dict[str, Any]) -> None:
+def test_equals_the_unfused_composition(device: torch.device, backend: str, problem: dict[str, Any]) -> None:
     """Results and all gradients."""
     tensors, optional = draw(**problem)
     options = {"dilation": problem["dilation"], "residual": problem["residual"]}
@@ -156,7 +157,7 @@ def test_equals_the_unfused_composition(native: ModuleType, backend: str, proble
 
 
 @pytest.mark.parametrize("residual", [True, False])
-def test_first_and_second_derivatives(native: ModuleType, residual: bool) -> None:
+def test_first_and_second_derivatives(device: torch.device, residual: bool) -> None:
     tensors, optional = draw(residual=residual, channels=2, skip_size=2, condition_size=1, steps=4)
     leaves = [tensor.requires_grad_() for tensor in (*tensors, *optional.values())]
 
@@ -170,7 +171,7 @@ def test_first_and_second_derivatives(native: ModuleType, residual: bool) -> Non
 
 
 @pytest.mark.parametrize("wanted", [*range(5), *OPTIONAL])
-def test_each_gradient_alone(native: ModuleType, wanted: int | str) -> None:
+def test_each_gradient_alone(device: torch.device, wanted: int | str) -> None:
     found = []
     for function in (wavenet_layer, unfused):
         tensors, optional = draw(steps=20)
@@ -181,7 +182,7 @@ def test_each_gradient_alone(native: ModuleType, wanted: int | str) -> None:
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
 
 
-def test_gradient_of_the_state_alone(native: ModuleType) -> None:
+def test_gradient_of_the_state_alone(device: torch.device) -> None:
     found = []
     for function in (wavenet_layer, unfused):
         tensors, optional = draw(steps=3, kernel_size=3)
@@ -191,7 +192,7 @@ def test_gradient_of_the_state_alone(native: ModuleType) -> None:
     torch.testing.assert_close(*found, rtol=1e-11, atol=1e-12)
 
 
-def test_torch_func_and_vmap(native: ModuleType) -> None:
+def test_torch_func_and_vmap(device: torch.device) -> None:
     tensors, optional = draw()
     samples = torch.stack([tensors[0] + number for number in range(3)])
 
@@ -211,7 +212,7 @@ def test_torch_func_and_vmap(native: ModuleType) -> None:
         )
 
 
-def test_runs_natively_and_backward_only_where_wanted(native_calls: Any) -> None:
+def test_runs_natively_and_backward_only_where_wanted(device: torch.device, native_calls: Any) -> None:
     tensors, optional = draw(dtype=torch.float32)
     with native_calls as calls:
         wavenet_layer(*tensors, dilation=2, **optional)
@@ -256,7 +257,7 @@ def test_lower_instruction_set(native: ModuleType, isa: str) -> None:
 
 
 @pytest.mark.parametrize("residual", [True, False])
-def test_opcheck(native: ModuleType, residual: bool) -> None:
+def test_opcheck(device: torch.device, residual: bool) -> None:
     tensors, optional = draw(residual=residual, dtype=torch.float32)
     h, conv_weight, _, project_weight, _ = tensors
     state, skip, condition, weight, static_term = optional.values()
@@ -286,7 +287,7 @@ def test_opcheck(native: ModuleType, residual: bool) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
-def test_compiles_and_exports(native_calls: Any) -> None:
+def test_compiles_and_exports(device: torch.device, native_calls: Any) -> None:
     tensors, optional = draw(steps=12)
 
     class Layer(torch.nn.Module):
@@ -308,7 +309,7 @@ def test_compiles_and_exports(native_calls: Any) -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_half_precision_and_autocast(native: ModuleType, dtype: torch.dtype) -> None:
+def test_half_precision_and_autocast(device: torch.device, dtype: torch.dtype) -> None:
     tensors, optional = draw(dtype=dtype)
     results = wavenet_layer(*tensors, dilation=2, **optional)
     assert {result.dtype for result in results} == {dtype}
@@ -318,7 +319,7 @@ def test_half_precision_and_autocast(native: ModuleType, dtype: torch.dtype) -> 
         **{name: tensor.float() for name, tensor in optional.items()},
     )
     torch.testing.assert_close(results, tuple(result.to(dtype) for result in exact))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(device.type, dtype=torch.bfloat16):
         mixed = wavenet_layer(tensors[0], *(tensor.float() for tensor in tensors[1:]), dilation=2)
     assert {result.dtype for result in mixed} == {torch.bfloat16}
 
