@@ -2,8 +2,9 @@
 
 Builds the extension with its CUDA kernels, runs the device tests with none skipped, measures speed
 (gpu_speed.py) and runs every operator under compute-sanitizer's memcheck and racecheck where that tool is
-installed. Each part has a time limit, and the next one runs where one has failed. FOLDER gets a log of each
-part, speed.json, speed.md and summary.json. Exits with 1 if a part failed, with 2 if there is no GPU.
+installed. Where FlashRNN is installed, it makes its kernels meanwhile, to be measured too. Each part has a
+time limit, and the next one runs where one has failed. FOLDER gets a log of each part, speed.json, speed.md
+and summary.json. Exits with 1 if a part failed, with 2 if there is no GPU.
 """
 
 import argparse
@@ -41,8 +42,9 @@ def sanitizer() -> str | None:
 def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
     """The parts, in their order; `architecture` is the device's, "9.0"."""
     python = sys.executable
+    paths = [str(REPOSITORY), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
-        "PYTHONPATH": str(REPOSITORY),
+        "PYTHONPATH": os.pathsep.join(paths),
         "SEQLIGHT_REQUIRE_CUDA": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -58,6 +60,15 @@ def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
             200,
             building,
             obstacle=missing("setuptools"),
+        ),
+        Part(
+            "flashrnn",
+            [python, "benchmarks/gpu_flashrnn_build.py", "--seconds", "150"],
+            170,
+            environment,
+            obstacle=missing("flashrnn"),
+            optional=True,
+            beside=True,
         ),
         Part(
             "tests",
@@ -88,6 +99,7 @@ def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
             240,
             environment,
             obstacle=missing("numpy"),
+            alone=True,
         ),
     ]
     return parts if build else parts[1:]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +22,8 @@ class Part:
         environment: variables set for it.
         obstacle: why it cannot run, or None.
         optional: whether an obstacle is no failure.
+        beside: whether it runs beside those that follow.
+        alone: whether those that run beside must have ended before it begins.
     """
 
     name: str
@@ -29,6 +32,8 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     obstacle: str | None = None
     optional: bool = False
+    beside: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,13 +53,29 @@ class Outcome:
 
 def run_parts(parts: Sequence[Part], folder: Path, *, total: float) -> list[Outcome]:
     """Run every part, also after one that failed, within `total` seconds for all."""
-    outcomes = []
+    outcomes: list[Outcome] = []
+    beside: list[Future[Outcome]] = []
     deadline = time.monotonic() + total
-    for part in parts:
-        print(f"== {part.name}", flush=True)
-        outcome = _run(part, folder, min(part.limit, deadline - time.monotonic()))
-        print(f"== {part.name}: {outcome.status}, {outcome.seconds:.0f} s. {outcome.detail}", flush=True)
+
+    def note(outcome: Outcome) -> None:
+        print(f"== {outcome.name}: {outcome.status}, {outcome.seconds:.0f} s. {outcome.detail}", flush=True)
         outcomes.append(outcome)
+
+    def note_beside() -> None:
+        while beside:
+            note(beside.pop(0).result())
+
+    with ThreadPoolExecutor() as threads:
+        for part in parts:
+            if part.alone:
+                note_beside()
+            print(f"== {part.name}", flush=True)
+            limit = min(part.limit, deadline - time.monotonic())
+            if part.beside:
+                beside.append(threads.submit(_run, part, folder, limit))
+            else:
+                note(_run(part, folder, limit))
+        note_beside()
     return outcomes
 
 

@@ -1,9 +1,10 @@
 """Speed of seqlight's kernels on a GPU against cuDNN, eager PyTorch and torch.compile: gpu_speed.py FOLDER.
 
-Families, peers and float64 references are those of ``seqlight benchmark``; an implementation is timed only if
-it agrees with the reference. Times are medians by CUDA events, of a graph's replay where the work can be
-captured and is short. Beside each stands the floor: the least time for its matrix products, or for reading
-and writing inputs, results, weights and their gradients, at the measured speed of torch.mm and of a copy.
+FlashRNN's LSTM is a peer too where gpu_flashrnn_build.py has had its kernels made. Families, other peers and
+float64 references are those of ``seqlight benchmark``; an implementation is timed only if it agrees with the
+reference. Times are medians by CUDA events, of a graph's replay where the work can be captured and is short.
+Beside each stands the floor: the least time for its matrix products, or for reading and writing inputs,
+results, weights and their gradients, at the measured speed of torch.mm and of a copy.
 """
 
 import argparse
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_flashrnn import BACKENDS, flashrnn_peers
+from gpu_flashrnn import CASES as FLASHRNN_CASES
 from gpu_table import Figure, as_json, markdown
 from gpu_timing import GRAPH_LIMIT, Ceilings, captured, median_milliseconds, products_in, torch_dtype
 
@@ -67,10 +70,18 @@ RECURRENT_CASES = parse_cases(
     "32,50,1,20", "64,100,32,64", "64,200,128,256", "256,336,7,128", "16,1000,64,512", "64,1024,768,768"
 )
 FEW_CASES: tuple[RecurrentCase, ...] = (RECURRENT_CASES[1], RECURRENT_CASES[3], RECURRENT_CASES[4])
+FLASHRNN_FAMILY = replace(
+    LSTM_FAMILY,
+    peers=(
+        *(peer for peer in LSTM_FAMILY.peers if peer.name in ("seqlight-plain", LSTM_FAMILY.baseline)),
+        *flashrnn_peers(*BACKENDS),
+    ),
+)
 CONVOLUTIONS = tuple(ConvCase.parse(text) for text in ("8,4096,64", "1,16000,128", "32,4096,256"))
 #: The most telling first: what comes last is left out where the time is up.
 PLAN = (
     *rows_of(LSTM_FAMILY, RECURRENT_CASES, "float32", modes="training"),
+    *rows_of(FLASHRNN_FAMILY, FLASHRNN_CASES, "bfloat16", modes="training"),
     *rows_of(GATED_FAMILY, CONVOLUTIONS, "float32", "bfloat16", modes="training"),
     *rows_of(LAYER_NORM_LSTM_FAMILY, FEW_CASES, "float32", modes="training"),
     *rows_of(

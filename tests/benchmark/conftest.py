@@ -1,8 +1,10 @@
 """Fixtures of the benchmark tests."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -10,6 +12,7 @@ from seqlight.benchmark import suite
 from seqlight.benchmark.results import Report, Results
 from seqlight.benchmark.timing import Schedule
 
+GPU_PROGRAMS = Path(__file__).resolve().parents[2] / "benchmarks"
 BRIEF = Schedule(rounds=3, min_seconds=0.0, warmup_rounds=1, sample_seconds=0.0)
 
 
@@ -61,3 +64,15 @@ def results(toy, run_toys) -> Results:
     }
     settings = {"warmup_rounds": 1, "tolerance": 1e-5}
     return Results("toy", ["toy", "--quick"], [Report(machine, settings, rows)])
+
+
+@pytest.fixture
+def program(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """``program("gpu_table")``: that file of benchmarks/, as its neighbours import it."""
+    monkeypatch.syspath_prepend(GPU_PROGRAMS)
+
+    def load(name: str) -> ModuleType:
+        __import__(name)
+        return sys.modules[name]
+
+    return load

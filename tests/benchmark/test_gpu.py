@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -19,18 +18,6 @@ from seqlight.benchmark.recurrent_case import parse_cases
 from seqlight.benchmark.recurrent_families import GRU_FAMILY, LAYER_NORM_LSTM_FAMILY
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
-
-
-@pytest.fixture
-def program(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """``program("gpu_table")``: that file of benchmarks/, as its neighbours import it."""
-    monkeypatch.syspath_prepend(FOLDER)
-
-    def load(name: str) -> ModuleType:
-        __import__(name)
-        return sys.modules[name]
-
-    return load
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -57,14 +44,19 @@ def test_the_folder_must_be_named() -> None:
 
 def test_its_parts(program: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gpu = program("gpu")
+    monkeypatch.setenv("PYTHONPATH", "site")
     parts = gpu.make_parts(tmp_path, "9.0", build=True)
-    assert [part.name for part in parts] == ["build", "tests", "memcheck", "racecheck", "speed"]
+    assert [part.name for part in parts] == [
+        *("build", "flashrnn", "tests", "memcheck", "racecheck", "speed")
+    ]
     assert parts[0].environment["SEQLIGHT_CUDA"] == "1"
-    assert parts[1].environment["SEQLIGHT_REQUIRE_CUDA"] == "1"
+    assert parts[2].environment["SEQLIGHT_REQUIRE_CUDA"] == "1"
+    assert parts[2].environment["PYTHONPATH"] == os.pathsep.join([str(gpu.REPOSITORY), "site"])
+    assert parts[1].optional and parts[1].beside and parts[-1].alone
     assert all((gpu.REPOSITORY / path).exists() for path in (*gpu.TESTS, *gpu.MODULE_TESTS))
     assert gpu.make_parts(tmp_path, "9.0", build=False) == parts[1:]
     monkeypatch.setattr(gpu, "sanitizer", lambda: None)
-    of_tool = gpu.make_parts(tmp_path, "9.0", build=False)[1:3]
+    of_tool = gpu.make_parts(tmp_path, "9.0", build=False)[2:4]
     assert all(part.optional and "compute-sanitizer" in part.obstacle for part in of_tool)
     assert gpu.missing("json", "no_such_module") == "not installed here: no_such_module"
 
@@ -92,6 +84,17 @@ def test_parts_run_in_turn_and_each_has_its_time(program: Any, tmp_path: Path) -
     assert [each.failed for each in outcomes] == [True, True, False, False, True]
     assert outcomes[2].detail == "done"
     assert (tmp_path / "wrong.log").read_text() == "what is wrong\n"
+    marks = [tmp_path / "mark", tmp_path / "other mark"]
+    wait = "import pathlib, sys, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)"
+    sides = [
+        part("side", wait.format(str(marks[0])) + f"\npathlib.Path({str(marks[1])!r}).touch()", beside=True),
+        part("main", f"import pathlib; pathlib.Path({str(marks[0])!r}).touch()"),
+        part("last", f"import pathlib; assert pathlib.Path({str(marks[1])!r}).exists()", alone=True),
+    ]
+    ended = gpu_parts.run_parts(sides, tmp_path, total=60.0)
+    assert [(each.name, each.status) for each in ended] == [
+        (name, "passed") for name in ("main", "side", "last")
+    ]
     late = gpu_parts.run_parts([part("late", "print()")], tmp_path, total=0.0)
     assert late[0].status == "out of time"
     gpu.summarise(outcomes, tmp_path)
