@@ -24,7 +24,8 @@ TOTAL_SECONDS = 530.0
 #: Where tests of a GPU are: of operators and layers, and of the modules, whose data want polars.
 TESTS = ("tests/ops", "tests/nn/test_devices.py")
 MODULE_TESTS = ("tests/models/test_every_module.py",)
-TEST_PROCESSES = 4
+#: Several, as most tests wait for launches, and an illegal access spoils its whole process.
+TEST_PROCESSES = 8
 
 
 def missing(*modules: str) -> str | None:
@@ -72,7 +73,8 @@ def make_parts(folder: Path, architecture: str, *, build: bool) -> list[Part]:
         ),
         Part(
             "tests",
-            [python, "-m", "pytest", "-q", "-m", "gpu", *in_processes, *tests],
+            # -v: the names are in the log if the time is up
+            [python, "-m", "pytest", "-v", "-m", "gpu", *in_processes, *tests],
             200,
             environment,
             obstacle=missing("pytest", "hypothesis", "lightning"),
