@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -113,22 +114,19 @@ def device(request: pytest.FixtureRequest, native: ModuleType) -> Iterator[torch
             yield gpu
 
 
+@dataclass(frozen=True)
 class OtherDevice:
     """A device that is not the CPU.
 
     Attributes:
         device: what tensors are moved to.
         without_waiting: context manager that fails where the host has to wait for the device.
-        trainer_options: for a Lightning Trainer that works there.
+        trainer_options: gives what a Lightning Trainer takes to work there.
     """
 
-    def __init__(
-        self,
-        device: torch.device,
-        without_waiting: Callable[[], AbstractContextManager[None]],
-        trainer_options: Callable[[], dict[str, Any]],
-    ) -> None:
-        self.device, self.without_waiting, self.trainer_options = device, without_waiting, trainer_options
+    device: torch.device
+    without_waiting: Callable[[], AbstractContextManager[None]]
+    trainer_options: Callable[[], dict[str, Any]]
 
 
 @pytest.fixture(params=["stand-in", "gpu"])

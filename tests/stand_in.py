@@ -23,16 +23,9 @@ _setup_privateuseone_for_python_backend(NAME)
 torch.get_device_module(NAME).get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]
 DEVICE = torch.device(NAME, 0)
 aten = torch.ops.aten
+INDEXING = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)
 #: Ops that take tensors of both devices.
-MIXING = (
-    aten.copy_.default,
-    aten._to_copy.default,
-    aten.index.Tensor,
-    aten.index_put_.default,
-    aten.index_put.default,
-)
-#: Ops whose result is a value for Python.
-READING = (aten._local_scalar_dense.default, aten.equal.default, aten.is_nonzero.default)
+MIXING = (aten.copy_.default, aten._to_copy.default, *INDEXING)
 
 
 class StandInTensor(Tensor):
@@ -72,14 +65,20 @@ class StandIn(TorchDispatchMode):
         kwargs = kwargs or {}
         tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         ours = [tensor for tensor in tensors if isinstance(tensor, StandInTensor)]
-        wanted = kwargs.get("device")
+        # torch takes single numbers of the CPU; seqlight's kernels do not
+        others = [
+            tensor
+            for tensor in tensors
+            if not isinstance(tensor, StandInTensor) and (tensor.dim() or op.namespace == "seqlight")
+        ]
+        wanted, generator = kwargs.get("device"), kwargs.get("generator")
         here = bool(ours) if wanted is None else wanted.type == NAME
-        self._check(op, ours, [tensor for tensor in tensors if not isinstance(tensor, StandInTensor)])
-        if here and kwargs.get("generator") is not None:
-            raise RuntimeError(
-                f"{op}: expected a generator of {NAME}, got one of {kwargs['generator'].device}"
-            )
-        if (ours and (op in READING or not here)) or (here and not ours and tensors):
+        if ours and others and op not in MIXING:
+            raise RuntimeError(f"{op}: expected all tensors on {NAME}, got one on {others[0].device}")
+        if here and generator is not None:
+            raise RuntimeError(f"{op}: expected a generator of {NAME}, got one of {generator.device}")
+        moves = bool(ours) != here and bool(tensors)
+        if moves or (ours and reads_values(op, args)):
             self.waits.append(str(op))
         result = op(*tree_map(_to_cpu, args), **tree_map(_to_cpu, kwargs))
         if not here:
@@ -100,29 +99,23 @@ class StandIn(TorchDispatchMode):
         yield
         assert not self.waits
 
-    @staticmethod
-    def _check(op: Any, ours: list[Tensor], others: list[Tensor]) -> None:
-        of_seqlight = op.namespace == "seqlight"
-        others = [
-            tensor for tensor in others if of_seqlight or tensor.dim()
-        ]  # torch takes single numbers of the CPU
-        if ours and others and op not in MIXING:
-            raise RuntimeError(f"{op}: expected all tensors on {NAME}, got one on {others[0].device}")
-
 
 class TensorsFromValues(TorchFunctionMode):
     """torch.tensor moves what it makes to its device where no other mode can see it."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
-        device = kwargs.get("device")
-        if (
-            function not in (torch.tensor, torch.as_tensor)
-            or device is None
-            or torch.device(device).type != NAME
-        ):
-            return function(*args, **kwargs)
-        return function(*args, **{**kwargs, "device": "cpu"}).to(DEVICE)
+        wanted = kwargs.get("device")
+        if function in (torch.tensor, torch.as_tensor) and wanted and torch.device(wanted).type == NAME:
+            return function(*args, **{**kwargs, "device": "cpu"}).to(DEVICE)
+        return function(*args, **kwargs)
+
+
+def reads_values(op: Any, args: Any) -> bool:
+    """Whether the host has to know numbers of a tensor, for a value in Python or for the size of a result."""
+    if op in INDEXING:
+        return any(index is not None and index.dtype == torch.bool for index in args[1])
+    return torch.Tag.data_dependent_output in op.tags or torch.Tag.dynamic_output_shape in op.tags
 
 
 def _to_cpu(value: Any) -> Any:
