@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from seqlight import use_backend
 from seqlight.nn import (
     GRU,
     LSTM,
@@ -38,6 +39,8 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "stack": lambda: RecurrentStack([LSTM(3, 5), GRU(5, 4)]),
 }
 every_layer = pytest.mark.parametrize("name", LAYERS)
+#: A GPU for which no kernels were built runs the reference.
+both_backends = pytest.mark.parametrize("backend", ["native", "reference"])
 
 
 def run(layer: nn.Module, x: Tensor, **options: Any) -> tuple[list[Tensor], list[Tensor]]:
@@ -55,35 +58,38 @@ def on_cpu(values: Any) -> Any:
     return tree_map(lambda tensor: tensor.detach().cpu(), values)
 
 
+@both_backends
 @every_layer
-def test_values_gradients_and_no_waiting(other_device: Any, name: str) -> None:
+def test_values_gradients_and_no_waiting(other_device: Any, name: str, backend: Any) -> None:
     torch.manual_seed(0)
     layer = LAYERS[name]().double().eval()
     x = torch.randn(4, 11, 3, dtype=torch.float64)
     expected = run(layer, x.clone().requires_grad_())
     moved = copy.deepcopy(layer).to(other_device.device)
     x_moved = x.to(other_device.device).requires_grad_()
-    with other_device.without_waiting():
+    with other_device.without_waiting(), use_backend(backend):
         found = run(moved, x_moved)
     assert {tensor.device for tensor in tree_leaves(found)} == {x_moved.device}
     torch.testing.assert_close(on_cpu(found), on_cpu(expected), rtol=1e-10, atol=1e-11)
 
 
+@both_backends
 @every_layer
-def test_training_with_noise_without_waiting(other_device: Any, name: str) -> None:
+def test_training_with_noise_without_waiting(other_device: Any, name: str, backend: Any) -> None:
     """Masks and seeds are drawn on the device."""
     layer = LAYERS[name]().to(other_device.device).train()
     x = torch.randn(4, 11, 3).to(other_device.device).requires_grad_()
-    with other_device.without_waiting():
+    with other_device.without_waiting(), use_backend(backend):
         results, gradients = run(layer, x)
     assert {tensor.device for tensor in (*results, *gradients)} == {x.device}
     assert all(bool(tensor.isfinite().all()) for tensor in (*results, *gradients))
 
 
+@both_backends
 @pytest.mark.parametrize(
     "name", [name for name in LAYERS if "rnn" in name or "gru" in name or "lstm" in name]
 )
-def test_rows_of_different_lengths(other_device: Any, name: str) -> None:
+def test_rows_of_different_lengths(other_device: Any, name: str, backend: Any) -> None:
     """Lengths of the CPU are moved; those of the device are taken as they are."""
     torch.manual_seed(0)
     layer = LAYERS[name]().double().eval()
@@ -93,7 +99,7 @@ def test_rows_of_different_lengths(other_device: Any, name: str) -> None:
     x = x.to(other_device.device)
     torch.testing.assert_close(on_cpu(moved(x, lengths=lengths)), on_cpu(expected), rtol=1e-10, atol=1e-11)
     lengths_moved = lengths.to(x.device)
-    with other_device.without_waiting():
+    with other_device.without_waiting(), use_backend(backend):
         found = moved(x, lengths=lengths_moved)
     torch.testing.assert_close(on_cpu(found), on_cpu(expected), rtol=1e-10, atol=1e-11)
     with pytest.raises(ValueError, match=r"lengths expected values in 0\.\.T = 0\.\.6, got 7 in row 1"):
