@@ -105,7 +105,7 @@ ifeq ($(strip $(CUDA_OBJECTS)),)
 else ifeq ($(strip $(NVCC)),)
 	@echo "cuda-check: skipped, there is no nvcc on this machine"
 else
-	@$(MAKE) --no-print-directory $(CUDA_OBJECTS)
+	@$(MAKE) --no-print-directory -j $(WORKERS) $(CUDA_OBJECTS)
 	@echo "cuda-check: $(words $(CUDA_OBJECTS)) files compiled for sm_80, sm_90 and PTX"
 endif
 

@@ -67,7 +67,12 @@ def loader() -> Callable[..., DataLoader[Sample]]:
 def trainer(tmp_path: Any) -> Callable[..., Trainer]:
     def make(**kwargs: Any) -> Trainer:
         # Advice of Lightning's that tests do not take. Here, because filters last as long as a test's call.
-        for message in (".*does not have many workers", "You defined a `validation_step`"):
+        advice = (
+            ".*does not have many workers",
+            "You defined a `validation_step`",
+            "GPU available but not used",
+        )
+        for message in advice:
             warnings.filterwarnings("ignore", message)
         quiet: dict[str, Any] = {
             "accelerator": "auto" if "strategy" in kwargs else "cpu",

@@ -223,6 +223,9 @@ def test_equals_float64_reference(device: torch.device, every_cell: Any, case: C
     run_against_reference(case, every_cell)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:RNN module weights are not part:UserWarning"
+)  # cuDNN would like them to be
 @given(case=cases())
 @settings(max_examples=40)
 def test_equals_torch(device: torch.device, torch_cell: Any, case: Case) -> None:
