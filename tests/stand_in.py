@@ -20,7 +20,11 @@ from seqlight.ops import backend
 
 NAME = "standin"
 _setup_privateuseone_for_python_backend(NAME)
-torch.get_device_module(NAME).get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]
+# What torch asks every device of a process for, from now on.
+module = torch.get_device_module(NAME)
+module.get_amp_supported_dtype = lambda: [torch.bfloat16, torch.float16]
+module.get_rng_state = lambda device=None: torch.get_rng_state()
+module.set_rng_state = lambda state, device=None: torch.set_rng_state(state)
 DEVICE = torch.device(NAME, 0)
 aten = torch.ops.aten
 INDEXING = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default)

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from seqlight.nn.torch_conversion import copy_parameters
 from seqlight.ops import ConvActivation, causal_conv1d
@@ -105,9 +106,15 @@ class CausalConv1d(nn.Module):
     def reset_parameters(self) -> None:
         """Draw weight and bias anew as torch.nn.Conv1d does: uniform within 1/sqrt(K * C_in / groups)."""
         bound = 1 / math.sqrt(self.weight[0].numel())
-        for parameter in (self.weight, self.bias):
-            if parameter is not None:
-                nn.init.uniform_(parameter, -bound, bound)
+        if is_parametrized(
+            self, "weight"
+        ):  # then what is read is computed, and what is assigned is taken apart
+            drawn: Any = nn.init.uniform_(torch.empty_like(self.weight), -bound, bound)
+            self.weight = drawn
+        else:
+            nn.init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(
         self, x: Tensor, state: Tensor | None = None, *, activation: ConvActivation | None = None

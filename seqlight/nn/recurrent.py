@@ -119,12 +119,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 stacklevel=2 if type(self).__init__ is Recurrent.__init__ else 3,  # the caller's line
             )
         check_probability(name, "recurrent_dropout", recurrent_dropout)
-        zoneouts = tuple(zoneout) if isinstance(zoneout, tuple | list) else (zoneout,) * self.state_count
-        if len(zoneouts) != self.state_count:
-            expected = "a number" if self.state_count == 1 else f"a number or {self.state_count} of them"
-            raise ValueError(f"{name}: zoneout expected {expected}, got {zoneout!r}")
-        for probability in zoneouts:
-            check_probability(name, "zoneout", probability)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -134,8 +128,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self.layer_norm = layer_norm
         self.recurrent_dropout = float(recurrent_dropout)
         self.zoneout = zoneout
-        self._zoneouts = tuple(float(probability) for probability in zoneouts)  # one for each state
-        self._zones_out = any(self._zoneouts)
         self._packed: _Packed | None = None
         self._packed_depth = 0  # of nested blocks
         check_initialization(name, recurrent_init)
@@ -158,6 +150,30 @@ class Recurrent(nn.Module, Generic[State], ABC):
 
     #: The batch axis of the state's tensors, for those who carry it from batch to batch.
     state_batch_dim = 1
+    #: As a layer of torch.nn says that it takes [B, T, C].
+    batch_first = True
+
+    @property
+    def zoneout(self) -> float | Sequence[float]:
+        """Probability of keeping a unit's previous state; may be set between calls, as by a schedule."""
+        return self._zoneout
+
+    @zoneout.setter
+    def zoneout(self, zoneout: float | Sequence[float]) -> None:
+        name = type(self).__name__
+        single = not isinstance(zoneout, tuple | list)
+        zoneouts: tuple[Any, ...] = (zoneout,) * self.state_count if single else tuple(zoneout)  # type: ignore[arg-type]
+        if len(zoneouts) != self.state_count:
+            expected = "a number" if self.state_count == 1 else f"a number or {self.state_count} of them"
+            raise ValueError(f"{name}: zoneout expected {expected}, got {zoneout!r}")
+        for probability in zoneouts:
+            check_probability(name, "zoneout", probability)
+        self._zoneout = zoneout
+        self._zoneouts = tuple(float(probability) for probability in zoneouts)  # one for each state
+        self._zones_out = any(self._zoneouts)
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: it is called on layers of torch.nn, whose place this one may take."""
 
     def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
         """Name the parameters of one layer and direction, in torch.nn's order, with their shapes."""
@@ -276,6 +292,9 @@ class Recurrent(nn.Module, Generic[State], ABC):
 
     def step(self, x_t: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Run one time step, for streaming and generation.
+
+        Like any method but the call itself it runs no forward hooks: weights that a hook computes, as that
+        of torch.nn.utils.prune does, are those of the last call.
 
         Args:
             x_t: [B, C].
@@ -451,7 +470,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
             if state is None:
                 sizes = (1, x.shape[0], self.hidden_size)
                 # Backward keeps it: then one number in memory. Else whole, which the op need not copy.
-                graph = torch.is_grad_enabled()
+                graph = torch.is_grad_enabled() or torch._C._is_tracing()
                 zeros = x.new_zeros((1, 1, 1)).expand(sizes) if graph else x.new_zeros(sizes)
                 states = (zeros,) * self.state_count
             else:

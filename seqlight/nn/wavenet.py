@@ -316,7 +316,14 @@ class WaveNet(nn.Module):
         convs = [layer.conv for layer in layers] if self.gated else layers
         projects = [layer.project for layer in layers] if self.gated else []
         conditions = [layer.condition for layer in layers] if self.condition_size else []
-        head = [module for module in self.head if isinstance(module, nn.Linear)]
+        head: list[Any] = [module for module in self.head if not isinstance(module, nn.ReLU)]
+        for module in (first, *convs, *projects, *conditions, *head):
+            if not _is_its_weights(module):
+                raise RuntimeError(
+                    f"WaveNet: generate takes weights alone, and a {type(module).__name__} has hooks or a "
+                    "forward of its own; call step, or make it plain (torch.nn.utils.prune.remove, "
+                    "remove_weight_norm)"
+                )
         return WaveNetWeights(
             input_weight=first.weight,
             input_bias=first.bias,
@@ -333,11 +340,12 @@ class WaveNet(nn.Module):
     def _one_hot(self, x: Tensor) -> Tensor:
         """Turn classes [B, T] into one-hot vectors [B, T, input_size]; leave everything else as it is.
 
-        Classes are looked at where no device has to be waited for.
+        Classes are looked at where no device has to be waited for, outside of torch.func.
         """
         if not isinstance(x, Tensor) or x.dtype != torch.int64 or x.dim() != 2:
             return x
-        if x.is_cpu and x.numel() and not torch.compiler.is_compiling():
+        traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+        if x.is_cpu and x.numel() and not traced:
             low, high = (int(bound) for bound in torch.aminmax(x))
             if low < 0 or high >= self.input_size:
                 raise ValueError(
@@ -432,7 +440,8 @@ class GatedLayer(nn.Module):
         """Give the next layer's input [B, T, C], the sum of skip connections [B, T, S] and the new state."""
         term = None if self.static is None else self.static(static)
         fused = torch.compiler.is_compiling() or h.shape[0] * h.shape[1] > _FEW_ROWS
-        if fused and self.conv.bias is not None:
+        parts = [self.conv, self.project, *([] if self.condition is None else [self.condition])]
+        if fused and all(map(_is_its_weights, parts)) and self.conv.bias is not None:
             return wavenet_layer(
                 h,
                 self.conv.weight,
@@ -462,6 +471,20 @@ class GatedLayer(nn.Module):
             residual, projected = projected.split([h.shape[2], self.skip_size], dim=2)
             h = h + residual
         return h, projected if skip is None else skip + projected, new_state
+
+
+def _is_its_weights(module: nn.Module) -> bool:
+    """Whether a convolution or linear layer does what its weights say and nothing else.
+
+    Not so where it was replaced, as by an adapter or a quantised one, or where hooks want to be called.
+    """
+    return type(module).forward in (CausalConv1d.forward, nn.Linear.forward) and not (
+        module._forward_pre_hooks
+        or module._forward_hooks
+        or module._backward_pre_hooks
+        or module._backward_hooks
+        or "forward" in module.__dict__
+    )
 
 
 def _optional_linear(

@@ -35,11 +35,16 @@ def causal_conv1d_native(
         return reference.causal_conv1d(
             x, weight, bias, dilation=dilation, groups=groups, state=state, activation=activation
         )
-    wants_gradient = torch.is_grad_enabled() and (
-        weight.requires_grad
-        or x.requires_grad
-        or (bias is not None and bias.requires_grad)
-        or (state is not None and state.requires_grad)
+    # torch.jit.trace cannot save a Function, so what it traces has no backward pass.
+    wants_gradient = (
+        torch.is_grad_enabled()
+        and not torch.jit.is_tracing()
+        and (
+            weight.requires_grad
+            or x.requires_grad
+            or (bias is not None and bias.requires_grad)
+            or (state is not None and state.requires_grad)
+        )
     )
     arguments = (x, state, weight, bias, dilation, groups, _ACTIVATIONS.index(activation))
     # An exported program has no backward pass, so it need not keep anything for one.

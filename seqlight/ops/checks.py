@@ -75,7 +75,7 @@ def check_lengths(op: str, lengths: Tensor, batch_size: int, steps: int) -> None
     """Raise unless `lengths` is an int64 tensor [B] with values in 0..T.
 
     The values are looked at where that takes neither waiting for a device nor tracing of data: on plain CPU
-    tensors.
+    tensors, outside of torch.func.
 
     Raises:
         TypeError: not a tensor, or not int64.
@@ -85,6 +85,8 @@ def check_lengths(op: str, lengths: Tensor, batch_size: int, steps: int) -> None
     if lengths.dtype != torch.int64:
         raise TypeError(f"{op}: lengths expected dtype torch.int64, got {lengths.dtype}; use lengths.long()")
     if torch.compiler.is_compiling() or type(lengths) is not Tensor or not lengths.is_cpu or batch_size == 0:
+        return
+    if torch._C._are_functorch_transforms_active():
         return
     low, high = (int(bound) for bound in torch.aminmax(lengths))
     if low < 0 or high > steps:

@@ -115,7 +115,8 @@ class NativeCell:
             # Only reverse mode is native. The ops would drop tangents in silence.
             return self.reference(tensors, constants, *flags)
         wants_gradient = False
-        if torch.is_grad_enabled():
+        # torch.jit.trace cannot save a Function, so what it traces has no backward pass.
+        if torch.is_grad_enabled() and not torch.jit.is_tracing():
             for tensor in tensors:
                 if tensor is not None and tensor.requires_grad:
                     wants_gradient = True
@@ -328,6 +329,11 @@ def _joined(name: str) -> tuple[type[Function], type[Function]]:
                 computed[place] if needed else None
                 for place, needed in zip(cell.gradient_places, need, strict=False)
             ]
+            if cell.bias_gradient_count == 1:
+                of_bias_ih, of_bias_hh = gradients[cell.bias_place : cell.bias_place + 2]
+                if of_bias_ih is not None and of_bias_hh is not None:
+                    # Equal, but the caller's to change one by one.
+                    gradients[cell.bias_place + 1] = of_bias_hh.clone()
             return *gradients, *[None] * (len(need) - tensor_count)
 
     class DirectRecurrence(Recurrence):

@@ -31,8 +31,11 @@ def wavenet_layer_native(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
         # Only reverse mode is native. The ops would drop tangents in silence.
         return reference.wavenet_layer(*arguments)
     tensors, residual = arguments[:_TENSORS], arguments[-1]
-    wants_gradient = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in tensors
+    # torch.jit.trace cannot save a Function, so what it traces has no backward pass.
+    wants_gradient = (
+        torch.is_grad_enabled()
+        and not torch.jit.is_tracing()
+        and any(tensor is not None and tensor.requires_grad for tensor in tensors)
     )
     # An exported program has no backward pass, so it need not keep anything for one.
     if not wants_gradient or torch.compiler.is_exporting():

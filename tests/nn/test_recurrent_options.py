@@ -204,6 +204,21 @@ def test_evaluation_is_the_mean_of_training(layer_class: Any, of_cell: dict[str,
     assert torch.equal(layer(x, state)[0], evaluated)
 
 
+def test_zoneout_may_be_set_between_calls() -> None:
+    layer, x = LSTM(3, 5), torch.randn(4, 10, 3)
+    assert torch.equal(layer(x)[0], layer(x)[0])
+    layer.zoneout = 0.5
+    assert not torch.equal(layer(x)[0], layer(x)[0])
+    torch.manual_seed(0)
+    expected = LSTM(3, 5, zoneout=0.5)
+    expected.load_state_dict(layer.state_dict())
+    torch.testing.assert_close(layer.eval()(x), expected.eval()(x), rtol=0, atol=0)
+    assert "zoneout=0.5" in repr(layer)
+    with pytest.raises(ValueError, match="zoneout expected"):
+        layer.zoneout = 1.5
+    assert layer.zoneout == 0.5
+
+
 def test_pair_of_zoneouts_is_for_h_and_c() -> None:
     torch.manual_seed(1)
     x = torch.randn(4, 1, 3)

@@ -91,3 +91,15 @@ def test_errors() -> None:
         net(torch.zeros(1, 4, 2), state[:3])
     with pytest.raises(TypeError, match="TCN: state expected the tuple of tensors"):
         net(torch.zeros(1, 4, 2), state[0])
+
+
+def test_weights_may_be_drawn_anew() -> None:
+    """Weight normalisation takes what is drawn apart."""
+    net = TCN(1, 4, num_blocks=1)
+    convolution = net.blocks[0].convs[0]
+    for tensor in (*convolution.parameters(),):
+        nn.init.zeros_(tensor)
+    convolution.reset_parameters()
+    weight = convolution.weight
+    bound = (weight.shape[1] * weight.shape[2]) ** -0.5
+    assert weight.abs().min() > 0 and weight.abs().max() <= bound * (1 + 1e-6)

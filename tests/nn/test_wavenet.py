@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 from seqlight import use_backend
 from seqlight.nn import WaveNet
@@ -185,3 +186,70 @@ def test_compiles() -> None:
     compiled = torch.compile(net, fullgraph=True, backend="aot_eager")
     x = torch.randn(2, 20, 2, dtype=torch.float64)
     torch.testing.assert_close(compiled(x), net(x))
+
+
+class Adapter(nn.Module):
+    """A low-rank term beside a linear layer, as LoRA puts it there."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        self.term = nn.Linear(base.in_features, base.out_features, bias=False, dtype=base.weight.dtype)
+
+    weight = property(lambda self: self.base.weight)
+    bias = property(lambda self: self.base.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.base(x) + self.term(x)
+
+
+@pytest.mark.parametrize("steps", [2, 30])  # few rows have a path of their own
+def test_layers_that_were_replaced_are_called(steps: int) -> None:
+    net = build("gated").requires_grad_(False)
+    for layer in net.layers:
+        layer.project = Adapter(layer.project)
+    x = torch.randn(1, steps, 2, dtype=torch.float64)
+    output, state = net(x)
+    stepped, state = [], None
+    for x_t in x.unbind(1):
+        y_t, state = net.step(x_t, state)
+        stepped.append(y_t)
+    torch.testing.assert_close(output, torch.stack(stepped, 1))
+    output.sum().backward()
+    assert all(layer.project.term.weight.grad.abs().max() > 0 for layer in net.layers)
+    with pytest.raises(
+        RuntimeError, match="generate takes weights alone, and a Adapter has hooks or a forward"
+    ):
+        net.generate(x, 3)
+
+
+@pytest.mark.parametrize("part", ["conv", "project", "condition"])
+@pytest.mark.parametrize("steps", [2, 30])
+def test_hooks_of_layers_are_called(part: str, steps: int) -> None:
+    net, calls = build("gated", condition_size=3), []
+    getattr(net.layers[1], part).register_forward_hook(lambda module, *_: calls.append(module))
+    x = torch.randn(1, steps, 2, dtype=torch.float64)
+    net(x, condition=torch.randn(1, steps, 3, dtype=torch.float64))
+    assert calls == [getattr(net.layers[1], part)]
+
+
+def test_pruned_weights_are_those_that_were_loaded() -> None:
+    nets = build("gated"), build("gated", num_blocks=2)
+    nn.init.zeros_(nets[1].layers[0].project.weight)
+    for net in nets:
+        for layer in net.layers:
+            prune.l1_unstructured(layer.project, "weight", 0.5)
+    nets[1].load_state_dict(nets[0].state_dict())
+    x = torch.randn(1, 30, 2, dtype=torch.float64)
+    for _ in range(2):  # each training step computes the masked weights anew
+        outputs = [net(x)[0] for net in nets]
+        torch.testing.assert_close(*outputs, rtol=0, atol=0)
+        outputs[0].sum().backward()
+
+
+def test_vmap_over_classes() -> None:
+    net = build("simple")
+    classes = torch.randint(0, 2, (3, 2, 9))
+    torch.testing.assert_close(
+        torch.vmap(lambda x: net(x)[0])(classes), torch.stack([net(x)[0] for x in classes])
+    )

@@ -177,6 +177,15 @@ def test_gradients_of_the_biases_are_not_shared(device: torch.device, cell: Any)
     assert torch.equal(named["bias_hh"].grad, before) and before.abs().max() > 0
 
 
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_no_two_gradients_share_memory(device: torch.device, cell: Any, create_graph: bool) -> None:
+    """Who takes them by torch.autograd.grad may change each in place."""
+    tensors = cell.arguments(2, 3, 2, 3, requires_grad=True)
+    output = cell(*tensors)[0].square().sum()
+    gradients = torch.autograd.grad(output, tensors, create_graph=create_graph)
+    assert len({gradient.untyped_storage().data_ptr() for gradient in gradients}) == len(tensors)
+
+
 @pytest.mark.parametrize("noisy", [False, True])
 def test_kept_for_backward(native: object, cell: Any, noisy: bool) -> None:
     """Output and saved, in units of H floats per row and step; no argument is copied."""
