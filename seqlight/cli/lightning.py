@@ -61,6 +61,7 @@ SIZES = (
     "static_size",
     "num_classes",
 )
+MISSING_CHECKPOINT = "--ckpt_path is missing: which checkpoint? (Or name a --model that needs no training.)"
 
 
 def fit(arguments: list[str]) -> None:
@@ -213,13 +214,19 @@ class CheckpointCLI(SeqlightCLI):
     def arguments_of_checkpoint(self, arguments: list[str]) -> list[str]:
         """Return ``--data`` with the settings of the training's data module, if the checkpoint has them."""
         path = option_value(arguments, "--ckpt_path")
-        if path is None or not Path(path).is_file():
+        if path is None:
+            named = ("--model", "--config", "-c", "--help", "-h", "--print_config")
+            if not any(argument.partition("=")[0].partition(".")[0] in named for argument in arguments):
+                raise CommandError(MISSING_CHECKPOINT)
             return []
+        if not Path(path).is_file():
+            raise CommandError(f"--ckpt_path: there is no file {path!r}")
         try:
             settings = torch.load(path, map_location="cpu", weights_only=True).get(
                 "datamodule_hyper_parameters"
             )
-        except Exception:  # not a checkpoint; seqlight.load will say so
+        except Exception:
+            self.load(path)  # says what is wrong with it
             return []
         for data_module in DATA_MODULES:
             if settings and set(settings) <= set(data_module.__init__.__annotations__):
@@ -231,16 +238,19 @@ class CheckpointCLI(SeqlightCLI):
         """Take the model from the checkpoint if none was named, and check that the data fit it."""
         if self.model is None:
             if self.checkpoint is None:
-                raise CommandError(
-                    "--ckpt_path is missing: which checkpoint? (Or name a --model that needs no training.)"
-                )
-            try:
-                self.model = models.load(self.checkpoint)
-            except (ImportError, ValueError) as error:
-                raise CommandError(f"--ckpt_path: {error}") from error
+                raise CommandError(MISSING_CHECKPOINT)
+            self.model = self.load(self.checkpoint)
             self.config_init[self.command]["ckpt_path"] = None  # loaded
             self.check_sizes(self.model)
         return super().instantiate_trainer(**kwargs)
+
+    @staticmethod
+    def load(path: str) -> models.SeqlightModule:
+        """Load a model; raises :class:`CommandError` for what is none."""
+        try:
+            return models.load(path)
+        except (ImportError, ValueError) as error:
+            raise CommandError(f"--ckpt_path: {error}") from error
 
     def check_sizes(self, model: models.SeqlightModule) -> None:
         """Raise :class:`CommandError` where the data give other windows than the model was trained on."""

@@ -97,7 +97,8 @@ class _Reader:
         schema: dict[str, pl.DataType | type[pl.DataType]] = {
             f"column_{i + 1}": pl.String for i in range(len(header))
         }
-        schema |= dict.fromkeys(targets, pl.Float32)
+        # polars takes a point for one beside decimal commas too
+        schema |= dict.fromkeys(targets, pl.String if self.dialect.decimal_comma else pl.Float32)
         if id_col is not None:
             schema[names[id_col]] = pl.Categorical
         last = f"column_{len(header)}"
@@ -314,12 +315,16 @@ class _Reader:
         plain = text.str.replace(",", ".", literal=True) if self.dialect.decimal_comma else text
         numbers = plain.cast(pl.Float64, strict=False).cast(pl.Float32)
         bad = numbers.is_null() & ~missing
+        if self.dialect.decimal_comma:
+            bad |= text.str.contains(".", literal=True) & ~missing
         if bad.any():
             row = bad.arg_max()
             assert row is not None  # some value is True
             value = text[row]
             hint = "mend the cell, or leave it empty if the value is missing"
-            if "," in value and not self.dialect.decimal_comma:
+            if "." in value and ("," in value or self.dialect.decimal_comma):
+                hint = "thousands separators are not read: remove them"
+            elif "," in value and not self.dialect.decimal_comma:
                 hint = "if it is a decimal comma, pass decimal_comma=True with the file's separator"
             raise self._error(
                 f"{table.row_name(row)}, column {name!r}: expected a number, got {value!r}; {hint}"

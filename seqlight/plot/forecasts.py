@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
@@ -16,6 +16,7 @@ from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TE
 PANEL_INCHES = (9.6, 2.5)
 HEAD_INCHES = 0.95  # title and legend
 FOOT_INCHES = 0.62  # tick labels of the last panel and the note
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +127,7 @@ def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str =
         fontweight="bold",
         color=TITLE_COLOUR,
         va="top",
+        parse_math=False,
     )
     entries: dict[str, Any] = {
         label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
@@ -145,7 +147,8 @@ def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str =
         borderaxespad=0.0,
     )
     if note:
-        figure.text(0.095, 0.09 / height, note, fontsize=7.5, color=NOTE_COLOUR, va="bottom")
+        small: dict[str, Any] = {"fontsize": 7.5, "color": NOTE_COLOUR, "va": "bottom", "parse_math": False}
+        figure.text(0.095, 0.09 / height, note, **small)
 
 
 def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
@@ -212,15 +215,23 @@ def mark_lone_points(ax: Axes, times: Any, values: NDArray[np.floating[Any]]) ->
 
 def style_axes(ax: Axes, *, title: str, unit: str) -> None:
     """Title on the left, few ticks, a light grid, dates that repeat nothing."""
-    ax.set_title(title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5)
-    ax.set_ylabel(unit, fontsize=9, color=TEXT_COLOUR)
+    largest = max(map(abs, ax.get_ylim()))
+    if largest >= 1e6:  # too wide in full
+        power = int(np.log10(largest)) // 3 * 3
+        unit = f"{unit} · 10{str(power).translate(SUPERSCRIPTS)}"
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 10.0**power:,.6g}"))
+    elif largest >= 10_000:
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    # names are the user's: a $ is one, and begins no formula
+    ax.set_title(
+        title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5, parse_math=False
+    )
+    ax.set_ylabel(unit, fontsize=9, color=TEXT_COLOUR, parse_math=False)
     locator = AutoDateLocator(minticks=4, maxticks=10)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
     ax.xaxis.get_offset_text().set(fontsize=8, color=TEXT_COLOUR)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    if max(map(abs, ax.get_ylim())) >= 10_000:
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     ax.tick_params(labelsize=8, colors=TEXT_COLOUR, length=3)
     ax.grid(True, color=GRID_COLOUR, linewidth=0.8)
     ax.set_axisbelow(True)

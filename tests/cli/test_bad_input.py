@@ -193,7 +193,17 @@ def test_forecast_refuses_arguments(
             "cannot be read as a checkpoint",
         ),
         (["validate", "--data", "SyntheticDataModule"], "--ckpt_path is missing"),
-        (["predict", "--data", "SyntheticDataModule", "-o", "no/such/x.csv"], "--output: the folder"),
+        # before options of the data that a checkpoint would have brought
+        (["predict", "--data.path", "forecast.csv", "-o", "x.csv"], "--ckpt_path is missing"),
+        (["predict", "--ckpt_path", "nowhere.ckpt", "--data.path", "forecast.csv"], "there is no file"),
+        (
+            ["predict", "--ckpt_path", "forecast.csv", "--data.path", "forecast.csv"],
+            "cannot be read as a checkpoint",
+        ),
+        (
+            ["predict", "--model", "NaiveForecaster", "--data", "SyntheticDataModule", "-o", "no/such/x.csv"],
+            "--output: the folder",
+        ),
     ],
 )
 def test_lightning_commands_refuse_arguments(

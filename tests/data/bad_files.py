@@ -94,6 +94,16 @@ BAD_FILES = {
         {},
         r"line 2, column 'value'.*'10,0'; if it is a decimal comma, pass decimal_comma=True",
     ),
+    "thousands beside decimal commas": (
+        b"time;value\n2024-01-01;987\n2024-01-02;1.025\n2024-01-03;1.025,5\n",
+        {"separator": ";", "decimal_comma": True},
+        r"line 3, column 'value'.*'1\.025'; thousands separators are not read: remove them",
+    ),
+    "thousands and a decimal point": (
+        with_line(7, '2024-01-01 05:00:00,"5,128.82"'),
+        {},
+        r"'5,128\.82'; thousands separators are not read: remove them",
+    ),
     "semicolons not said": (
         GOOD.replace(b",", b";"),
         {},

@@ -76,3 +76,33 @@ def test_wrong_shapes_are_named() -> None:
         replace(given, lower=given.forecast)
     with pytest.raises(ValueError, match="at least one ForecastPanel"):
         forecast([])
+
+
+def test_names_are_no_formulas(tmp_path: Path) -> None:
+    """A $ begins none, and what matplotlib could not read as one does not stop it."""
+    given = replace(panel("a$b$c"), unit="price $_x^2 in $")
+    figure = forecast([given], title="vol_$m and $", note="$_")
+    figure.savefig(tmp_path / "plot.png")
+    (ax,) = figure.axes
+    texts = [ax.title, ax._left_title, ax.yaxis.label, *figure.texts]
+    assert not any(text.get_parse_math() for text in texts if "$" in text.get_text())
+    assert sum("$" in text.get_text() for text in texts) == 4
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit", "factor"),
+    [(1e3, "demand", 1), (8e5, "demand", 1), (9e6, "demand · 10⁶", 1e6), (3e11, "demand · 10⁹", 1e9)],
+)
+def test_large_numbers_have_a_common_factor(scale: float, unit: str, factor: float) -> None:
+    """So that the labels fit beside the axis."""
+    given = panel()
+    figure = forecast([replace(given, history=scale * given.history, forecast=scale * given.forecast)])
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    shown = [
+        float(label.get_text().replace(",", "").replace("\N{MINUS SIGN}", "-"))
+        for label in ax.get_yticklabels()
+    ]
+    np.testing.assert_allclose(factor * np.array(shown), ax.get_yticks())
+    assert ax.get_ylabel() == unit
+    assert ax.yaxis.get_tightbbox().x0 > 0
