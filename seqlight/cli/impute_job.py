@@ -2,6 +2,7 @@
 
 import gzip
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,9 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
         console.print(f"note: {note}", markup=False)
     data = build_data(given, plan)
     with tempfile.TemporaryDirectory(prefix="seqlight-") as folder, quiet_lightning():
-        data.setup("fit")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
+            data.setup("fit")
         missing = np.isnan(data.store.values)
         values, checkpoint = data.store.values, None
         if plan.methods:

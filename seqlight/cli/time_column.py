@@ -9,6 +9,7 @@ from seqlight.data import CSVDialect, DataError
 from seqlight.data.time_format import parse_times
 
 SAMPLE_ROWS = 1000
+MOST_NAMED = 8
 
 
 def find_time_column(path: Path, dialect: CSVDialect, time_format: str | None) -> str:
@@ -32,6 +33,9 @@ def find_time_column(path: Path, dialect: CSVDialect, time_format: str | None) -
     if len(found) == 1:
         return found[0]
     looks = f"; {' and '.join(map(repr, found))} look like it" if found else ""
+    if not found and sample.width:
+        looks = f" The file has {', '.join(map(repr, sample.columns[:MOST_NAMED]))}"
+        looks += ", ..." if sample.width > MOST_NAMED else ""
     raise CommandError(
         f"--time COLUMN is missing: which column holds the timestamps?{looks}\n  see: seqlight impute --help"
     )

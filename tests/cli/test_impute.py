@@ -217,7 +217,7 @@ def test_bad_files(
     [
         ([], "which file? give the path of a CSV, or --demo"),
         (["{two}"], "--time COLUMN is missing: which column holds the timestamps?; 'from' and 'to' look"),
-        (["{untimed}"], "--time COLUMN is missing: which column holds the timestamps?"),
+        (["{untimed}"], "--time COLUMN is missing: which column holds the timestamps? The file has '"),
         (["none.csv", "--time", "ds"], "none.csv: no such file"),
         (["{csv}", "--time", "ds", "--target", "ds"], "column 'ds' is named twice"),
         (["{csv}", "--time", "ds", "--id", "shop", "--target", "note"], "expected a number, got 'x'"),
