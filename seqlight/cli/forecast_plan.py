@@ -43,7 +43,15 @@ def plan(given: InputArguments) -> ForecastPlan:
         assert store.grid is not None  # read with a column of timestamps
         season = store.grid.frequency.season_length
     length = np.median(store.lengths) if given.skip_short else store.lengths.min()
-    context, horizon = choose_sizes(int(length), season, horizon=given.horizon, context=given.context)
+    wanted = {"horizon": given.horizon, "context": given.context}
+    context, horizon = choose_sizes(int(length), season, **wanted)
+    notes = [str(warning.message) for warning in caught]
+    if horizon < choose_sizes(int(np.median(store.lengths)), season, **wanted)[1]:
+        shortest = int(np.argmin(store.lengths))
+        notes.append(
+            f"series {store.ids[shortest]!r} has {store.lengths[shortest]:,} steps and so limits all series "
+            f"to {horizon} ahead; --skip-short leaves it out"
+        )
     return ForecastPlan(
         context_length=context,
         prediction_length=horizon,
@@ -52,7 +60,7 @@ def plan(given: InputArguments) -> ForecastPlan:
         calendar_features=choose_calendar_features(*step_and_span(store)),
         series_count=len(store),
         description=describe(store, given),
-        notes=[str(warning.message) for warning in caught],
+        notes=notes,
     )
 
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.table import Table, check_columns
 
 _HEAD_BYTES = 1 << 16
+COARSEST = 0.05  # of a column's standard deviation
 MISSING_SPELLINGS = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?")
 _CONTAINERS = {
     b"PAR1": "a Parquet file: read it with polars.read_parquet and pass the frame",
@@ -134,7 +136,21 @@ class _Reader:
             if numbers.dtype == pl.String:
                 numbers = self._numbers(numbers, name, table)
             table.values[:, i] = numbers.to_numpy()
+            self._warn_if_coarse(table.values[:, i], name)
         return table
+
+    def _warn_if_coarse(self, values: NDArray[np.float32], name: str) -> None:
+        """Say so where float32 has too few digits for what a large number varies by."""
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return
+        step, spread = float(np.spacing(np.abs(known).max())), float(known.std(dtype=np.float64))
+        if step > COARSEST * spread > 0:
+            warnings.warn(
+                f"{self.path}: column {name!r} varies by {spread:.3g} only, and numbers as large as its own "
+                f"are kept in steps of {step:.3g}; subtract a constant from them first",
+                stacklevel=4,
+            )
 
     def _header(self) -> list[str]:
         """Column names; checks on the way that the file is there and is text."""

@@ -1,5 +1,8 @@
 """What is chosen when the user leaves it open."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,3 +68,18 @@ def test_defaults_leave_room_for_training(length: int, season: int) -> None:
 )
 def test_calendar_features_need_two_periods(step: float, span: float, expected: list[str]) -> None:
     assert choose_calendar_features(step, span) == expected
+
+
+def test_a_short_series_that_limits_all_is_named(
+    run: Callable[..., int], tmp_path: Path, two_series_csv: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "sales.csv"
+    new = "".join(f"2024-03-01 {hour:02d}:00:00,new,5,x\n" for hour in range(24))
+    path.write_text(two_series_csv.read_text() + new)
+    options = ["--time", "ds", "--target", "sales", "--id", "shop", "--missing", "mask", "--epochs", "1"]
+    quiet = ["--hidden-size", "4", "--no-progress", "-o", tmp_path / "out.csv"]
+    assert run("forecast", path, *options, *quiet) == 0
+    limited = "note: series 'new' has 24 steps and so limits all series to 2 ahead; --skip-short"
+    assert limited in capsys.readouterr().out
+    assert run("forecast", path, *options, *quiet, "--skip-short") == 0
+    assert "limits all series" not in capsys.readouterr().out

@@ -73,6 +73,20 @@ def test_unsorted_file_is_sorted_with_a_warning(name, tmp_path):
     assert np.array_equal(values[:, 0], np.float32(VALUES))
 
 
+def test_numbers_that_float32_cannot_tell_apart_are_told(tmp_path):
+    """As of a meter that has run for long; a level that is large and a spread that is, too, are fine."""
+    path = tmp_path / "series.csv"
+    for level, warned in ((1e9, True), (1e6, False)):
+        rows = (f"2024-01-{day:02d},{level + 30 * (day % 7):.0f}" for day in range(1, 31))
+        path.write_text("\n".join(["time,value", *rows]))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            CSVDataModule(path, **ARGUMENTS).setup("fit")
+        found = [str(one.message) for one in caught if "subtract a constant" in str(one.message)]
+        assert len(found) == warned
+        assert all("column 'value' varies by" in one and "kept in steps of 64;" in one for one in found)
+
+
 def test_row_numbers_count_blank_lines(tmp_path):
     path = tmp_path / "series.csv"
     path.write_bytes(b"time,value\n2024-01-01,1\n\n\n2024-01-02,x\n")
