@@ -1,4 +1,4 @@
-"""``seqlight forecast`` written out: from a CSV to a table of errors, a forecast and a picture.
+"""``seqlight forecast --model lstm`` written out: from a CSV to a table of errors, a forecast and a picture.
 
     python examples/forecast_csv.py                            # hourly demand of three regions
     python examples/forecast_csv.py data.csv ds y --epochs 20  # your own columns of times and values

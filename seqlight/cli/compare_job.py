@@ -62,11 +62,7 @@ def run(given: CompareArguments) -> None:
                     progress=given.progress,
                 )
             forecasters[strategy], seconds[strategy] = best.model, best.seconds
-            console.print(
-                f"{strategy}: {best.epochs} epoch{'s' * (best.epochs != 1)} in {best.seconds:.1f} s, "
-                f"the best was number {best.best_epoch}",
-                markup=False,
-            )
+            console.print(f"{strategy}: {best.summary}", markup=False)
         results = errors_by_step(forecasters | simple_forecasts(data), data)
 
     console.print()

@@ -21,9 +21,10 @@ def run(arguments: list[str]) -> None:
 
 def forecast(given: ForecastArguments) -> None:
     """Check the data, then import torch, train, compare, and write."""
-    from seqlight.cli.forecast_plan import plan
+    from seqlight.cli.forecast_plan import check_model, plan
 
     settled = plan(given)
+    check_model(given.model, settled)
 
     from seqlight.cli import forecast_job
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from seqlight.cli.input_arguments import (
     InputArguments,
@@ -12,14 +13,17 @@ from seqlight.cli.input_arguments import (
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, positive_float, positive_int
 
+Model = Literal["auto", "lstm", "linear", "seasonal", "naive"]
+
 DESCRIPTION = """\
-Train a peephole LSTM on a CSV and forecast the time after its last row.
+Train a peephole LSTM on a CSV and forecast the time after its last row, with it or a simple forecast.
 
 The file has one row per time step (and per series, with --id): a column of timestamps at regular distances,
 and one or more numeric columns. Rows may be in any order; absent rows and empty cells are missing values.
 The last parts of every series are held back, one to choose the model on (validation), one to judge it
-(test). The table that is printed compares the model with simple forecasts over the test part, in the data's
-own units; the forecast itself is written to a CSV."""
+(test). The table that is printed compares the LSTM with simple forecasts over the test part, in the data's
+own units. The forecast itself is written to a CSV: with --model auto (the default) by the model that was best
+on the validation part, be it the LSTM or a simple one."""
 
 EPILOG = """\
 examples:
@@ -32,6 +36,7 @@ examples:
 class ForecastArguments(InputArguments):
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
+    model: Model
     hidden_size: int
     num_layers: int
     epochs: int | None
@@ -49,6 +54,13 @@ def build_parser() -> Parser:
     add_input_options(parser)
 
     model = parser.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        choices=["auto", "lstm", "linear", "seasonal", "naive"],
+        default="auto",
+        help="whose forecast is written: peephole LSTM, linear least squares, the last season again, the "
+        "last value again; auto (the default): the one with the lowest MASE on the validation part",
+    )
     add_size_options(model)
     model.add_argument("--hidden-size", type=positive_int, default=64, metavar="N", help="default: 64")
     model.add_argument("--num-layers", type=positive_int, default=1, metavar="N", help="default: 1")
@@ -81,7 +93,7 @@ def build_parser() -> Parser:
         "--plot", type=Path, metavar="PNG", help="draw history and forecast (png, pdf or svg)"
     )
     results.add_argument(
-        "--save", type=Path, metavar="CKPT", help="keep the trained model, for seqlight.load"
+        "--save", type=Path, metavar="CKPT", help="keep the model of the forecast, for seqlight.load"
     )
     results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser

@@ -1,7 +1,8 @@
-"""The work of ``seqlight forecast``: train, compare with simple forecasts, forecast, write."""
+"""The work of ``seqlight forecast``: train, compare with simple forecasts, choose, forecast, write."""
 
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from rich.console import Console
 
 from seqlight.callbacks import forecast_frame
 from seqlight.cli.error_band import COVERAGE, ErrorBand
+from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
 from seqlight.cli.forecast_plan import ForecastPlan
 from seqlight.cli.input_arguments import InputArguments
 from seqlight.cli.outputs import staged
-from seqlight.cli.report import error_table, verdict
-from seqlight.cli.training import predict, predict_windows, quiet_lightning, train
+from seqlight.cli.report import best_row, deciding_error, error_table, verdict
+from seqlight.cli.training import predict, predict_windows, quiet_lightning, save_checkpoint, train
 from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
 from seqlight.evaluation import compare
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
@@ -24,7 +26,6 @@ from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, Seaso
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MODEL_NAME = "peephole LSTM"
 UNITS = {
     "1s": "second",
     "1min": "minute",
@@ -44,9 +45,13 @@ HORIZONS_OF_HISTORY = 7  # drawn before the forecast
 def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     """Do the whole job and write the files that were asked for, all of them or none.
 
-    The model is the one of the training epoch with the lowest validation loss. It is not trained again on the
-    held-back parts: the forecast is made from the last ``context_length`` steps of each series, which are the
-    newest data there are, by the very model whose test errors the table shows.
+    The LSTM is the one of the training epoch with the lowest validation loss; where the user names a simple
+    forecast, none is trained. No model is fitted again on the held-back parts: the forecast is made from the
+    last ``context_length`` steps of each series, which are the newest data there are, by the very model whose
+    test errors the table shows.
+
+    Raises:
+        CommandError: the model that the user names cannot be had.
     """
     console = Console(highlight=False, soft_wrap=True)
     console.print(plan.description, markup=False)
@@ -62,26 +67,46 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         )
 
     with tempfile.TemporaryDirectory(prefix="seqlight-") as folder, quiet_lightning():
-        trained = train(given, data, Path(folder))
-        console.print(trained.summary, markup=False)
-        rows = compare({MODEL_NAME: trained.model, **simple_forecasts(data)}, data)
+        names = model_names(data.season_length)
+        forecasters = simple_forecasts(data)
+        checkpoint = None
+        if given.model in ("auto", "lstm"):
+            trained = train(given, data, Path(folder))
+            console.print(trained.summary, markup=False)
+            forecasters = {names["lstm"]: trained.model, **forecasters}
+            checkpoint = trained.checkpoint
+        elif names[given.model] not in forecasters:
+            raise CommandError(
+                f"--model {given.model}: least squares of {data.context_length} steps takes more than "
+                f"{EQUATION_BYTES / 1e9:g} GB; give a shorter --context"
+            )
+        if given.model == "auto":
+            validation = compare(forecasters, data, part="val")
+            name = best_row(validation, deciding_error(validation))["model"]
+        else:
+            validation, name = None, names[given.model]
+        model = forecasters[name]
+        rows = compare(forecasters, data)
+        options = {called: option for option, called in names.items()}
+        caption = verdict(rows, name, options=options, validation=validation)
         console.print()
-        console.print(
-            error_table(rows, title=heading(data, rows[0]["windows"]), caption=verdict(rows, MODEL_NAME))
-        )
+        console.print(error_table(rows, title=heading(data, rows[0]["windows"]), caption=caption))
 
-        band = validation_band(trained.model, data)
-        table = forecast_frame(predict(trained.model, data), data)
+        band = validation_band(model, data)
+        table = forecast_frame(predict(model, data), data)
         with staged(output_paths(given)) as temporary:
             paths = dict(zip(output_paths(given), temporary, strict=True))
             write_forecast(table, data, paths[given.output])
             if given.plot is not None:
                 figure_format = given.plot.suffix[1:].lower()
-                draw(table, data, band, coverage_note(trained.model, data, band)).savefig(
+                draw(table, data, band, name, coverage_note(model, data, band)).savefig(
                     paths[given.plot], format=figure_format
                 )
             if given.save is not None:
-                paths[given.save].write_bytes(trained.checkpoint.read_bytes())
+                if name == names["lstm"] and checkpoint is not None:
+                    paths[given.save].write_bytes(checkpoint.read_bytes())
+                else:
+                    save_checkpoint(model, data_of_checkpoint(model, data, given, plan), paths[given.save])
     console.print(f"\nwrote {', '.join(str(path) for path in output_paths(given))}", markup=False)
 
 
@@ -113,6 +138,25 @@ def build_data(given: InputArguments, seed: int, plan: ForecastPlan) -> CSVDataM
     )
 
 
+def data_of_checkpoint(
+    model: Forecaster, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan
+) -> CSVDataModule:
+    """The data module that ``seqlight predict`` is to make: without calendar features if none are used."""
+    if model.covariate_size == data.covariate_size:
+        return data
+    return build_data(given, given.seed, replace(plan, calendar_features=[]))
+
+
+def model_names(season_length: int) -> dict[str, str]:
+    """What the table calls each model, by what ``--model`` calls it."""
+    return {
+        "lstm": "peephole LSTM",
+        "linear": "linear (least squares)",
+        "seasonal": f"seasonal naive ({season_length})",
+        "naive": "naive",
+    }
+
+
 def simple_forecasts(data: WindowDataModule) -> dict[str, Forecaster]:
     """What a model has to beat, by name.
 
@@ -124,15 +168,14 @@ def simple_forecasts(data: WindowDataModule) -> dict[str, Forecaster]:
         "prediction_length": data.prediction_length,
         "target_size": data.target_size,
     }
+    names = model_names(data.season_length)
     forecasts: dict[str, Forecaster] = {}
     linear = least_squares(data, sizes)
     if linear is not None:
-        forecasts["linear (least squares)"] = linear
+        forecasts[names["linear"]] = linear
     if 1 < data.season_length <= data.context_length:
-        forecasts[f"seasonal naive ({data.season_length})"] = SeasonalNaiveForecaster(
-            season_length=data.season_length, **sizes
-        )
-    forecasts["naive"] = NaiveForecaster(**sizes)
+        forecasts[names["seasonal"]] = SeasonalNaiveForecaster(season_length=data.season_length, **sizes)
+    forecasts[names["naive"]] = NaiveForecaster(**sizes)
     return forecasts
 
 
@@ -187,8 +230,8 @@ def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None
     table.with_columns(times).write_csv(path)
 
 
-def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, note: str) -> "Figure":
-    """One panel for each series and target column."""
+def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, model: str, note: str) -> "Figure":
+    """One panel for each series and target column; the legend names the model."""
     from seqlight.plot import ForecastPanel, forecast  # matplotlib takes a second to import
 
     panels = []
@@ -216,6 +259,7 @@ def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, note: str) -
     return forecast(
         panels,
         title=f"{', '.join(data.target_cols)}: forecast of the next {in_words(horizon, data)}",
+        forecast_label=f"forecast by {model}",
         band_label=f"{COVERAGE:.0%} of past errors",
         note=note,
     )

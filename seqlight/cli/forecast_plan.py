@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import InputArguments
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.data import CSVDialect, SeriesStore, read_csv_table
@@ -61,6 +62,19 @@ def plan(given: InputArguments) -> ForecastPlan:
         series_count=len(store),
         description=describe(store, given),
         notes=notes,
+    )
+
+
+def check_model(model: str, plan: ForecastPlan) -> None:
+    """Raise :class:`CommandError` if ``--model`` asks for the seasonal naive forecast and no season fits."""
+    season, context = plan.season_length, plan.context_length
+    if model != "seasonal" or 1 < season <= context:
+        return
+    if season <= 1:
+        raise CommandError("--model seasonal: these data have no season; give its steps, 2 or more: --season")
+    raise CommandError(
+        f"--model seasonal: a season of {season} steps does not fit in the context of {context}; "
+        f"give a longer --context or a shorter --season"
     )
 
 

@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from seqlight.cli.errors import CommandError
 from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.impute_plan import ImputePlan
-from seqlight.cli.training import GRADIENT_NORM
+from seqlight.cli.training import GRADIENT_NORM, time_limit_note
 from seqlight.data import CSVImputationDataModule
 from seqlight.models import ConvImputer, Imputer, RNNImputer, load
 
@@ -90,12 +90,18 @@ def train_imputer(
         )
     checkpoint = Path(best.best_model_path)
     steps = torch.load(checkpoint, weights_only=True)["global_step"]
+    # Nothing but the time ends a training before its steps.
+    stopped = (
+        time_limit_note(given.max_time, f"after {trainer.global_step} of {given.steps} steps")
+        if trainer.global_step < given.steps
+        else ""
+    )
     return TrainedImputer(
         model=load(checkpoint, cls=type(model)),
         checkpoint=checkpoint,
         val_loss=float(best.best_model_score),
         summary=(
             f"trained a {name} network ({given.hidden_size} units, windows of {data.window_length} rows): "
-            f"{trainer.global_step} steps in {seconds:.1f} s, the best was after {steps}"
+            f"{trainer.global_step} steps in {seconds:.1f} s, the best was after {steps}{stopped}"
         ),
     )

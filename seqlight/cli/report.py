@@ -1,7 +1,7 @@
 """The table that sets the model against simple forecasts, and the sentence below it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
@@ -45,14 +45,50 @@ def format_error(value: float, *, percent: bool = False) -> str:
     return f"{value:.4g}" if value >= 1e-4 or value == 0 else f"{value:.3e}"
 
 
-def verdict(rows: Sequence[ComparisonRow], model: str) -> str:
-    """Whether ``model`` beats the best of the other rows, by MASE (by MAE where there is no MASE)."""
-    column = "mase" if all(math.isfinite(row["mase"]) for row in rows) else "mae"
-    own = next(row[column] for row in rows if row["model"] == model)  # type: ignore[literal-required]
+def deciding_error(rows: Sequence[ComparisonRow]) -> str:
+    """The column that models are chosen by: MASE, or MAE where there is no MASE."""
+    return "mase" if any(math.isfinite(row["mase"]) for row in rows) else "mae"
+
+
+def best_row(rows: Sequence[ComparisonRow], column: str) -> ComparisonRow:
+    """The row with the lowest error; the last one of equals, for simpler models come later."""
+    errors: list[float] = [row[column] for row in rows]  # type: ignore[literal-required]
+    ranks = [(error if math.isfinite(error) else math.inf, -index) for index, error in enumerate(errors)]
+    return rows[ranks.index(min(ranks))]
+
+
+def verdict(
+    rows: Sequence[ComparisonRow],
+    model: str,
+    *,
+    options: Mapping[str, str],
+    validation: Sequence[ComparisonRow] | None,
+) -> str:
+    """Whose forecast is written and why, and whether that model beats the best of the others.
+
+    Args:
+        rows: errors on the test part.
+        model: the one in use.
+        options: by the models' names in ``rows``, what ``--model`` calls them.
+        validation: errors on the validation part if the model was chosen by them, None if by the user.
+    """
+    if validation is None:
+        why = f"as --model {options[model]} asks"
+    else:
+        column = deciding_error(validation)
+        lowest = best_row(validation, column)[column]  # type: ignore[literal-required]
+        why = f"which has the lowest {TITLES[column]} on the validation part, {format_error(lowest)}"
+    sentence = f"Forecast by {model}, {why}."
     others = [row for row in rows if row["model"] != model]
-    best = min(others, key=lambda row: row[column])  # type: ignore[literal-required]
+    if not others:
+        return sentence
+    column = deciding_error(rows)
+    own = next(row[column] for row in rows if row["model"] == model)  # type: ignore[literal-required]
+    best = best_row(others, column)
     other = best[column]  # type: ignore[literal-required]
     figures = f"{TITLES[column]} {format_error(own)} against {format_error(other)}"
     if own < other:
-        return f"The {model} beats the best simple forecast, {best['model']}: {figures}."
-    return f"The {model} does not beat {best['model']} on this data: {figures}. Prefer the simple forecast."
+        return f"{sentence} On the test part it beats the best other one, {best['model']}: {figures}."
+    # Chosen by the errors on the test part, a model would look better than it is: not so with "auto".
+    hint = f"; --model {options[best['model']]} uses that one" if validation is None else ""
+    return f"{sentence} On the test part it does not beat {best['model']}: {figures}{hint}."

@@ -45,12 +45,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class BestEpoch:
-    """The best model of a training, its checkpoint file, epochs run, the best one's number, and the time."""
+    """The best model of a training, its checkpoint file, and a sentence about the epochs."""
 
     model: Forecaster
     checkpoint: Path
-    epochs: int
-    best_epoch: int
+    summary: str
     seconds: float
 
 
@@ -103,8 +102,7 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
         summary=(
             f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
             f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
-            f"{best.epochs} epoch{'s' * (best.epochs != 1)} in {best.seconds:.1f} s, "
-            f"the best was number {best.best_epoch}"
+            f"{best.summary}"
         ),
     )
 
@@ -139,7 +137,8 @@ def fit_best(
     # Less patience would take the schedule's warm-up, where the loss swings, for the end.
     patience = max(6, epochs // 3)
     best = ModelCheckpoint(dirpath=folder, filename="best", monitor="val_loss")
-    callbacks: list[Callback] = [best, EarlyStopping(monitor="val_loss", patience=patience)]
+    stopping = EarlyStopping(monitor="val_loss", patience=patience)
+    callbacks: list[Callback] = [best, stopping]
     progress = progress and sys.stdout.isatty()
     if progress:
         callbacks.append(RichProgressBar(refresh_rate=10, leave=False))
@@ -165,13 +164,36 @@ def fit_best(
             "(the last tenth before the test part) all missing?"
         )
     checkpoint = Path(best.best_model_path)
-    return BestEpoch(
-        model=load(checkpoint),
-        checkpoint=checkpoint,
-        epochs=trainer.current_epoch,
-        best_epoch=torch.load(checkpoint, weights_only=True)["epoch"] + 1,
-        seconds=seconds,
+    run = trainer.current_epoch
+    summary = (
+        f"{run} epoch{'s' * (run != 1)} in {seconds:.1f} s, "
+        f"the best was number {torch.load(checkpoint, weights_only=True)['epoch'] + 1}"
     )
+    # Steps, for the last epoch may be cut short. Early stopping aside, nothing but the time ends a training.
+    if trainer.global_step < epochs * steps and not stopping.stopped_epoch:
+        summary += time_limit_note(max_time, f"in epoch {run} of {epochs}")
+    return BestEpoch(model=load(checkpoint), checkpoint=checkpoint, summary=summary, seconds=seconds)
+
+
+def time_limit_note(max_time: float, where: str) -> str:
+    """What a summary of a training that ``--max-time`` ended says at its end."""
+    return f"; stopped by --max-time {max_time:g} {where}; more time may give a better model"
+
+
+def save_checkpoint(model: Forecaster, data: CSVDataModule, path: Path) -> None:
+    """Write the checkpoint of a model that no Trainer trained, with all that one writes of model and data."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of an unused GPU, and of the data, said before
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=1,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.predict(model, datamodule=data, return_predictions=False)  # makes model and data known to it
+    trainer.save_checkpoint(path)
 
 
 def predict(model: Forecaster, data: CSVDataModule) -> list[dict[str, Tensor]]:

@@ -68,6 +68,7 @@ def forecast(
     panels: Sequence[ForecastPanel],
     *,
     title: str = "Forecast",
+    forecast_label: str = "forecast",
     band_label: str = "band",
     note: str = "",
     max_panels: int = 6,
@@ -77,6 +78,7 @@ def forecast(
     Args:
         panels: the series, in the order in which they are drawn from top to bottom.
         title: heading of the figure.
+        forecast_label: legend entry of the forecasts.
         band_label: legend entry of the bands; say which share of which errors they hold.
         note: a line of small print at the bottom, for instance how many series are not shown.
         max_panels: only the first ``max_panels`` are drawn; the note then says how many there are.
@@ -92,7 +94,7 @@ def forecast(
 
     figure, axes = stacked_axes(len(shown))
     for ax, panel in zip(axes, shown, strict=True):
-        draw_panel(ax, panel, band_label=band_label)
+        draw_panel(ax, panel, forecast_label=forecast_label, band_label=band_label)
     if len({axis_span(panel) for panel in shown}) == 1:  # the same dates below each other: write them once
         for ax in axes[:-1]:
             ax.xaxis.get_offset_text().set_visible(False)
@@ -151,7 +153,7 @@ def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str =
         figure.text(0.095, 0.09 / height, note, **small)
 
 
-def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
+def draw_panel(ax: Axes, panel: ForecastPanel, *, forecast_label: str, band_label: str) -> None:
     """Draw one series into ``ax``."""
     # matplotlib's stubs want floats where its date converter takes datetime64
     history_time: Any = panel.history_time
@@ -181,7 +183,9 @@ def draw_panel(ax: Axes, panel: ForecastPanel, *, band_label: str) -> None:
         )
     joined_time, joined = join_to_history(panel)
     ax.plot(joined_time, joined, color=FORECAST_COLOUR, linewidth=1.1, alpha=0.55)
-    ax.plot(forecast_time, panel.forecast, color=FORECAST_COLOUR, linewidth=1.9, label="forecast", **marker)
+    ax.plot(
+        forecast_time, panel.forecast, color=FORECAST_COLOUR, linewidth=1.9, label=forecast_label, **marker
+    )
     if len(panel.forecast) == 1:
         ax.plot(forecast_time, panel.forecast, "o", color=FORECAST_COLOUR, markersize=4)
     if len(history_time):

@@ -1,7 +1,9 @@
 """``seqlight forecast`` from the file to the forecast, the table and the plot."""
 
 import contextlib
+import functools
 import io
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,16 +11,21 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from lightning.pytorch.callbacks import EarlyStopping
 
 import seqlight
 from seqlight.cli import main
+from seqlight.cli.error_band import ErrorBand
+from seqlight.cli.forecast_job import validation_band
 from seqlight.data import CSVDataModule
-from seqlight.evaluation import compare
+from seqlight.evaluation import ComparisonRow, compare
+from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
 
 Run = Callable[..., int]
 
 SMALL = ["--epochs", "2", "--hidden-size", "4", "--no-progress"]
 COLUMNS = ["--time", "ds", "--target", "sales", "--id", "shop"]
+LSTM = ["--model", "lstm"]
 SIZES = ["--context", "24", "--horizon", "6"]
 
 
@@ -33,7 +40,7 @@ def finished(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     printed = io.StringIO()
     outputs = ["-o", folder / "out.csv", "--plot", folder / "out.png", "--save", folder / "out.ckpt"]
     with contextlib.redirect_stdout(printed):
-        main([*map(str, ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *outputs])])
+        main([*map(str, ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *LSTM, *outputs])])
     return folder, printed.getvalue()
 
 
@@ -91,7 +98,8 @@ def test_the_table_is_the_models_errors(finished: tuple[Path, str], two_series_c
         assert f"│ {name} " in printed
     assert f"{row['windows']} windows of 6 steps" in printed
     assert "MASE's season is 24 steps" in printed
-    assert "The peephole LSTM beats" in printed or "The peephole LSTM does not beat" in printed
+    assert "Forecast by peephole LSTM, as --model lstm asks. On the test part it " in printed
+    assert "stopped by --max-time" not in printed
 
 
 def test_the_description_is_true(finished: tuple[Path, str]) -> None:
@@ -115,7 +123,7 @@ def test_the_plot_is_a_picture_and_nothing_else_is_left(finished: tuple[Path, st
 def test_the_same_seed_gives_the_same_forecast(
     finished: tuple[Path, str], two_series_csv: Path, run: Run, tmp_path: Path
 ) -> None:
-    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o"]
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *LSTM, "-o"]
     assert run(*arguments, tmp_path / "same.csv", "--seed", 0) == 0
     assert run(*arguments, tmp_path / "other.csv", "--seed", 1) == 0
     assert (tmp_path / "same.csv").read_bytes() == (finished[0] / "out.csv").read_bytes()
@@ -197,3 +205,164 @@ def test_short_series_are_left_out_on_request(
     assert run(*arguments, "--skip-short") == 0
     assert "note: left out for being too short: 1 series" in capsys.readouterr().out
     assert pl.read_csv(tmp_path / "out.csv")["shop"].unique().sort().to_list() == ["east", "west"]
+
+
+def written(path: Path) -> np.ndarray:
+    return pl.read_csv(path)["sales"].to_numpy().reshape(2, 6)
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "cls"),
+    [
+        ("linear", "linear (least squares)", LinearForecaster),
+        ("seasonal", "seasonal naive (24)", SeasonalNaiveForecaster),
+        ("naive", "naive", NaiveForecaster),
+    ],
+)
+def test_a_simple_forecast_on_request(
+    model: str,
+    name: str,
+    cls: type[Forecaster],
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No network is trained, and all files are of the simple forecast."""
+    outputs = ["-o", tmp_path / "out.csv", "--plot", tmp_path / "out.svg", "--save", tmp_path / "out.ckpt"]
+    head, *rows = two_series_csv.read_text().splitlines()
+    path = tmp_path / "sales.csv"
+    path.write_text("\n".join([head, rows[1], rows[0], *rows[2:]]) + "\n")
+    arguments = ["forecast", path, *COLUMNS, *SIZES, "--season", "24", "--model", model]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert run(*arguments, *outputs) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("rows are not in the order of time") == 1  # a note
+    assert "LSTM" not in printed
+    assert f"Forecast by {name}, as --model {model} asks. On the test part it " in " ".join(printed.split())
+    assert f"<!-- forecast by {name} -->" in (tmp_path / "out.svg").read_text()  # in the legend
+    saved = seqlight.load(tmp_path / "out.ckpt")
+    assert type(saved) is cls
+    values = written(tmp_path / "out.csv")
+    if model != "linear":
+        series = pl.read_csv(two_series_csv).partition_by("shop", maintain_order=True)
+        past = np.stack([shop["sales"].tail(24).to_numpy() for shop in series])
+        expected = past[:, :6] if model == "seasonal" else np.repeat(past[:, -1:], 6, axis=1)
+        np.testing.assert_allclose(values, expected, rtol=1e-6)
+    again = ["--data.path", two_series_csv, "--output", tmp_path / "again.csv"]
+    assert run("predict", "--ckpt_path", tmp_path / "out.ckpt", *again) == 0
+    np.testing.assert_allclose(written(tmp_path / "again.csv"), values, rtol=1e-6)
+
+
+def test_auto_takes_the_best_on_the_validation_part(
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Not the best on the test part; the errors of one part are made up so that they differ."""
+
+    def better_on(part_of_naive: str) -> Callable[..., list[ComparisonRow]]:
+        def made_up(
+            forecasters: dict[str, Forecaster], data: CSVDataModule, *, part: str = "test"
+        ) -> list[ComparisonRow]:
+            rows = compare(forecasters, data, part=part)
+            for row in rows:
+                row["mase"] = 0.25 if (row["model"] == "naive") == (part == part_of_naive) else 0.75
+            return rows
+
+        return made_up
+
+    banded = []
+
+    def band(model: Forecaster, data: CSVDataModule) -> ErrorBand:
+        banded.append(type(model))
+        return validation_band(model, data)
+
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
+    monkeypatch.setattr("seqlight.cli.forecast_job.validation_band", band)
+    monkeypatch.setattr("seqlight.cli.forecast_job.compare", better_on("val"))
+    assert run(*arguments, "--save", tmp_path / "out.ckpt") == 0
+    assert type(seqlight.load(tmp_path / "out.ckpt")) is NaiveForecaster
+    assert banded == [NaiveForecaster]
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "│ peephole LSTM " in printed
+    assert "Forecast by naive, which has the lowest MASE on the validation part, 0.25." in printed
+    assert "On the test part it does not beat seasonal naive (24): MASE 0.75 against 0.25. " in printed
+    assert np.all(np.ptp(written(tmp_path / "out.csv"), axis=1) == 0)  # the last value, again and again
+
+    monkeypatch.setattr("seqlight.cli.forecast_job.compare", better_on("test"))
+    assert run(*arguments) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Forecast by seasonal naive (24), which" in printed  # the simplest of equals
+    assert "On the test part it does not beat naive: MASE 0.75 against 0.25. " in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--season", "36"], "a season of 36 steps does not fit in the context of 24"),
+        (["--season", "1"], "these data have no season"),
+    ],
+)
+def test_no_seasonal_forecast_without_a_season(
+    arguments: list[str],
+    message: str,
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outputs = ["-o", tmp_path / "out.csv", "--model", "seasonal"]
+    assert run("forecast", two_series_csv, *COLUMNS, *SIZES, *arguments, *outputs) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"seqlight: error: --model seasonal: {message}")
+    assert not printed.out  # nothing was begun
+    assert not listing(tmp_path)
+
+
+def test_no_linear_forecast_beyond_memory(
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("seqlight.cli.forecast_job.EQUATION_BYTES", 1000)
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--model", "linear"]
+    assert run(*arguments, "-o", tmp_path / "out.csv") == 2
+    assert "--model linear: least squares of 24 steps takes more than" in capsys.readouterr().err
+    assert not listing(tmp_path)
+
+
+@pytest.mark.parametrize("epochs", [1, 15])
+def test_the_summary_tells_that_the_time_was_up(
+    epochs: int, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--hidden-size", "4", "--no-progress"]
+    limits = ["--max-time", "0.001", "--epochs", epochs]
+    assert run(*arguments, *limits, "-o", tmp_path / "out.csv") == 0
+    assert (
+        f", the best was number 1; stopped by --max-time 0.001 in epoch 1 of {epochs}; "
+        "more time may give a better model\n"
+    ) in capsys.readouterr().out
+
+
+def test_early_stopping_is_not_the_time(
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    impatient = functools.partial(EarlyStopping, min_delta=1e9)
+    monkeypatch.setattr(
+        "seqlight.cli.training.EarlyStopping", lambda monitor, patience: impatient(monitor, patience=1)
+    )
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--hidden-size", "4", "--no-progress"]
+    assert run(*arguments, "--epochs", "15", "-o", tmp_path / "out.csv") == 0
+    printed = capsys.readouterr().out
+    assert " windows: 2 epochs in " in printed
+    assert "stopped by" not in printed

@@ -316,3 +316,16 @@ def test_through_lightnings_commands(
     forecaster = ["--model=LSTMForecaster", "--model.context_length=4", "--model.prediction_length=2"]
     assert run("fit", *forecaster, *data, *QUICK, root) == 2
     assert "CSVImputationDataModule has no windows for LSTMForecaster" in capsys.readouterr().err
+
+
+def test_the_summary_tells_that_the_time_was_up(
+    two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = ["--model", "conv", "--steps", "50", "--hidden-size", "4", "--no-progress"]
+    arguments = ["impute", two_series_csv, *COLUMNS, *limits, "-o", tmp_path / "out.csv"]
+    assert run(*arguments, "--max-time", "0.001") == 0
+    assert (
+        "; stopped by --max-time 0.001 after 1 of 50 steps; more time may give a better model\n"
+    ) in capsys.readouterr().out
+    assert run(*arguments) == 0
+    assert "stopped by" not in capsys.readouterr().out

@@ -5,7 +5,7 @@ import math
 import pytest
 from rich.console import Console
 
-from seqlight.cli.report import error_table, format_error, verdict
+from seqlight.cli.report import best_row, deciding_error, error_table, format_error, verdict
 from seqlight.evaluation import ComparisonRow
 
 
@@ -13,20 +13,62 @@ def row(model: str, mae: float, mase: float) -> ComparisonRow:
     return ComparisonRow(model=model, mae=mae, rmse=2 * mae, mase=mase, smape=0.125, windows=7)
 
 
+OPTIONS = {"LSTM": "lstm", "linear": "linear", "naive": "naive"}
+
+
 def test_the_model_wins() -> None:
     rows = [row("LSTM", 10.0, 0.5), row("linear", 12.0, 0.75), row("naive", 20.0, 1.0)]
-    assert verdict(rows, "LSTM") == "The LSTM beats the best simple forecast, linear: MASE 0.5 against 0.75."
+    assert verdict(rows, "LSTM", options=OPTIONS, validation=None) == (
+        "Forecast by LSTM, as --model lstm asks. "
+        "On the test part it beats the best other one, linear: MASE 0.5 against 0.75."
+    )
 
 
-@pytest.mark.parametrize("mase", [0.5, 0.7])
-def test_the_model_does_not_win(mase: float) -> None:
+@pytest.mark.parametrize("mase", [0.5, 0.7, math.nan])
+def test_the_model_of_the_user_does_not_win(mase: float) -> None:
     rows = [row("LSTM", 10.0, mase), row("linear", 12.0, 0.75), row("naive", 9.0, 0.5)]
-    assert verdict(rows, "LSTM").startswith("The LSTM does not beat naive on this data: MASE ")
+    sentence = verdict(rows, "LSTM", options=OPTIONS, validation=None)
+    assert sentence.startswith(
+        "Forecast by LSTM, as --model lstm asks. On the test part it does not beat naive: MASE "
+    )
+    assert sentence.endswith(" against 0.5; --model naive uses that one.")
+
+
+def test_the_model_of_the_validation_part_does_not_win() -> None:
+    """The other one is not offered: the errors of the test part are not to choose by."""
+    validation = [row("LSTM", 10.0, 0.75), row("linear", 12.0, 0.25)]
+    rows = [row("LSTM", 10.0, 0.5), row("linear", 12.0, 0.75)]
+    assert verdict(rows, "linear", options=OPTIONS, validation=validation) == (
+        "Forecast by linear, which has the lowest MASE on the validation part, 0.25. "
+        "On the test part it does not beat LSTM: MASE 0.75 against 0.5."
+    )
 
 
 def test_without_mase_the_mae_decides() -> None:
     rows = [row("LSTM", 10.0, math.nan), row("naive", 9.0, math.nan)]
-    assert "does not beat naive on this data: MAE 10 against 9" in verdict(rows, "LSTM")
+    assert deciding_error(rows) == "mae"
+    sentence = verdict(rows, "LSTM", options=OPTIONS, validation=rows)
+    assert "which has the lowest MAE on the validation part, 9." in sentence
+    assert "does not beat naive: MAE 10 against 9." in sentence
+
+
+def test_nothing_to_beat() -> None:
+    sentence = verdict([row("naive", 9.0, 0.5)], "naive", options=OPTIONS, validation=None)
+    assert sentence == "Forecast by naive, as --model naive asks."
+
+
+@pytest.mark.parametrize(
+    ("errors", "best"),
+    [
+        ([0.5, 0.75, 1.0], "LSTM"),
+        ([0.5, 0.5, 1.0], "linear"),
+        ([math.nan, 0.5, 1.0], "linear"),
+        ([math.nan, math.nan, math.nan], "naive"),
+    ],
+)
+def test_best_row(errors: list[float], best: str) -> None:
+    rows = [row(name, 1.0, error) for name, error in zip(OPTIONS, errors, strict=True)]
+    assert best_row(rows, "mase")["model"] == best
 
 
 def test_table() -> None:
