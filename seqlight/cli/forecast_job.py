@@ -201,9 +201,12 @@ def least_squares(data: WindowDataModule, sizes: dict[str, Any]) -> LinearForeca
 
 def heading(data: CSVDataModule, windows: int) -> str:
     """What the table's errors are taken over, and MASE's season."""
+    season = f"{data.season_length} steps"
+    if data.season_length >= data.split.train_stop.max():
+        season = f"1 step, for {season} do not fit in the training part"
     return (
         f"Errors on the test part: {windows:,} windows of {data.prediction_length} steps, made from the "
-        f"{data.context_length} before; MASE's season is {data.season_length} steps"
+        f"{data.context_length} before; MASE's season is {season}"
     )
 
 

@@ -194,6 +194,21 @@ def test_ctrl_c_while_training_exits_with_130_and_loses_nothing(
     assert listing(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("season", "said"),
+    [
+        (24, "MASE's season is 24 steps"),
+        (10_000, "is 1 step, for 10000 steps do not fit in the training part"),
+    ],
+)
+def test_the_season_that_mase_takes_is_told(
+    run: Run, tmp_path: Path, two_series_csv: Path, capsys: pytest.CaptureFixture[str], season: int, said: str
+) -> None:
+    options = [*COLUMNS, *SIZES, *SMALL, "--model", "naive", "--season", season, "-o", tmp_path / "out.csv"]
+    assert run("forecast", two_series_csv, *options) == 0
+    assert said in " ".join(capsys.readouterr().out.split())
+
+
 def test_short_series_are_left_out_on_request(
     run: Run, tmp_path: Path, two_series_csv: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
