@@ -84,6 +84,12 @@ def predict(arguments: list[str]) -> None:
     PredictCLI(arguments)
 
 
+def check_checkpoint_file(path: str) -> None:
+    """Raise :class:`CommandError` unless the file is there."""
+    if not Path(path).is_file():
+        raise CommandError(f"--ckpt_path: there is no file {path!r}")
+
+
 class ConciseParser(LightningArgumentParser):
     """Lightning's parser, but an error is a line or two instead of the usage of two hundred options."""
 
@@ -166,8 +172,8 @@ class SeqlightCLI(LightningCLI):
         # Lightning would put the checkpoint's hyperparameters into the model's configuration, where linked
         # sizes may not be; it gets the path back before the classes are made.
         self.checkpoint = config.pop("ckpt_path", None)
-        if self.checkpoint is not None and not Path(self.checkpoint).is_file():
-            raise CommandError(f"--ckpt_path: there is no file {self.checkpoint!r}")
+        if self.checkpoint is not None:
+            check_checkpoint_file(self.checkpoint)
 
     def before_instantiate_classes(self) -> None:
         """Give the path of the checkpoint back."""
@@ -219,8 +225,7 @@ class CheckpointCLI(SeqlightCLI):
             if not any(argument.partition("=")[0].partition(".")[0] in named for argument in arguments):
                 raise CommandError(MISSING_CHECKPOINT)
             return []
-        if not Path(path).is_file():
-            raise CommandError(f"--ckpt_path: there is no file {path!r}")
+        check_checkpoint_file(path)
         try:
             settings = torch.load(path, map_location="cpu", weights_only=True).get(
                 "datamodule_hyper_parameters"

@@ -58,6 +58,12 @@ class CSVDialect:
                 f"got {self.encoding!r}"
             ) from None
 
+    def numbers(self, text: pl.Series) -> pl.Series:
+        """Stripped cells as Float64, null for what is no number, as with a point beside decimal commas."""
+        if self.decimal_comma:
+            text = text.str.replace(".", "x", literal=True).str.replace(",", ".", literal=True)
+        return text.cast(pl.Float64, strict=False)
+
 
 def read_csv_table(
     path: str | os.PathLike[str],
@@ -328,11 +334,8 @@ class _Reader:
         """A text column as float32, the usual spellings of a missing value as null."""
         text = text.str.strip_chars()
         missing = text.is_null() | text.str.to_lowercase().is_in(MISSING_SPELLINGS)
-        plain = text.str.replace(",", ".", literal=True) if self.dialect.decimal_comma else text
-        numbers = plain.cast(pl.Float64, strict=False).cast(pl.Float32)
+        numbers = self.dialect.numbers(text).cast(pl.Float32)
         bad = numbers.is_null() & ~missing
-        if self.dialect.decimal_comma:
-            bad |= text.str.contains(".", literal=True) & ~missing
         if bad.any():
             row = bad.arg_max()
             assert row is not None  # some value is True

@@ -56,10 +56,7 @@ class CSVText:
         """A column as Float64, null where a value is missing; None if a cell holds anything but numbers."""
         text = self.column(name)
         missing = text.str.to_lowercase().is_in(MISSING_SPELLINGS)
-        plain = text
-        if self.dialect.decimal_comma:  # a point would separate thousands
-            plain = text.str.replace(".", " ", literal=True).str.replace(",", ".", literal=True)
-        numbers = plain.cast(pl.Float64, strict=False)
+        numbers = self.dialect.numbers(text)
         if (numbers.is_null() & ~missing).any() or missing.all():
             return None
         return numbers.set(missing, None)

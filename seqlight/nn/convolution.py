@@ -106,9 +106,8 @@ class CausalConv1d(nn.Module):
     def reset_parameters(self) -> None:
         """Draw weight and bias anew as torch.nn.Conv1d does: uniform within 1/sqrt(K * C_in / groups)."""
         bound = 1 / math.sqrt(self.weight[0].numel())
-        if is_parametrized(
-            self, "weight"
-        ):  # then what is read is computed, and what is assigned is taken apart
+        if is_parametrized(self, "weight"):
+            # What is read is computed then, and what is assigned is taken apart.
             drawn: Any = nn.init.uniform_(torch.empty_like(self.weight), -bound, bound)
             self.weight = drawn
         else:
