@@ -10,7 +10,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import InputArguments
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.data import CSVDialect, SeriesStore, read_csv_table
-from seqlight.data.series_store import build_store
+from seqlight.data.store.series_store import build_store
 
 
 @dataclass(frozen=True)

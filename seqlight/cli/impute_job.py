@@ -17,7 +17,7 @@ from seqlight.cli.impute_training import train_imputer
 from seqlight.cli.outputs import staged
 from seqlight.cli.training import quiet_lightning
 from seqlight.data import CSVImputationDataModule
-from seqlight.data.held_out import run_lengths
+from seqlight.data.windows.held_out import run_lengths
 from seqlight.evaluation import ImputationRow, compare_filled, fill
 from seqlight.models import Imputer, LastValueImputer, LinearInterpolationImputer
 

@@ -6,7 +6,7 @@ import polars as pl
 
 from seqlight.cli.errors import CommandError
 from seqlight.data import CSVDialect, DataError
-from seqlight.data.time_format import parse_times
+from seqlight.data.time.time_format import parse_times
 
 SAMPLE_ROWS = 1000
 MOST_NAMED = 8

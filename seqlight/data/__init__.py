@@ -9,43 +9,43 @@ from typing import TYPE_CHECKING
 from seqlight.data.errors import DataError
 
 if TYPE_CHECKING:
-    from seqlight.data.csv_data_module import CSVDataModule
-    from seqlight.data.csv_file import CSVDialect, read_csv_table
-    from seqlight.data.csv_imputation_data_module import CSVImputationDataModule
-    from seqlight.data.frequency import Frequency, infer_frequency, parse_frequency
-    from seqlight.data.gap_windows import GapWindows
-    from seqlight.data.imputation_data_module import ImputationDataModule
-    from seqlight.data.mase_scale import seasonal_scale
-    from seqlight.data.series_store import SeriesStore, TimeGrid
-    from seqlight.data.stateful_sampler import StatefulSampler
-    from seqlight.data.synthetic_data_module import SyntheticDataModule
-    from seqlight.data.synthetic_imputation_data_module import SyntheticImputationDataModule
-    from seqlight.data.tbptt_loader import TBPTTLoader
-    from seqlight.data.window_data_module import WindowDataModule
-    from seqlight.data.window_loader import WindowLoader, WindowSampler
-    from seqlight.data.windows import WindowDataset
+    from seqlight.data.modules.csv_data_module import CSVDataModule
+    from seqlight.data.io.csv_file import CSVDialect, read_csv_table
+    from seqlight.data.modules.csv_imputation_data_module import CSVImputationDataModule
+    from seqlight.data.time.frequency import Frequency, infer_frequency, parse_frequency
+    from seqlight.data.windows.gap_windows import GapWindows
+    from seqlight.data.modules.imputation_data_module import ImputationDataModule
+    from seqlight.data.store.mase_scale import seasonal_scale
+    from seqlight.data.store.series_store import SeriesStore, TimeGrid
+    from seqlight.data.windows.stateful_sampler import StatefulSampler
+    from seqlight.data.modules.synthetic_data_module import SyntheticDataModule
+    from seqlight.data.modules.synthetic_imputation_data_module import SyntheticImputationDataModule
+    from seqlight.data.windows.tbptt_loader import TBPTTLoader
+    from seqlight.data.modules.window_data_module import WindowDataModule
+    from seqlight.data.windows.window_loader import WindowLoader, WindowSampler
+    from seqlight.data.windows.window_dataset import WindowDataset
 
 _HOMES = {
-    "CSVDataModule": "csv_data_module",
-    "CSVDialect": "csv_file",
-    "CSVImputationDataModule": "csv_imputation_data_module",
-    "Frequency": "frequency",
-    "GapWindows": "gap_windows",
-    "ImputationDataModule": "imputation_data_module",
-    "SeriesStore": "series_store",
-    "StatefulSampler": "stateful_sampler",
-    "SyntheticDataModule": "synthetic_data_module",
-    "SyntheticImputationDataModule": "synthetic_imputation_data_module",
-    "TBPTTLoader": "tbptt_loader",
-    "TimeGrid": "series_store",
-    "WindowDataModule": "window_data_module",
-    "WindowDataset": "windows",
-    "WindowLoader": "window_loader",
-    "WindowSampler": "window_loader",
-    "infer_frequency": "frequency",
-    "parse_frequency": "frequency",
-    "read_csv_table": "csv_file",
-    "seasonal_scale": "mase_scale",
+    "CSVDataModule": "modules.csv_data_module",
+    "CSVDialect": "io.csv_file",
+    "CSVImputationDataModule": "modules.csv_imputation_data_module",
+    "Frequency": "time.frequency",
+    "GapWindows": "windows.gap_windows",
+    "ImputationDataModule": "modules.imputation_data_module",
+    "SeriesStore": "store.series_store",
+    "StatefulSampler": "windows.stateful_sampler",
+    "SyntheticDataModule": "modules.synthetic_data_module",
+    "SyntheticImputationDataModule": "modules.synthetic_imputation_data_module",
+    "TBPTTLoader": "windows.tbptt_loader",
+    "TimeGrid": "store.series_store",
+    "WindowDataModule": "modules.window_data_module",
+    "WindowDataset": "windows.window_dataset",
+    "WindowLoader": "windows.window_loader",
+    "WindowSampler": "windows.window_loader",
+    "infer_frequency": "time.frequency",
+    "parse_frequency": "time.frequency",
+    "read_csv_table": "io.csv_file",
+    "seasonal_scale": "store.mase_scale",
 }
 
 __all__ = [

@@ -16,7 +16,7 @@ from seqlight.cli.sizes import (
     choose_calendar_features,
     choose_sizes,
 )
-from seqlight.data.splits import shortest_length
+from seqlight.data.store.splits import shortest_length
 
 HOUR_US = DAY_US / 24
 

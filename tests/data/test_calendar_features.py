@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from seqlight.data import DataError
-from seqlight.data.calendar_features import FEATURE_NAMES, calendar_features
+from seqlight.data.time.calendar_features import FEATURE_NAMES, calendar_features
 
 
 def test_features_equal_the_calendar():

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlight.data import CSVDialect, DataError
-from seqlight.data.csv_text import read_csv_text
+from seqlight.data.io.csv_text import read_csv_text
 
 
 def text_of(tmp_path: Path, content: bytes, **dialect):

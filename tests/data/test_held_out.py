@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqlight.data.held_out import USUAL_GAPS, GapPattern, gap_pattern, hold_out, run_lengths
+from seqlight.data.windows.held_out import USUAL_GAPS, GapPattern, gap_pattern, hold_out, run_lengths
 
 INDPTR = np.array([0, 300, 300, 1000])
 

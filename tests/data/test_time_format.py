@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from seqlight.data import CSVDataModule, DataError
-from seqlight.data.time_format import parse_times
+from seqlight.data.time.time_format import parse_times
 
 FORMATS = [
     (["2024-01-31 13:05:09", "2024-01-31 13:06:09"], "%Y-%m-%d %H:%M:%S", "2024-01-31 13:05:09"),

@@ -18,7 +18,7 @@ from seqlight.data import (
     WindowLoader,
     WindowSampler,
 )
-from seqlight.data.window_loader import even_batch_size
+from seqlight.data.windows.window_loader import even_batch_size
 
 
 def windows(count):

@@ -9,7 +9,7 @@ import torch
 from lightning import Trainer
 
 from seqlight.data import CSVImputationDataModule
-from seqlight.data.held_out import GapPattern
+from seqlight.data.windows.held_out import GapPattern
 from seqlight.evaluation import compare_imputers, fill
 from seqlight.models import LastValueImputer, LinearInterpolationImputer, RNNImputer
 

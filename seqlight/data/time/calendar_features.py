@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
-from seqlight.data.frequency import DAY, HOUR
+from seqlight.data.time.frequency import DAY, HOUR
 
 #: Columns per feature: the sine and the cosine of its phase.
 FEATURE_WIDTH = 2

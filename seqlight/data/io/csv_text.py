@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqlight.data.csv_file import MISSING_SPELLINGS, CSVDialect
+from seqlight.data.io.csv_file import MISSING_SPELLINGS, CSVDialect
 from seqlight.data.errors import DataError
 
 _GZIP = b"\x1f\x8b"

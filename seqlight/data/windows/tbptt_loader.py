@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler, IterableDataset
 
 from seqlight.data.errors import DataError
-from seqlight.data.time_chunks import LENGTHS, Batch, is_window_batch, sequence_length, time_chunk
+from seqlight.data.windows.time_chunks import LENGTHS, Batch, is_window_batch, sequence_length, time_chunk
 
 
 class TBPTTLoader:

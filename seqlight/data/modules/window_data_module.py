@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.data.errors import DataError
-from seqlight.data.series_data_module import SeriesDataModule, check_positive
-from seqlight.data.stateful_sampler import StatefulSampler
-from seqlight.data.tbptt_loader import TBPTTLoader
-from seqlight.data.window_loader import WindowLoader
-from seqlight.data.windows import WindowDataset
+from seqlight.data.modules.series_data_module import SeriesDataModule, check_positive
+from seqlight.data.windows.stateful_sampler import StatefulSampler
+from seqlight.data.windows.tbptt_loader import TBPTTLoader
+from seqlight.data.windows.window_loader import WindowLoader
+from seqlight.data.windows.window_dataset import WindowDataset
 
 Part = Literal["train", "val", "test", "predict"]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from seqlight.data.errors import DataError
-from seqlight.data.window_loader import WindowSampler
+from seqlight.data.windows.window_loader import WindowSampler
 
 
 class StatefulSampler(WindowSampler):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from seqlight.data.errors import DataError
-from seqlight.data.series_store import SeriesStore
+from seqlight.data.store.series_store import SeriesStore
 
 Batch = dict[str, Tensor]
 

@@ -9,9 +9,9 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities.warnings import PossibleUserWarning
 
 from seqlight.data.errors import DataError
-from seqlight.data.series_store import SeriesStore
-from seqlight.data.window_loader import WindowLoader, WindowSampler, even_batch_size
-from seqlight.data.windows import WindowDataset
+from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.windows.window_loader import WindowLoader, WindowSampler, even_batch_size
+from seqlight.data.windows.window_dataset import WindowDataset
 
 
 class SeriesDataModule(LightningDataModule):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from seqlight.data.series_store import SeriesStore
+from seqlight.data.store.series_store import SeriesStore
 
 Batch = dict[str, Tensor]
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from seqlight.data.errors import DataError
-from seqlight.data.table import Table, check_columns
+from seqlight.data.io.table import Table, check_columns
 
 
 def is_frame(source: object) -> bool:

@@ -12,7 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
-from seqlight.data.frequency import HOUR
+from seqlight.data.time.frequency import HOUR
 
 _SAMPLE_ROWS = 1000
 _EPOCH = {"epoch": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
-from seqlight.data.table import Table, check_columns
+from seqlight.data.io.table import Table, check_columns
 
 _HEAD_BYTES = 1 << 16
 COARSEST = 0.05  # of a column's standard deviation

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
-from seqlight.data.time_chunks import RESET
-from seqlight.data.windows import Batch
+from seqlight.data.windows.time_chunks import RESET
+from seqlight.data.windows.window_dataset import Batch
 
 _CHUNK = 1 << 16
 

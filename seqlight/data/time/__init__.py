@@ -1,0 +1,1 @@
+"""Formats, frequencies and calendar features of times."""

@@ -1,0 +1,1 @@
+"""Windows over series: data sets, samplers, chunks of time."""
