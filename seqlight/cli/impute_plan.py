@@ -11,9 +11,9 @@ from seqlight.cli.sizes import choose_calendar_features
 from seqlight.cli.time_column import find_time_column
 from seqlight.data import CSVDialect, read_csv_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
-from seqlight.data.windows.held_out import gap_pattern
 from seqlight.data.store.series_store import TimedRows
 from seqlight.data.store.timed_rows import absent_rows, read_timed_rows
+from seqlight.data.windows.held_out import gap_pattern
 
 NETWORKS = ("rnn", "conv")
 LEAST_KNOWN = 60  # known cells below which a network has nothing to learn from

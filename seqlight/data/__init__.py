@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 from seqlight.data.errors import DataError
 
 if TYPE_CHECKING:
-    from seqlight.data.modules.csv_data_module import CSVDataModule
     from seqlight.data.io.csv_file import CSVDialect, read_csv_table
+    from seqlight.data.modules.csv_data_module import CSVDataModule
     from seqlight.data.modules.csv_imputation_data_module import CSVImputationDataModule
-    from seqlight.data.time.frequency import Frequency, infer_frequency, parse_frequency
-    from seqlight.data.windows.gap_windows import GapWindows
     from seqlight.data.modules.imputation_data_module import ImputationDataModule
-    from seqlight.data.store.mase_scale import seasonal_scale
-    from seqlight.data.store.series_store import SeriesStore, TimeGrid
-    from seqlight.data.windows.stateful_sampler import StatefulSampler
     from seqlight.data.modules.synthetic_data_module import SyntheticDataModule
     from seqlight.data.modules.synthetic_imputation_data_module import SyntheticImputationDataModule
-    from seqlight.data.windows.tbptt_loader import TBPTTLoader
     from seqlight.data.modules.window_data_module import WindowDataModule
-    from seqlight.data.windows.window_loader import WindowLoader, WindowSampler
+    from seqlight.data.store.mase_scale import seasonal_scale
+    from seqlight.data.store.series_store import SeriesStore, TimeGrid
+    from seqlight.data.time.frequency import Frequency, infer_frequency, parse_frequency
+    from seqlight.data.windows.gap_windows import GapWindows
+    from seqlight.data.windows.stateful_sampler import StatefulSampler
+    from seqlight.data.windows.tbptt_loader import TBPTTLoader
     from seqlight.data.windows.window_dataset import WindowDataset
+    from seqlight.data.windows.window_loader import WindowLoader, WindowSampler
 
 _HOMES = {
     "CSVDataModule": "modules.csv_data_module",

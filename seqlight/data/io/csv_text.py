@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqlight.data.io.csv_file import MISSING_SPELLINGS, CSVDialect
 from seqlight.data.errors import DataError
+from seqlight.data.io.csv_file import MISSING_SPELLINGS, CSVDialect
 
 _GZIP = b"\x1f\x8b"
 _MOST_DECIMALS = 17

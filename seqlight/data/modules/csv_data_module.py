@@ -9,17 +9,17 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.errors import DataError
 from seqlight.data.io.columns import target_columns
 from seqlight.data.io.csv_file import CSVDialect, read_csv_table
-from seqlight.data.errors import DataError
 from seqlight.data.io.frames import frame_table, is_frame
-from seqlight.data.time.frequency import parse_frequency
-from seqlight.data.store.mase_scale import seasonal_scale
 from seqlight.data.modules.series_data_module import check_positive
+from seqlight.data.modules.window_data_module import Part, WindowDataModule
+from seqlight.data.store.mase_scale import seasonal_scale
 from seqlight.data.store.series_store import SeriesStore, build_store
 from seqlight.data.store.splits import TimeSplit, check_size, shortest_length, split_by_time
-from seqlight.data.modules.window_data_module import Part, WindowDataModule
+from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.time.frequency import parse_frequency
 from seqlight.data.windows.window_dataset import WindowDataset
 
 

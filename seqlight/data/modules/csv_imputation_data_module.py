@@ -7,16 +7,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.errors import DataError
 from seqlight.data.io.columns import target_columns
 from seqlight.data.io.csv_file import CSVDialect
 from seqlight.data.io.csv_text import CSVText, read_csv_text
-from seqlight.data.errors import DataError
 from seqlight.data.io.frames import is_frame
-from seqlight.data.time.frequency import parse_frequency
 from seqlight.data.modules.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
 from seqlight.data.store.series_store import SeriesStore, TimedRows
 from seqlight.data.store.timed_rows import read_timed_rows
+from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.time.frequency import parse_frequency
 
 
 class CSVImputationDataModule(ImputationDataModule):

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.data.errors import DataError
-from seqlight.data.windows.gap_windows import GapWindows
-from seqlight.data.windows.held_out import GapPattern, gap_pattern, hold_out
 from seqlight.data.modules.series_data_module import SeriesDataModule, check_positive
 from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.windows.gap_windows import GapWindows
+from seqlight.data.windows.held_out import GapPattern, gap_pattern, hold_out
 from seqlight.data.windows.window_loader import WindowLoader
 
 ImputationPart = Literal["train", "val", "test", "predict"]
@@ -25,8 +25,8 @@ class ImputationDataModule(SeriesDataModule):
 
     There is no split by time: a model that fills gaps may learn from what comes after them. Instead a share
     of the known cells is hidden for validation and another for the test, chosen once by ``seed``, in runs as
-    long as the data's own gaps (:func:`~seqlight.data.windows.held_out.gap_pattern`). The windows of training,
-    validation and test show none of these cells; the windows for prediction show all that is known.
+    long as the data's own gaps (:func:`~seqlight.data.windows.held_out.gap_pattern`). The windows of
+    training, validation and test show none of these cells; the windows for prediction show all that is known.
 
     Batches are those of :class:`~seqlight.data.windows.gap_windows.GapWindows`, in original units.
 

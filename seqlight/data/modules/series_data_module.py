@@ -10,8 +10,8 @@ from lightning.pytorch.utilities.warnings import PossibleUserWarning
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.series_store import SeriesStore
-from seqlight.data.windows.window_loader import WindowLoader, WindowSampler, even_batch_size
 from seqlight.data.windows.window_dataset import WindowDataset
+from seqlight.data.windows.window_loader import WindowLoader, WindowSampler, even_batch_size
 
 
 class SeriesDataModule(LightningDataModule):

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from seqlight.data.errors import DataError
 from seqlight.data.generators import GENERATORS, Generated, trend_and_seasons
-from seqlight.data.store.mase_scale import seasonal_scale
 from seqlight.data.modules.series_data_module import check_positive
-from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.modules.window_data_module import Part, WindowDataModule
+from seqlight.data.store.mase_scale import seasonal_scale
+from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.windows.window_dataset import WindowDataset
 
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
 from seqlight.data.generators import GENERATORS, trend_and_seasons
-from seqlight.data.windows.held_out import gap_pattern, hold_out
 from seqlight.data.modules.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
 from seqlight.data.modules.series_data_module import check_positive
 from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.windows.held_out import gap_pattern, hold_out
 
 
 class SyntheticImputationDataModule(ImputationDataModule):

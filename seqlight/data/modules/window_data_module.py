@@ -12,8 +12,8 @@ from seqlight.data.errors import DataError
 from seqlight.data.modules.series_data_module import SeriesDataModule, check_positive
 from seqlight.data.windows.stateful_sampler import StatefulSampler
 from seqlight.data.windows.tbptt_loader import TBPTTLoader
-from seqlight.data.windows.window_loader import WindowLoader
 from seqlight.data.windows.window_dataset import WindowDataset
+from seqlight.data.windows.window_loader import WindowLoader
 
 Part = Literal["train", "val", "test", "predict"]
 

@@ -9,8 +9,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
-from seqlight.data.time.frequency import DAY, FixedFrequency, Frequency, infer_frequency, parse_frequency
 from seqlight.data.io.table import Table
+from seqlight.data.time.frequency import DAY, FixedFrequency, Frequency, infer_frequency, parse_frequency
 from seqlight.data.time.time_format import TimeFormat, parse_times
 
 Int64Array = NDArray[np.int64]

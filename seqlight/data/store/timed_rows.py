@@ -7,8 +7,8 @@ import numpy as np
 
 from seqlight.data.io.csv_file import CSVDialect, read_csv_table
 from seqlight.data.io.frames import frame_table, is_frame
-from seqlight.data.time.frequency import infer_frequency
 from seqlight.data.store.series_store import SeriesStore, TimedRows, build_store, sort_rows
+from seqlight.data.time.frequency import infer_frequency
 
 
 def read_timed_rows(
