@@ -67,7 +67,47 @@ def test_chapter15(script: Script, tmp_path: Path, capsys: pytest.CaptureFixture
     assert len(table) == len(rows) + 4  # header, rule, two limits
     for name in ("chapter15.png", "chapter15_epochs.png"):
         assert (tmp_path / name).stat().st_size > 10_000
-    assert "layer-norm RNN" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "layer-norm RNN" in printed and "median (quartiles) of 2 seeds" in printed
+    assert lines[-1].startswith("Medians above the book's figure: ") and "recursive' 10 steps" in lines[-1]
+    assert "of the 2 seeds 0, 1." in "\n".join(lines)
+
+
+def test_chapter15_marks_medians_above_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    chapter15 = runpy.run_path(str(EXAMPLES / "chapter15.py"))
+    result = chapter15["Result"]
+
+    def results(row: str, *errors: float) -> list[object]:
+        return [result(row, errors={10: error}, cpu_seconds=2.0) for error in errors]
+
+    # The book's figure for the LSTM is 0.0086; of four seeds the median lies between the second and third.
+    above = results("lstm", 0.0098, 0.0080, 0.0094, 0.0084)
+    assert chapter15["cells"]("lstm", above)[3:] == ["0.0086", "0.0089 (0.0083 to 0.0095) above", "2"]
+    assert chapter15["summary"](["lstm"], above) == (
+        "Medians above the book's figure: 'LSTM 20-20' 10 steps ahead (0.0089 against 0.0086)."
+    )
+    below = results("lstm", 0.0100, 0.0080, 0.00864)
+    assert chapter15["cells"]("lstm", below)[4] == "0.0086 (0.0083 to 0.0093)"
+    assert chapter15["summary"](["lstm"], below) == "No median is above the book's figure."
+    # Where the book's own last epochs swing, its highest figure counts.
+    assert chapter15["cells"]("every_step", results("every_step", 0.0095))[4] == "0.0095"
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"), [(["4"], [4]), (["0-9"], list(range(10))), (["7", "2-3", "3"], [7, 2, 3])]
+)
+def test_chapter15_takes_any_seeds(
+    given: list[str], seeds: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(EXAMPLES)
+    arguments = runpy.run_path(str(EXAMPLES / "chapter15.py"))["arguments"]
+    monkeypatch.setattr(sys, "argv", ["chapter15.py", "--seeds", *given])
+    assert arguments().seeds == seeds
+    monkeypatch.setattr(sys, "argv", ["chapter15.py", "--seeds", "9-0"])
+    with pytest.raises(SystemExit):
+        arguments()
+    assert "expected a number, or a range such as 0-9, got '9-0'" in capsys.readouterr().err
 
 
 def test_keras_initialization(monkeypatch: pytest.MonkeyPatch) -> None:
