@@ -1,6 +1,7 @@
 """Forecast metrics: pure functions, and torchmetrics classes over them, for data with missing cells too."""
 
 from . import functional
+from .cell_ratio import CellRatio
 from .collection import forecast_metrics, imputation_metrics
 from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
@@ -10,9 +11,20 @@ from .masked import (
     MaskedSymmetricMeanAbsolutePercentageError,
 )
 from .mean import MeanOverCells
-from .scaled import MeanAbsoluteScaledError
+from .probabilistic import (
+    ContinuousRankedProbabilityScore,
+    IntervalCoverage,
+    IntervalScore,
+    MeanError,
+    WeightedQuantileLoss,
+)
+from .scaled import MeanAbsoluteScaledError, RootMeanSquaredScaledError
 
 __all__ = [
+    "CellRatio",
+    "ContinuousRankedProbabilityScore",
+    "IntervalCoverage",
+    "IntervalScore",
     "LastStepMeanAbsoluteError",
     "LastStepMeanSquaredError",
     "MaskedMeanAbsoluteError",
@@ -20,7 +32,10 @@ __all__ = [
     "MaskedMeanSquaredError",
     "MaskedSymmetricMeanAbsolutePercentageError",
     "MeanAbsoluteScaledError",
+    "MeanError",
     "MeanOverCells",
+    "RootMeanSquaredScaledError",
+    "WeightedQuantileLoss",
     "forecast_metrics",
     "functional",
     "imputation_metrics",
