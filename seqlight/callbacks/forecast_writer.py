@@ -25,8 +25,8 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
         column ``window_start`` holds the first timestamp of each row's forecast.
 
     """
-    id_col = getattr(datamodule, "id_col", None) or "series_id"
-    time_col = getattr(datamodule, "time_col", None) or "timestamp"
+    id_col = column_name(datamodule, "id_col", "series_id")
+    time_col = column_name(datamodule, "time_col", "timestamp")
     window_start_col = "window_start"
     schema = [id_col, time_col, window_start_col, *datamodule.target_cols]
     frames = []
@@ -51,6 +51,12 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
         raise ValueError("predictions: expected at least one batch, got none")
     table = pl.concat(frames)
     return table if max(windows_of_series.values()) > 1 else table.drop(window_start_col)
+
+
+def column_name(datamodule: Any, attribute: str, otherwise: str) -> str:
+    """Return the name in an attribute of a DataModule, where it has one; a name may be empty."""
+    name = getattr(datamodule, attribute, None)
+    return otherwise if name is None else name
 
 
 def write_csv(table: pl.DataFrame, path: Path) -> None:

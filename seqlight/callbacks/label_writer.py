@@ -7,7 +7,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from .forecast_writer import ForecastWriter
+from .forecast_writer import ForecastWriter, column_name
 from .prediction_writer import Predictions
 
 
@@ -40,7 +40,7 @@ def label_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl
     else:
         values, name = torch.cat([batch["prediction"] for batch in predictions]), "label"
     columns |= {f"{name}_{index}": part.float().numpy() for index, part in enumerate(values.unbind(1))}
-    id_col = getattr(datamodule, "id_col", None) or "series_id"
+    id_col = column_name(datamodule, "id_col", "series_id")
     return pl.DataFrame({id_col: [datamodule.series_ids[index] for index in series.tolist()], **columns})
 
 

@@ -52,7 +52,9 @@ def plan(given: ImputeArguments) -> ImputePlan:
     dialect = CSVDialect(
         separator=given.separator, decimal_comma=given.decimal_comma, encoding=given.encoding
     )
-    time = given.time or find_time_column(given.csv, dialect, given.time_format)
+    time = given.time
+    if time is None:
+        time = find_time_column(given.csv, dialect, given.time_format)
     # With no target this checks that the file is a CSV with these columns, all rows as wide as the header.
     wanted = given.targets or []
     read_csv_table(given.csv, time_col=time, target_cols=wanted, id_col=given.id, dialect=dialect)

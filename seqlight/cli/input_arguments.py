@@ -110,7 +110,7 @@ def settle_source(parser: Parser, given: argparse.Namespace, *, columns_needed: 
             parser.error(f"--demo reads its own data; leave out {str(given.csv)!r} or --demo")
         given.csv = DEMO_CSV
         for name, columns in DEMO_COLUMNS.items():
-            setattr(given, name, getattr(given, name) or columns)
+            setattr(given, name, columns if getattr(given, name) is None else getattr(given, name))
     if given.csv is None:
         parser.error("which file? give the path of a CSV, or --demo")
     if given.time is None and columns_needed:

@@ -168,7 +168,18 @@ BAD_FILES = {
         {},
         r"line 2, column 'time': 2023-12-31 23:59:00 is off the grid of step 1h;",
     ),
-    "wrong frequency": (GOOD, {"frequency": "2h"}, r"line 3, column 'time'.*off the grid of step 2h"),
+    "two timestamps off the grid": (
+        with_line(9, "2024-01-01 07:20:00,1.0").replace(b"09:00:00", b"09:30:00"),
+        {},
+        r"line 9, column 'time': .* 08:00:00 \(1 more row is off it\); mend the row",
+    ),
+    "most timestamps off the grid": (
+        table([f"2024-01-01 {i:02d}:{(0, 0, 0, 7)[i % 4]:02d}:00" for i in range(24)], VALUES),
+        {},
+        r"column 'time': 6 of 24 rows are off the grid of step 1h, which is the commonest, counted from "
+        r"2024-01-01 00:00:00; the first is line 5, 2024-01-01 03:07:00\. Pass the right frequency",
+    ),
+    "wrong frequency": (GOOD, {"frequency": "2h"}, r"12 of 24 rows are off the grid of step 2h, as given"),
     "no frequency": (
         GOOD,
         {"frequency": "hourlyish"},

@@ -18,6 +18,8 @@ Int64Array = NDArray[np.int64]
 # A grid may be sparse, but one of more than this many cells per row is a wrong frequency, not missing data.
 _MOST_CELLS_PER_ROW = 100
 _FEW_CELLS = 1_000_000
+_FEW_OFF_GRID = 5
+_MOST = 0.9
 
 
 @dataclass(frozen=True)
@@ -394,17 +396,37 @@ class _Builder:
         row = int(np.argmin(on_grid))
         series = int(np.searchsorted(indptr, row, side="right")) - 1
         own = slice(indptr[series], indptr[series + 1])
-        # Where most rows are off an inferred grid, the odd one is the first row, from which the grid starts.
+        off = int((~on_grid).sum())
+        first_is_odd = False
         if self.inferred and on_grid[own].mean() <= 0.5 and indptr[series] + 2 < indptr[series + 1]:
+            # The grid starts from the first row. Where the others lie on one of their own, that row is odd.
+            rest = times[own][1:]
+            from_second = step.anchors(rest, np.zeros(1, np.int64))
+            others = step.positions(
+                rest, np.broadcast_to(rest[0], rest.shape), from_second[np.zeros_like(rest)]
+            )[1]
+            first_is_odd = bool(others.mean() > _MOST)
+            off = 1 if first_is_odd else off
+        if off > max(_FEW_OFF_GRID, len(times) // 100):
+            # No single row is to blame: the step is another one, or the times lie on no grid at all.
+            taken = "which is the commonest" if self.inferred else "as given"
+            return self._error(
+                f"column {self.time_col!r}: {off:,} of {len(times):,} rows are off the grid of step {step.name}, "
+                f"{taken}, counted from {_iso(origin[series])}{self._of_series(self.ids[series])}; the first is "
+                f"{self.table.row_name(self._table_row(row))}, {_iso(times[row])}. Pass the right frequency if "
+                "this one is wrong; if the times are irregular, round them to a grid first"
+            )
+        if first_is_odd:
             row = int(indptr[series])
             near = ""
         else:
             position = step.positions(times[row], origin[series], anchor[series])[0]
             around = step.timestamps(position + np.arange(2), origin[series], anchor[series])
             near = f" between {_iso(around[0])} and {_iso(around[1])}"
+        more = "" if off == 1 else f" ({off - 1} more row{'s are' if off > 2 else ' is'} off it)"
         return self._error(
             f"{self.table.row_name(self._table_row(row))}, column {self.time_col!r}: {_iso(times[row])} is "
-            f"off the grid of step {step.name}{near}{self._of_series(self.ids[series])}; mend the row, or "
+            f"off the grid of step {step.name}{near}{self._of_series(self.ids[series])}{more}; mend the row, or "
             "pass the right frequency"
         )
 
