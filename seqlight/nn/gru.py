@@ -54,6 +54,7 @@ class GRU(HiddenStateRecurrent):
         hidden_size: number of hidden units H of each direction.
         num_layers: layers stacked, each taking the whole output sequence of the one below.
         bias: whether the cells have biases.
+        batch_first: True, the only layout there is; it may be given as to torch.nn, whose default is False.
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
@@ -72,8 +73,8 @@ class GRU(HiddenStateRecurrent):
             dtype.
 
     Raises:
-        ValueError: a size below 1, or a probability out of range.
-        TypeError: a probability that is no number.
+        ValueError: a size below 1, a probability out of range, or ``batch_first=False``.
+        TypeError: a probability that is no number, or `bias` or `batch_first` that is no bool.
 
     Example:
         >>> layer = seqlight.nn.GRU(3, 20, num_layers=2)

@@ -60,9 +60,11 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         hidden_size: number of hidden units H of each direction.
         num_layers: layers stacked, each taking the whole output sequence of the one below.
         bias: whether the cells have biases.
+        batch_first: True, the only layout there is; it may be given as to torch.nn, whose default is False.
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
+        proj_size: 0; there is no cell with a projection.
         recurrent_init: how ``weight_hh`` is drawn: ``"uniform"`` as in torch.nn, or ``"orthogonal"``, see
             :func:`seqlight.nn.init_recurrent_`.
         peephole: whether the gates see the cell state.
@@ -82,8 +84,8 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             dtype.
 
     Raises:
-        ValueError: a size below 1, or a probability out of range.
-        TypeError: a probability that is no number.
+        ValueError: a size below 1, a probability out of range, ``batch_first=False``, or a ``proj_size``.
+        TypeError: a probability that is no number, or `bias` or `batch_first` that is no bool.
 
     Example:
         >>> layer = seqlight.nn.LSTM(3, 20, num_layers=2, peephole=True)
@@ -104,10 +106,12 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
         bias: bool = True,
+        batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        proj_size: int = 0,
+        *,
         recurrent_init: RecurrentInit = "uniform",
         peephole: bool = False,
         layer_norm: bool = False,
@@ -117,6 +121,12 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        if proj_size != 0:
+            raise ValueError(
+                f"LSTM: proj_size expected 0, got {proj_size!r}: there is no cell with a projection; "
+                "leave it out and put torch.nn.Linear(hidden_size, size) behind the layer, or use "
+                "torch.nn.LSTM"
+            )
         check_initialization("LSTM", recurrent_init, forget_bias, bias=bias)
         self.peephole = peephole
         self.forget_bias = forget_bias
@@ -125,6 +135,7 @@ class LSTM(Recurrent[tuple[Tensor, Tensor]]):
             hidden_size,
             num_layers,
             bias=bias,
+            batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
             layer_norm=layer_norm,

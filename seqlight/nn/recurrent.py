@@ -52,6 +52,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         hidden_size: number of hidden units H of each direction.
         num_layers: layers stacked, each taking the whole output sequence of the one below.
         bias: whether the cells have biases.
+        batch_first: True, the only layout there is; it may be given as to torch.nn, whose default is False.
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
@@ -66,8 +67,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         dtype: of the parameters.
 
     Raises:
-        ValueError: a size below 1, or a probability out of range.
-        TypeError: a probability is not a number.
+        ValueError: a size below 1, a probability out of range, or ``batch_first=False``.
+        TypeError: a probability is not a number, or `bias` or `batch_first` no bool.
     """
 
     #: How many gates' weights are stacked.
@@ -94,10 +95,11 @@ class Recurrent(nn.Module, Generic[State], ABC):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
         bias: bool = True,
+        batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        *,
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: float | tuple[float, ...] = 0.0,
@@ -111,6 +113,15 @@ class Recurrent(nn.Module, Generic[State], ABC):
         for argument, size in sizes.items():
             if not isinstance(size, int) or isinstance(size, bool) or size < 1:
                 raise ValueError(f"{name}: {argument} expected an integer of at least 1, got {size!r}")
+        for argument, flag in {"bias": bias, "batch_first": batch_first}.items():
+            if not isinstance(flag, bool):
+                raise TypeError(f"{name}: {argument} expected True or False, got {flag!r}")
+        if not batch_first:
+            raise ValueError(
+                f"{name}: batch_first expected True, got False: the layer takes and gives [B, T, C]; "
+                "leave it out, and write layer(x.transpose(0, 1)) for x [T, B, C] and output.transpose(0, 1) "
+                "for the output; states are alike"
+            )
         if not 0 <= dropout <= 1:
             raise ValueError(f"{name}: dropout expected a probability between 0 and 1, got {dropout!r}")
         if dropout > 0 and num_layers == 1:

@@ -48,6 +48,7 @@ class RNN(HiddenStateRecurrent):
         num_layers: layers stacked, each taking the whole output sequence of the one below.
         nonlinearity: ``"tanh"`` or ``"relu"``.
         bias: whether the cells have biases.
+        batch_first: True, the only layout there is; it may be given as to torch.nn, whose default is False.
         dropout: probability of dropping an element of a layer's output before the next layer, in training.
         bidirectional: whether a second cell per layer runs from the end to the beginning; outputs are
             concatenated.
@@ -66,8 +67,9 @@ class RNN(HiddenStateRecurrent):
             dtype.
 
     Raises:
-        ValueError: a size below 1, a probability out of range, or an unknown nonlinearity.
-        TypeError: a probability that is no number.
+        ValueError: a size below 1, a probability out of range, an unknown nonlinearity, or
+            ``batch_first=False``.
+        TypeError: a probability that is no number, or `bias` or `batch_first` that is no bool.
 
     Example:
         >>> layer = seqlight.nn.RNN(3, 20, num_layers=2, nonlinearity="relu")
@@ -86,11 +88,12 @@ class RNN(HiddenStateRecurrent):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
         nonlinearity: Literal["tanh", "relu"] = "tanh",
         bias: bool = True,
+        batch_first: bool = True,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        *,
         layer_norm: bool = False,
         recurrent_dropout: float = 0.0,
         zoneout: float = 0.0,
@@ -104,6 +107,7 @@ class RNN(HiddenStateRecurrent):
             hidden_size,
             num_layers,
             bias=bias,
+            batch_first=batch_first,
             dropout=dropout,
             bidirectional=bidirectional,
             layer_norm=layer_norm,
