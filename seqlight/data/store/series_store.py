@@ -402,19 +402,19 @@ class _Builder:
             # The grid starts from the first row. Where the others lie on one of their own, that row is odd.
             rest = times[own][1:]
             from_second = step.anchors(rest, np.zeros(1, np.int64))
-            others = step.positions(
-                rest, np.broadcast_to(rest[0], rest.shape), from_second[np.zeros_like(rest)]
-            )[1]
-            first_is_odd = bool(others.mean() > _MOST)
+            zeros = np.zeros_like(rest)
+            on_theirs = step.positions(rest, rest[zeros], from_second[zeros])[1]
+            first_is_odd = bool(on_theirs.mean() > _MOST)
             off = 1 if first_is_odd else off
         if off > max(_FEW_OFF_GRID, len(times) // 100):
             # No single row is to blame: the step is another one, or the times lie on no grid at all.
             taken = "which is the commonest" if self.inferred else "as given"
             return self._error(
-                f"column {self.time_col!r}: {off:,} of {len(times):,} rows are off the grid of step {step.name}, "
-                f"{taken}, counted from {_iso(origin[series])}{self._of_series(self.ids[series])}; the first is "
-                f"{self.table.row_name(self._table_row(row))}, {_iso(times[row])}. Pass the right frequency if "
-                "this one is wrong; if the times are irregular, round them to a grid first"
+                f"column {self.time_col!r}: {off:,} of {len(times):,} rows are off the grid of step "
+                f"{step.name}, {taken}, counted from {_iso(origin[series])}"
+                f"{self._of_series(self.ids[series])}; the first is "
+                f"{self.table.row_name(self._table_row(row))}, {_iso(times[row])}. Pass the right frequency "
+                "if this one is wrong; if the times are irregular, round them to a grid first"
             )
         if first_is_odd:
             row = int(indptr[series])
@@ -426,8 +426,8 @@ class _Builder:
         more = "" if off == 1 else f" ({off - 1} more row{'s are' if off > 2 else ' is'} off it)"
         return self._error(
             f"{self.table.row_name(self._table_row(row))}, column {self.time_col!r}: {_iso(times[row])} is "
-            f"off the grid of step {step.name}{near}{self._of_series(self.ids[series])}{more}; mend the row, or "
-            "pass the right frequency"
+            f"off the grid of step {step.name}{near}{self._of_series(self.ids[series])}{more}; mend the row, "
+            "or pass the right frequency"
         )
 
     def _check_missing(self, store: SeriesStore, missing: str) -> None:
