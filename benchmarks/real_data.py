@@ -145,7 +145,13 @@ def data_module(series: Series, folder: Path, seed: int = 0, *, calendar: bool =
 
 def sizes_of(data: CSVDataModule) -> dict[str, Any]:
     """Return the arguments that a forecaster takes from the data."""
-    names = ("context_length", "prediction_length", "target_size", "covariate_size", "observed_indicator")
+    names = (
+        "context_length",
+        "prediction_length",
+        "target_size",
+        "future_covariate_size",
+        "observed_indicator",
+    )
     return {name: getattr(data, name) for name in names}
 
 

@@ -112,7 +112,7 @@ def build_forecaster(given: CompareArguments, data: WindowDataModule, strategy: 
             context_length=data.context_length,
             prediction_length=data.prediction_length,
             target_size=data.target_size,
-            covariate_size=data.covariate_size,
+            future_covariate_size=data.future_covariate_size,
             observed_indicator=data.observed_indicator,
             strategy=strategy,
             transform=given.transform,

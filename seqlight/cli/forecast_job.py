@@ -142,7 +142,7 @@ def data_of_checkpoint(
     model: Forecaster, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan
 ) -> CSVDataModule:
     """The data module that ``seqlight predict`` is to make: without calendar features if none are used."""
-    if model.covariate_size == data.covariate_size:
+    if model.future_covariate_size == data.future_covariate_size:
         return data
     return build_data(given, given.seed, replace(plan, calendar_features=[]))
 
@@ -182,7 +182,7 @@ def simple_forecasts(data: WindowDataModule) -> dict[str, Forecaster]:
 def least_squares(data: WindowDataModule, sizes: dict[str, Any]) -> LinearForecaster | None:
     """The linear forecast of all that the LSTM sees if memory allows, else of the values alone, or None."""
     all_inputs: dict[str, Any] = {
-        "covariate_size": data.covariate_size,
+        "future_covariate_size": data.future_covariate_size,
         "observed_indicator": data.observed_indicator,
     }
     matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())

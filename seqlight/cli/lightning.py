@@ -44,8 +44,8 @@ LINKED = (
     ("context_length", "context_length"),
     ("prediction_length", "prediction_length"),
     ("window_length", "window_length"),
-    ("covariate_size", "covariate_size"),
-    ("static_size", "static_size"),
+    ("future_covariate_size", "future_covariate_size"),
+    ("static_covariate_size", "static_covariate_size"),
     ("num_classes", "num_classes"),
     ("label_size", "label_size"),
     ("observed_indicator", "observed_indicator"),
@@ -58,7 +58,8 @@ SIZES = (
     "prediction_length",
     "window_length",
     "covariate_size",
-    "static_size",
+    "future_covariate_size",
+    "static_covariate_size",
     "num_classes",
 )
 MISSING_CHECKPOINT = "--ckpt_path is missing: which checkpoint? (Or name a --model that needs no training.)"
@@ -120,6 +121,8 @@ class SeqlightCLI(LightningCLI):
         self.checkpoint: str | None = None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
+            # A forecaster is given an imputer's argument where the data are for imputers, and refused then.
+            warnings.filterwarnings("ignore", message="covariate_size is now called", category=FutureWarning)
             # What Lightning itself calls of deprecated parts of torch and jsonargparse.
             warnings.filterwarnings("ignore", message=".*LeafSpec")
             warnings.filterwarnings(
@@ -161,6 +164,13 @@ class SeqlightCLI(LightningCLI):
         """Link sizes from the data to the model; a model without such an argument does not get it."""
         for source, target in LINKED:
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+        # Windows to forecast have this name too, for a version: an alias, which the forecaster is not to get.
+        parser.link_arguments(
+            "data",
+            "model.init_args.covariate_size",
+            compute_fn=lambda data: data.covariate_size if isinstance(data, ImputationDataModule) else None,
+            apply_on="instantiate",
+        )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parse, and check that the checkpoint is there."""
@@ -259,7 +269,7 @@ class CheckpointCLI(SeqlightCLI):
 
     def check_sizes(self, model: models.SeqlightModule) -> None:
         """Raise :class:`CommandError` where the data give other windows than the model was trained on."""
-        for source, target in LINKED:
+        for source, target in (*LINKED, ("covariate_size", "covariate_size")):
             if source not in SIZES or target not in model.hparams:
                 continue
             trained, given = model.hparams[target], getattr(self.datamodule, source, None)

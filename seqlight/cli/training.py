@@ -85,7 +85,7 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
         context_length=data.context_length,
         prediction_length=data.prediction_length,
         target_size=data.target_size,
-        covariate_size=data.covariate_size,
+        future_covariate_size=data.future_covariate_size,
         observed_indicator=data.observed_indicator,
         hidden_size=given.hidden_size,
         num_layers=given.num_layers,

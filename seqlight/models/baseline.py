@@ -8,6 +8,7 @@ from seqlight.strategies import Window
 
 from .checks import check_integer
 from .forecaster import Batch, Forecaster
+from .renamed import take_renamed
 
 
 class BaselineForecaster(Forecaster):
@@ -21,9 +22,10 @@ class BaselineForecaster(Forecaster):
         context_length: number L of past steps.
         prediction_length: number H of future steps.
         target_size: number C of target channels.
-        covariate_size: covariates in the batches; not used.
+        future_covariate_size: covariates in the batches; not used.
         observed_indicator: accepted for the same call as the other forecasters; missing cells are always
             minded.
+        covariate_size: the old name of ``future_covariate_size``.
 
     """
 
@@ -33,10 +35,12 @@ class BaselineForecaster(Forecaster):
         context_length: int,
         prediction_length: int,
         target_size: int = 1,
-        covariate_size: int = 0,
+        future_covariate_size: int = 0,
         observed_indicator: bool = False,
+        covariate_size: int | None = None,
     ) -> None:
-        check_integer("covariate_size", covariate_size, 0)
+        size = take_renamed("covariate_size", covariate_size, "future_covariate_size", future_covariate_size)
+        check_integer("future_covariate_size", size, 0)
         super().__init__(
             context_length=context_length,
             prediction_length=prediction_length,
@@ -95,9 +99,10 @@ class SeasonalNaiveForecaster(BaselineForecaster):
         context_length: number L of past steps.
         prediction_length: number H of future steps.
         target_size: number C of target channels.
-        covariate_size: covariates in the batches; not used.
+        future_covariate_size: covariates in the batches; not used.
         observed_indicator: accepted for the same call as the other forecasters; missing cells are always
             minded.
+        covariate_size: the old name of ``future_covariate_size``.
 
     Raises:
         ValueError: the past is shorter than one season.
@@ -111,8 +116,9 @@ class SeasonalNaiveForecaster(BaselineForecaster):
         context_length: int,
         prediction_length: int,
         target_size: int = 1,
-        covariate_size: int = 0,
+        future_covariate_size: int = 0,
         observed_indicator: bool = False,
+        covariate_size: int | None = None,
     ) -> None:
         check_integer("season_length", season_length, 1)
         if season_length > check_integer("context_length", context_length, 1):
@@ -124,6 +130,7 @@ class SeasonalNaiveForecaster(BaselineForecaster):
             context_length=context_length,
             prediction_length=prediction_length,
             target_size=target_size,
+            future_covariate_size=future_covariate_size,
             covariate_size=covariate_size,
             observed_indicator=observed_indicator,
         )

@@ -16,6 +16,7 @@ from .checkpoint import constructor_arguments
 from .checks import check_batch, check_integer, check_shape, choose, plain_value
 from .losses import LOSSES
 from .module import SeqlightModule
+from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
 from .state_rows import has_tensors, state_batch_dim
 from .training_values import values_of_trainer
 
@@ -67,8 +68,8 @@ class Forecaster(SeqlightModule, CarriesState):
         context_length: number L of past steps the forecast is made from.
         prediction_length: number H of future steps.
         target_size: number C of target channels.
-        covariate_size: number K of covariates that are known ahead.
-        static_size: number S of values that do not change over time; batches' ``static`` is not used if 0.
+        future_covariate_size: number F of covariates that are known ahead.
+        static_covariate_size: number S of values that do not change over time.
         observed_indicator: whether the network is told which cells were observed; wanted for data with
             missing cells.
         strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, or ``"encoder_decoder"`` for a network
@@ -85,6 +86,8 @@ class Forecaster(SeqlightModule, CarriesState):
         lr: learning rate, the highest one of a schedule.
         weight_decay: the optimiser's weight decay.
         lr_schedule: None, ``"cosine"`` (down to 0) or ``"one_cycle"``, over the whole training.
+        covariate_size: the old name of ``future_covariate_size``.
+        static_size: the old name of ``static_covariate_size``.
 
     Raises:
         TypeError: an argument, or one of a subclass, is no plain value of the right kind.
@@ -93,14 +96,16 @@ class Forecaster(SeqlightModule, CarriesState):
 
     """
 
+    renamed_arguments = COVARIATE_SIZES
+
     def __init__(
         self,
         *,
         context_length: int,
         prediction_length: int,
         target_size: int = 1,
-        covariate_size: int = 0,
-        static_size: int = 0,
+        future_covariate_size: int = 0,
+        static_covariate_size: int = 0,
         observed_indicator: bool = False,
         strategy: str = "direct",
         transform: str = "instance",
@@ -109,17 +114,26 @@ class Forecaster(SeqlightModule, CarriesState):
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         lr_schedule: str | None = None,
+        covariate_size: int | None = None,
+        static_size: int | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self._constructor_arguments = constructor_arguments(inspect.currentframe())
+        future_covariate_size = take_renamed(
+            "covariate_size", covariate_size, "future_covariate_size", future_covariate_size
+        )
+        static_covariate_size = take_renamed(
+            "static_size", static_size, "static_covariate_size", static_covariate_size
+        )
+        rename_arguments(type(self), self.renamed_arguments, self.hparams)
         for name, value in self.hparams.items():
             self.hparams[name] = plain_value(name, value)
         self.context_length = check_integer("context_length", context_length, 1)
         self.prediction_length = check_integer("prediction_length", prediction_length, 1)
         self.target_size = check_integer("target_size", target_size, 1)
-        self.covariate_size = check_integer("covariate_size", covariate_size, 0)
-        self.static_size = check_integer("static_size", static_size, 0)
+        self.future_covariate_size = check_integer("future_covariate_size", future_covariate_size, 0)
+        self.static_covariate_size = check_integer("static_covariate_size", static_covariate_size, 0)
         self.observed_indicator = bool(observed_indicator)
         self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
         self.pointwise_loss = choose("loss", loss, LOSSES)
@@ -132,7 +146,9 @@ class Forecaster(SeqlightModule, CarriesState):
                 "the transform's lags or seasons"
             )
         indicators = self.target_size if self.observed_indicator else 0
-        self.input_size = self.target_size + indicators + self.covariate_size + self.static_size
+        self.input_size = (
+            self.target_size + indicators + self.future_covariate_size + self.static_covariate_size
+        )
         self.output_size = self.strategy.output_size
         self.network = self.build_network()
         self.strategy.check_network(self.network)
@@ -161,14 +177,29 @@ class Forecaster(SeqlightModule, CarriesState):
             "or use a ready forecaster such as seqlight.models.LSTMForecaster"
         )
 
+    @property
+    def covariate_size(self) -> int:
+        """The name of ``future_covariate_size`` before 0.2."""
+        warn_renamed("covariate_size", "future_covariate_size")
+        return self.future_covariate_size
+
+    @property
+    def static_size(self) -> int:
+        """The name of ``static_covariate_size`` before 0.2."""
+        warn_renamed("static_size", "static_covariate_size")
+        return self.static_covariate_size
+
     # Forecasting
 
     def forward(
         self,
         past_target: Tensor,
         past_observed: Tensor | None = None,
-        past_covariates: Tensor | None = None,
+        historic_future_covariates: Tensor | None = None,
         future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+        *,
+        past_covariates: Tensor | None = None,
         static: Tensor | None = None,
     ) -> Tensor:
         """Forecast raw values from raw values; no DataModule is needed.
@@ -176,9 +207,11 @@ class Forecaster(SeqlightModule, CarriesState):
         Args:
             past_target: ``[B, L, C]`` in original units; missing cells are NaN.
             past_observed: bool ``[B, L, C]``, False where a cell is missing; None means all that are not NaN.
-            past_covariates: ``[B, L, K]``, needed if K > 0.
-            future_covariates: ``[B, H, K]``, needed if K > 0.
-            static: ``[B, S]``, needed if ``static_size`` > 0.
+            historic_future_covariates: ``[B, L, F]``, what is known ahead, over the past; needed if F > 0.
+            future_covariates: ``[B, H, F]``, the same over the future; needed if F > 0.
+            static_covariates: ``[B, S]``, needed if S > 0.
+            past_covariates: the old name of ``historic_future_covariates``.
+            static: the old name of ``static_covariates``.
 
         Returns:
             The forecast ``[B, H, C]`` in original units, float32 (float64 if the input or the forecaster is).
@@ -187,7 +220,15 @@ class Forecaster(SeqlightModule, CarriesState):
             ValueError: a tensor is missing or has the wrong shape.
 
         """
-        window, state = self._window(past_target, past_observed, past_covariates, future_covariates, static)
+        given = {
+            "past_observed": past_observed,
+            "historic_future_covariates": historic_future_covariates,
+            "future_covariates": future_covariates,
+            "static_covariates": static_covariates,
+            "past_covariates": past_covariates,
+            "static": static,
+        }
+        window, state = self._window(past_target, None, **self._under_new_names(given))
         return self.transform.inverse(self.decode(window), state)
 
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
@@ -195,21 +236,32 @@ class Forecaster(SeqlightModule, CarriesState):
         inputs = {
             # Ones, which every transform takes; 0 has no logarithm.
             "past_target": torch.ones(batch_size, self.context_length, self.target_size),
-            "past_covariates": torch.zeros(batch_size, self.context_length, self.covariate_size),
-            "future_covariates": torch.zeros(batch_size, self.prediction_length, self.covariate_size),
-            "static": torch.zeros(batch_size, self.static_size),
+            "historic_future_covariates": torch.zeros(
+                batch_size, self.context_length, self.future_covariate_size
+            ),
+            "future_covariates": torch.zeros(batch_size, self.prediction_length, self.future_covariate_size),
+            "static_covariates": torch.zeros(batch_size, self.static_covariate_size),
         }
         return {name: value for name, value in inputs.items() if value.numel()}
+
+    def _under_new_names(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+        """Return the inputs that there are, those with an old name under the new one."""
+        given = {name: value for name, value in inputs.items() if value is not None}
+        for old, new in (("past_covariates", "historic_future_covariates"), ("static", "static_covariates")):
+            if old in given and new not in given:
+                warn_renamed(old, new)
+                given[new] = given.pop(old)
+        return given
 
     def _window(
         self,
         past_target: Tensor,
-        past_observed: Tensor | None = None,
-        past_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static: Tensor | None = None,
-        *,
         length: int | None = None,
+        *,
+        past_observed: Tensor | None = None,
+        historic_future_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
     ) -> tuple[Window, WindowState]:
         """Check one batch's inputs and take them to transformed space; ``length`` replaces L."""
         length = self.context_length if length is None else length
@@ -221,27 +273,29 @@ class Forecaster(SeqlightModule, CarriesState):
             check_shape("past_observed", past_observed, {**steps, "B": batch})
             past = past.masked_fill(~past_observed.bool(), torch.nan)
         covariates = None
-        if self.covariate_size:
-            if past_covariates is None or future_covariates is None:
+        if self.future_covariate_size:
+            if historic_future_covariates is None or future_covariates is None:
                 raise ValueError(
-                    "past_covariates and future_covariates: needed, for covariate_size is "
-                    f"{self.covariate_size}"
+                    "historic_future_covariates and future_covariates: needed, for future_covariate_size is "
+                    f"{self.future_covariate_size}"
                 )
-            covariate_axes = {"B": batch, "L": length, "K": self.covariate_size}
-            check_shape("past_covariates", past_covariates, covariate_axes)
-            covariate_axes = {"B": batch, "H": self.prediction_length, "K": self.covariate_size}
+            covariate_axes = {"B": batch, "L": length, "F": self.future_covariate_size}
+            check_shape("historic_future_covariates", historic_future_covariates, covariate_axes)
+            covariate_axes = {"B": batch, "H": self.prediction_length, "F": self.future_covariate_size}
             check_shape("future_covariates", future_covariates, covariate_axes)
-            covariates = torch.cat([past_covariates[:, 1:], future_covariates], dim=1)
-        if self.static_size:
-            if static is None:
-                raise ValueError(f"static: needed, for static_size is {self.static_size}")
-            check_shape("static", static, {"B": batch, "S": self.static_size})
+            covariates = torch.cat([historic_future_covariates[:, 1:], future_covariates], dim=1)
+        if self.static_covariate_size:
+            if static_covariates is None:
+                raise ValueError(
+                    f"static_covariates: needed, for static_covariate_size is {self.static_covariate_size}"
+                )
+            check_shape("static_covariates", static_covariates, {"B": batch, "S": self.static_covariate_size})
         transformed, state = self.transform.transform(past)
         window = Window(
             past=transformed,
             prediction_length=self.prediction_length,
             covariates=covariates,
-            static=static if self.static_size else None,
+            static=static_covariates if self.static_covariate_size else None,
             observed_indicator=self.observed_indicator,
             input_dtype=next((p.dtype for p in self.network.parameters()), transformed.dtype),
         )
@@ -250,17 +304,19 @@ class Forecaster(SeqlightModule, CarriesState):
     def _batch_window(
         self, batch: Batch, *, with_future: bool, length: int | None = None
     ) -> tuple[Window, WindowState]:
+        names = ["past_target", "past_observed", "historic_future_covariates", "future_covariates"]
+        names += ["static_covariates", "past_covariates", "static"]
+        check_batch(batch, ["past_target"])
+        given = self._under_new_names({name: batch.get(name) for name in names})
         required = ["past_target"]
         if with_future:
             required.append("future_target")
-        if self.covariate_size:
-            required += ["past_covariates", "future_covariates"]
-        if self.static_size:
-            required.append("static")
-        check_batch(batch, required)
-        names = ("past_target", "past_observed", "past_covariates", "future_covariates", "static")
-        given = {name: batch[name] for name in names if batch.get(name) is not None}
-        return self._window(**given, length=length)
+        if self.future_covariate_size:
+            required += ["historic_future_covariates", "future_covariates"]
+        if self.static_covariate_size:
+            required.append("static_covariates")
+        check_batch({**batch, **given}, required)
+        return self._window(given.pop("past_target"), length, **given)
 
     def _future(self, batch: Batch) -> Tensor:
         """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""

@@ -9,6 +9,7 @@ import torch
 
 from .checkpoint import CHECKPOINT_KEY, class_reference
 from .module import SeqlightModule
+from .renamed import rename_arguments
 
 ModuleT = TypeVar("ModuleT", bound=SeqlightModule)
 
@@ -57,7 +58,8 @@ def load(
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint or "state_dict" not in checkpoint:
         raise ValueError(f"path: {path} is no checkpoint of a seqlight model")
     cls = cls or _find_class(checkpoint[CHECKPOINT_KEY]["class"])
-    arguments = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
+    arguments = dict(checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {}))
+    rename_arguments(cls, cls.renamed_arguments, arguments)
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and replaced
         # Lightning's CLI adds private arguments.
         model = cls(**{name: value for name, value in arguments.items() if not name.startswith("_")})

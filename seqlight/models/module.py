@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
@@ -24,6 +24,9 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
     ``constructor_arguments(inspect.currentframe())`` as ``_constructor_arguments``, and takes ``optimizer``,
     ``lr``, ``weight_decay`` and ``lr_schedule`` through :meth:`_check_optimization`.
     """
+
+    renamed_arguments: ClassVar[Mapping[str, str]] = {}
+    """Names that arguments of the constructor had in the version before, and those they have now."""
 
     _constructor_arguments: frozenset[str]
     _resumed_random_state: dict[str, Tensor] | None = None

@@ -1,6 +1,6 @@
 """Vector-to-sequence: a sequence unrolled from a vector."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from seqlight.strategies import masked_loss
 from .checks import check_integer, check_number, check_shape, choose
 from .cores import CORES, build_core, output_channels
 from .losses import LOSSES
+from .renamed import take_renamed, warn_renamed
 from .sequence_regressor import regression_metrics
 from .supervised import Batch, SupervisedModule
 
@@ -48,14 +49,15 @@ class UnrolledNetwork(nn.Module):
 class SequenceGenerator(SupervisedModule):
     """A sequence of any length unrolled from one vector, by a core of any kind and a linear layer.
 
-    ``model(static [B, V], steps=None)`` gives [B, steps, C]. Batches hold ``static`` [B, V], the vector, and
-    ``future_target`` [B, H, C], the sequence (NaN where unknown). Both are taken as they are: bring them to a
-    scale of about 1. Logged beside the losses: ``val_mae``, ``val_rmse`` and their ``test_`` twins.
+    ``model(static_covariates [B, V], steps=None)`` gives [B, steps, C]. Batches hold ``static_covariates``
+    [B, V], the vector, and ``future_target`` [B, H, C], the sequence (NaN where unknown). Both are taken as
+    they are: bring them to a scale of about 1. Logged beside the losses: ``val_mae``, ``val_rmse`` and
+    their ``test_`` twins.
 
     Beyond its receptive field the output of a convolutional core is constant.
 
     Args:
-        static_size: numbers V of the vector.
+        static_covariate_size: numbers V of the vector.
         prediction_length: steps H of the sequence in training, and where :meth:`forward` is not told.
         target_size: channels C of the sequence.
         core: ``"lstm"``, ``"gru"``, ``"rnn"``, ``"tcn"`` or ``"wavenet"``, a layer of :mod:`seqlight.nn`.
@@ -64,18 +66,20 @@ class SequenceGenerator(SupervisedModule):
         feed: ``"repeat"``: the vector is the input of every step; ``"first"``: of the first step only.
         dropout: probability of dropping each input of the output layer in training.
         loss: ``"mse"``, ``"mae"`` or ``"huber"``.
+        static_size: the old name of ``static_covariate_size``.
         kwargs: the arguments of :class:`~seqlight.models.supervised.SupervisedModule`: ``optimizer``, ``lr``,
             ``weight_decay``, ``lr_schedule``.
 
     """
 
     target_key = "future_target"
-    input_key = "static"
+    renamed_arguments: ClassVar[dict[str, str]] = {"static_size": "static_covariate_size"}
+    input_key = "static_covariates"
 
     def __init__(
         self,
         *,
-        static_size: int,
+        static_covariate_size: int | None = None,
         prediction_length: int,
         target_size: int = 1,
         core: str = "lstm",
@@ -84,10 +88,12 @@ class SequenceGenerator(SupervisedModule):
         feed: Literal["repeat", "first"] = "repeat",
         dropout: float = 0.0,
         loss: str = "mse",
+        static_size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        vector = take_renamed("static_size", static_size, "static_covariate_size", static_covariate_size)
         sizes = {
-            "static_size": static_size,
+            "static_covariate_size": vector,
             "prediction_length": prediction_length,
             "target_size": target_size,
             "hidden_size": hidden_size,
@@ -104,8 +110,8 @@ class SequenceGenerator(SupervisedModule):
         self.prediction_length = prediction_length
 
     def build_core(self) -> nn.Module:
-        """Return the layer from ``[B, T, static_size]`` to ``[B, T, features]``. A hook for subclasses."""
-        names = ("core", "static_size", "hidden_size", "core_options")
+        """Return the layer from ``[B, T, V]`` to ``[B, T, features]``. A hook for subclasses."""
+        names = ("core", "static_covariate_size", "hidden_size", "core_options")
         return build_core(*(self.hparams[name] for name in names))
 
     def build_network(self) -> nn.Module:
@@ -115,30 +121,42 @@ class SequenceGenerator(SupervisedModule):
         head = nn.Linear(features, self.hparams["target_size"])
         return UnrolledNetwork(core, head, feed=self.hparams["feed"], dropout=self.hparams["dropout"])
 
-    def forward(self, static: Tensor, steps: int | None = None) -> Tensor:
+    def forward(
+        self,
+        static_covariates: Tensor | None = None,
+        steps: int | None = None,
+        *,
+        static: Tensor | None = None,
+    ) -> Tensor:
         """Return the sequences ``[B, steps, C]`` of vectors ``[B, V]``.
 
         Args:
-            static: the vectors.
+            static_covariates: the vectors.
             steps: length of the sequences; None for ``prediction_length``.
+            static: the old name of ``static_covariates``.
 
         Raises:
             ValueError: a wrong shape, or steps below 1.
 
         """
-        check_shape("static", static, {"B": None, "V": self.hparams["static_size"]})
+        if static is not None:
+            warn_renamed("static", "static_covariates")
+        vector = static if static_covariates is None else static_covariates
+        if vector is None:
+            raise ValueError("static_covariates: needed, the vectors [B, V]")
+        check_shape("static_covariates", vector, {"B": None, "V": self.hparams["static_covariate_size"]})
         steps = self.prediction_length if steps is None else check_integer("steps", steps, 1)
         parameter = next(self.network.parameters())
-        wide = torch.promote_types(static.dtype, torch.float32)
-        return self.network(static.to(parameter.dtype), steps).to(wide)
+        wide = torch.promote_types(vector.dtype, torch.float32)
+        return self.network(vector.to(parameter.dtype), steps).to(wide)
 
     def output(self, batch: Batch) -> Tensor:
         """Return :meth:`forward` of a batch."""
-        return self(batch["static"])
+        return self(batch["static_covariates"])
 
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
-        return {"static": torch.zeros(batch_size, self.hparams["static_size"])}
+        return {"static_covariates": torch.zeros(batch_size, self.hparams["static_covariate_size"])}
 
     def build_metrics(self) -> MetricCollection:
         """Return MAE and RMSE over the known cells."""

@@ -12,6 +12,7 @@ from seqlight.metrics import MeanOverCells
 from .checkpoint import constructor_arguments
 from .checks import check_batch, plain_value
 from .module import SeqlightModule
+from .renamed import rename_arguments
 
 Batch = Mapping[str, Tensor]
 
@@ -54,6 +55,7 @@ class SupervisedModule(SeqlightModule, ABC):
         super().__init__()
         self.save_hyperparameters()
         self._constructor_arguments = constructor_arguments(inspect.currentframe())
+        rename_arguments(type(self), self.renamed_arguments, self.hparams)
         for name, value in self.hparams.items():
             self.hparams[name] = plain_value(name, value)
         self._check_optimization(optimizer, lr, weight_decay, lr_schedule)

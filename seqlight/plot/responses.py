@@ -56,7 +56,7 @@ def layer_responses(
         max_layers: of more layers, so many are shown, evenly spread from the lowest to the highest.
         max_channels: of more channels, the ones shown are evenly spread over the phases.
         title: heading of the figure; None for the model's name.
-        inputs: further arguments of ``model``'s forward, e.g. ``past_covariates`` of a forecaster.
+        inputs: further arguments of ``model``'s forward, e.g. ``historic_future_covariates`` of a forecaster.
 
     Raises:
         TypeError: `series` is neither a tensor nor an array.

@@ -55,7 +55,7 @@ def checkpoint(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_sizes_come_from_the_data(checkpoint: Path) -> None:
     model = seqlight.load(checkpoint)
     assert isinstance(model, LSTMForecaster)
-    sizes = (model.context_length, model.prediction_length, model.target_size, model.covariate_size)
+    sizes = (model.context_length, model.prediction_length, model.target_size, model.future_covariate_size)
     assert sizes == (24, 6, 1, 2)
     assert model.observed_indicator
     assert model.hparams["hidden_size"] == 4
@@ -94,7 +94,9 @@ def test_predict_on_another_file(checkpoint: Path, two_series_csv: Path, run: Ru
     covariates = torch.stack([angle.sin(), angle.cos()], dim=-1)[None]
     past = torch.tensor([[float(row.split(",")[2] or "nan")] for row in rows[-24:]])[None]
     with torch.inference_mode():
-        expected = model(past, past_covariates=covariates[:, :24], future_covariates=covariates[:, 24:])
+        expected = model(
+            past, historic_future_covariates=covariates[:, :24], future_covariates=covariates[:, 24:]
+        )
     np.testing.assert_allclose(table["sales"].to_numpy(), expected.flatten().numpy(), rtol=1e-4)
 
 

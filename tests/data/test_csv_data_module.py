@@ -135,8 +135,8 @@ def test_covariates_belong_to_their_rows(indices):
     module = module_of(frame_of([40, 60]), calendar_features=["hour", "day_of_week"], val_size=0, test_size=0)
     dataset = module.dataset("train")
     batch = dataset.__getitems__(indices)
-    covariates = torch.cat([batch["past_covariates"], batch["future_covariates"]], dim=1)
-    assert covariates.shape == (len(indices), 8, module.covariate_size)
+    covariates = torch.cat([batch["historic_future_covariates"], batch["future_covariates"]], dim=1)
+    assert covariates.shape == (len(indices), 8, module.future_covariate_size)
     for i in range(len(indices)):
         start = int(batch["start"][i])
         times = module.timestamps(int(batch["series_index"][i]), start - 5, 8)
@@ -243,7 +243,7 @@ def test_sizes_are_known_before_the_file_is_read(tmp_path):
         season_length=12,
     )
     assert (module.target_size, module.context_length, module.prediction_length) == (2, 24, 6)
-    assert (module.covariate_size, module.observed_indicator, module.season_length) == (4, True, 12)
+    assert (module.future_covariate_size, module.observed_indicator, module.season_length) == (4, True, 12)
     assert module.hparams["path"] == str(tmp_path / "not there yet.csv")
     torch.save(dict(module.hparams), tmp_path / "hparams.pt")
     assert torch.load(tmp_path / "hparams.pt", weights_only=True)["target_cols"] == ["a", "b"]

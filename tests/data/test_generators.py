@@ -57,9 +57,9 @@ def test_waveforms_have_their_shapes():
 
 def test_parametric_sines_are_what_their_numbers_say():
     module = SyntheticDataModule("parametric_sines", context_length=5, prediction_length=20, **SIZES)
-    assert (module.static_size, module.num_classes, module.label_size) == (4, 0, 0)
+    assert (module.static_covariate_size, module.num_classes, module.label_size) == (4, 0, 0)
     batch = batch_of(module)
-    a, f, sine, cosine = batch["static"].double().unsqueeze(1).unbind(-1)
+    a, f, sine, cosine = batch["static_covariates"].double().unsqueeze(1).unbind(-1)
     steps = torch.arange(-5, 20, dtype=torch.float64)
     expected = a * torch.sin((0.1 + 0.4 * f) * steps + torch.atan2(sine, cosine))
     series = torch.cat([batch["past_target"], batch["future_target"]], dim=1)[:, :, 0]

@@ -36,7 +36,7 @@ def test_chapter_series(horizon, naive_mse):
 
 def test_batches_and_attributes():
     module = SyntheticDataModule(prediction_length=10, n_train=10, n_val=4, n_test=3, batch_size=4)
-    assert (module.target_size, module.covariate_size, module.observed_indicator) == (1, 0, False)
+    assert (module.target_size, module.future_covariate_size, module.observed_indicator) == (1, 0, False)
     assert (module.context_length, module.prediction_length, module.season_length) == (50, 10, 1)
     sizes = {name: tuple(tensor.shape) for name, tensor in next(iter(module.train_dataloader())).items()}
     assert sizes == {

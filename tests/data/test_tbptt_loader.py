@@ -87,8 +87,8 @@ def test_window_chunks_have_the_windows_targets(two_series, covariates):
     for chunk, ends in zip(chunks, (7, 3, 0), strict=True):
         equal(chunk["start"], whole["start"] - ends)
         if covariates:
-            known = torch.cat([whole["past_covariates"], whole["future_covariates"]], dim=1)
-            own = torch.cat([chunk["past_covariates"], chunk["future_covariates"]], dim=1)
+            known = torch.cat([whole["historic_future_covariates"], whole["future_covariates"]], dim=1)
+            own = torch.cat([chunk["historic_future_covariates"], chunk["future_covariates"]], dim=1)
             begin = 11 - ends - chunk["past_target"].shape[1]
             equal(own, known[:, begin : begin + own.shape[1]])
 

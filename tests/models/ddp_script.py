@@ -85,7 +85,7 @@ def labelled(target: str, unknown: float, *shape: int) -> InOrder:
             values = values.masked_fill(torch.rand(shape, generator=generator) < missing, unknown)
             sequence = torch.randn(9, 1, generator=generator)
             if target == "future_target":
-                given = {"static": sequence[:3, 0]}
+                given = {"static_covariates": sequence[:3, 0]}
             else:
                 given = {"past_target": sequence, "lengths": torch.tensor(5 + index % 5)}
             made.append({target: values} | given)
@@ -170,7 +170,7 @@ def cases(processes: int) -> dict[str, tuple[Callable[[], LightningModule], Ligh
             labelled("label", math.nan, 2),
         ),
         "generator": (
-            lambda: SequenceGenerator(static_size=3, prediction_length=6, **small, **TRAINED),
+            lambda: SequenceGenerator(static_covariate_size=3, prediction_length=6, **small, **TRAINED),
             labelled("future_target", math.nan, 6, 1),
         ),
         "rnn_imputer": (lambda: RNNImputer(**small, **TRAINED), gaps(processes)),

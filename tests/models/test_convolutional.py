@@ -22,11 +22,14 @@ def build(name, **kwargs):
 @pytest.mark.parametrize("strategy", ["direct", "recursive", "every_step"])
 def test_forecasts_with_covariates_and_missing_cells(sizes, name, strategy):
     forecaster = build(
-        name, strategy=strategy, target_size=2, covariate_size=3, observed_indicator=True, **sizes
+        name, strategy=strategy, target_size=2, future_covariate_size=3, observed_indicator=True, **sizes
     )
     past = torch.randn(4, 24, 2)
     past[:, 5] = torch.nan
-    covariates = {"past_covariates": torch.randn(4, 24, 3), "future_covariates": torch.randn(4, 6, 3)}
+    covariates = {
+        "historic_future_covariates": torch.randn(4, 24, 3),
+        "future_covariates": torch.randn(4, 6, 3),
+    }
     forecast = forecaster(past, **covariates)
     assert forecast.shape == (4, 6, 2) and forecast.isfinite().all()
 

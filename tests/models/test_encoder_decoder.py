@@ -51,7 +51,7 @@ def test_lengths_in_and_out_are_free(context_length):
 
 
 def test_covariates_of_the_future_reach_their_own_step_and_later_ones(sizes):
-    forecaster = EncoderDecoderForecaster(hidden_size=4, covariate_size=2, **sizes).double()
+    forecaster = EncoderDecoderForecaster(hidden_size=4, future_covariate_size=2, **sizes).double()
     inputs = {name: value.double() for name, value in forecaster.example_inputs().items()}
     future = torch.randn(1, 6, 2, dtype=torch.float64, requires_grad=True)
     inputs |= {"past_target": torch.randn(1, 24, 1, dtype=torch.float64), "future_covariates": future}
@@ -138,7 +138,7 @@ def test_wrong_arguments(sizes, argument, message):
 # torch's own call of an autograd.Function while it traces.
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_whole_forecaster_is_exported(sizes):
-    forecaster = EncoderDecoderForecaster(hidden_size=4, covariate_size=2, **sizes).eval()
+    forecaster = EncoderDecoderForecaster(hidden_size=4, future_covariate_size=2, **sizes).eval()
     inputs = forecaster.example_inputs(2)
     batch = torch.export.Dim("batch")
     exported = torch.export.export(

@@ -65,7 +65,7 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         drawn("adding_problem"),
     ),
     "SequenceGenerator": (
-        lambda: models.SequenceGenerator(static_size=4, prediction_length=6, **SMALL),
+        lambda: models.SequenceGenerator(static_covariate_size=4, prediction_length=6, **SMALL),
         drawn("parametric_sines", context_length=1, prediction_length=6),
     ),
     "RNNImputer": (lambda: models.RNNImputer(window_length=24, **SMALL), with_gaps),

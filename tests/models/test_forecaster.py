@@ -63,29 +63,35 @@ def test_network_is_told_of_missing_cells_only_by_the_indicator(sizes):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_future_covariates_reach_the_forecast_as_documented(sizes, strategy):
-    forecaster = LSTMForecaster(hidden_size=4, strategy=strategy, covariate_size=2, **sizes).double()
+    forecaster = LSTMForecaster(hidden_size=4, strategy=strategy, future_covariate_size=2, **sizes).double()
     past = torch.randn(1, 24, 1, dtype=torch.float64)
-    past_covariates = torch.randn(1, 24, 2, dtype=torch.float64, requires_grad=True)
+    historic_future_covariates = torch.randn(1, 24, 2, dtype=torch.float64, requires_grad=True)
     future_covariates = torch.randn(1, 6, 2, dtype=torch.float64, requires_grad=True)
-    forecast = forecaster(past, past_covariates=past_covariates, future_covariates=future_covariates)
+    forecast = forecaster(
+        past, historic_future_covariates=historic_future_covariates, future_covariates=future_covariates
+    )
     for step in range(6):
         (gradient,) = torch.autograd.grad(forecast[0, step, 0], future_covariates, retain_graph=True)
         moved_by = set(gradient.abs().sum(2)[0].nonzero()[:, 0].tolist())
         assert moved_by == (set(range(step + 1)) if strategy == "recursive" else {0})
-    (gradient,) = torch.autograd.grad(forecast.sum(), past_covariates)
+    (gradient,) = torch.autograd.grad(forecast.sum(), historic_future_covariates)
     assert (gradient[0, 0] == 0).all()  # known of the first step: it predicts nothing
     assert (gradient[0, 1:].abs().sum(1) > 0).all()
 
 
 def test_static_values_reach_the_forecast(sizes):
-    forecaster = LSTMForecaster(hidden_size=4, static_size=3, **sizes)
+    forecaster = LSTMForecaster(hidden_size=4, static_covariate_size=3, **sizes)
     assert forecaster.input_size == 4
     past, static = torch.randn(2, 24, 1), torch.randn(2, 3)
-    assert not torch.allclose(forecaster(past, static=static), forecaster(past, static=static + 1))
+    assert not torch.allclose(
+        forecaster(past, static_covariates=static), forecaster(past, static_covariates=static + 1)
+    )
 
 
 def test_example_inputs_fit_forward(sizes):
-    forecaster = LSTMForecaster(hidden_size=4, covariate_size=2, static_size=1, target_size=3, **sizes)
+    forecaster = LSTMForecaster(
+        hidden_size=4, future_covariate_size=2, static_covariate_size=1, target_size=3, **sizes
+    )
     assert forecaster(**forecaster.example_inputs(5)).shape == (5, 6, 3)
 
 
@@ -207,15 +213,19 @@ def test_hyperparameters_must_be_plain(sizes):
         ({"future_target": torch.zeros(2, 6, 2)}, ValueError, r"future_target: .*= \[2, 6, 1\], got"),
         ({"past_observed": torch.ones(2, 24)}, ValueError, r"past_observed: .*= \[2, 24, 1\], got \[2, 24\]"),
         ({"future_covariates": None}, ValueError, "batch: missing future_covariates"),
-        ({"past_covariates": torch.zeros(2, 24, 3)}, ValueError, r"past_covariates: .*= \[2, 24, 1\], got"),
+        (
+            {"historic_future_covariates": torch.zeros(2, 24, 3)},
+            ValueError,
+            r"historic_future_covariates: .*= \[2, 24, 1\], got",
+        ),
     ],
 )
 def test_bad_batches_are_named(sizes, change, error, message):
-    forecaster = LSTMForecaster(hidden_size=2, covariate_size=1, **sizes)
+    forecaster = LSTMForecaster(hidden_size=2, future_covariate_size=1, **sizes)
     batch = {
         "past_target": torch.zeros(2, 24, 1),
         "future_target": torch.zeros(2, 6, 1),
-        "past_covariates": torch.zeros(2, 24, 1),
+        "historic_future_covariates": torch.zeros(2, 24, 1),
         "future_covariates": torch.zeros(2, 6, 1),
     }
     with pytest.raises(error, match=message):
@@ -230,8 +240,10 @@ def test_batch_that_is_no_dict_is_named(sizes):
 
 
 def test_forward_asks_for_the_covariates_it_needs(sizes):
-    with pytest.raises(ValueError, match=re.escape("past_covariates and future_covariates: needed")):
-        LSTMForecaster(covariate_size=1, **sizes)(torch.zeros(2, 24, 1))
+    with pytest.raises(
+        ValueError, match=re.escape("historic_future_covariates and future_covariates: needed")
+    ):
+        LSTMForecaster(future_covariate_size=1, **sizes)(torch.zeros(2, 24, 1))
 
 
 def test_transform_is_fitted_on_the_training_part_only_once(sizes, loader, trainer):

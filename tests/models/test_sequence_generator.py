@@ -7,7 +7,7 @@ import seqlight
 from seqlight.data import SyntheticDataModule
 from seqlight.models import SequenceGenerator
 
-SIZES = {"static_size": 4, "prediction_length": 12}
+SIZES = {"static_covariate_size": 4, "prediction_length": 12}
 
 
 def data_module(n_train=1500):
@@ -58,7 +58,7 @@ def test_what_the_core_is_fed():
 
 def test_unknown_cells_do_not_count():
     model = SequenceGenerator(**SIZES)
-    batch = {"static": torch.randn(2, 4), "future_target": torch.randn(2, 12, 1)}
+    batch = {"static_covariates": torch.randn(2, 4), "future_target": torch.randn(2, 12, 1)}
     batch["future_target"][0, 3] = torch.nan
     output = model.output(batch)
     total, count = model.loss(output, model.target(batch, output))
@@ -70,7 +70,7 @@ def test_unknown_cells_do_not_count():
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"static_size": 0}, "static_size"),
+        ({"static_covariate_size": 0}, "static_covariate_size"),
         ({"feed": "last"}, "feed: expected one of 'repeat', 'first'"),
         ({"core": "mlp"}, "core: expected one of"),
         ({"core_options": {"kernel_size": 3}}, "core_options: LSTM has no option 'kernel_size'"),
@@ -84,10 +84,12 @@ def test_wrong_arguments(argument, message):
 
 def test_wrong_shapes():
     model = SequenceGenerator(**SIZES)
-    with pytest.raises(ValueError, match=r"static: expected shape \[B, V\] = \[B, 4\], got \[3, 5\]"):
+    with pytest.raises(
+        ValueError, match=r"static_covariates: expected shape \[B, V\] = \[B, 4\], got \[3, 5\]"
+    ):
         model(torch.randn(3, 5))
     with pytest.raises(ValueError, match="steps: expected at least 1, got 0"):
         model(torch.randn(3, 4), steps=0)
-    batch = {"static": torch.randn(3, 4), "future_target": torch.randn(3, 11, 1)}
+    batch = {"static_covariates": torch.randn(3, 4), "future_target": torch.randn(3, 11, 1)}
     with pytest.raises(ValueError, match=r"future_target: expected shape \[B, H, C\] = \[3, 12, 1\]"):
         model.validation_step(batch, 0)

@@ -198,7 +198,7 @@ def test_compiled_network_trains_the_same(sizes, loader, trainer):
 
 @TRACING
 def test_whole_forecaster_is_exported(sizes):
-    forecaster = LSTMForecaster(hidden_size=4, peephole=True, covariate_size=2, **sizes).eval()
+    forecaster = LSTMForecaster(hidden_size=4, peephole=True, future_covariate_size=2, **sizes).eval()
     inputs = forecaster.example_inputs(2)
     batch = torch.export.Dim("batch")
     exported = torch.export.export(

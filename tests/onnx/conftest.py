@@ -68,9 +68,9 @@ class Several(torch.nn.Module):
         lengths: Any = None,
         state: Any = None,
         past_target: Any = None,
-        past_covariates: Any = None,
+        historic_future_covariates: Any = None,
         future_covariates: Any = None,
-        static: Any = None,
+        static_covariates: Any = None,
         target: Any = None,
         time_gap: Any = None,
     ) -> dict[str, Any]:

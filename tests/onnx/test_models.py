@@ -66,7 +66,7 @@ def test_forecasters(exported_equals: Any) -> None:
 
 def test_forecasters_with_covariates(exported_equals: Any) -> None:
     """The recursive one runs once for each step ahead, and no more."""
-    sizes: dict[str, Any] = {"covariate_size": 2, "static_size": 1, **SMALL}
+    sizes: dict[str, Any] = {"future_covariate_size": 2, "static_covariate_size": 1, **SMALL}
     forecasters = several(
         models.LSTMForecaster(peephole=True, observed_indicator=True, **sizes),
         models.GRUForecaster(strategy="recursive", **sizes),
@@ -114,7 +114,9 @@ def test_lengths_of_sequences(exported_equals: Any) -> None:
 
 
 def test_vector_to_sequence(exported_equals: Any) -> None:
-    model = stirred(models.SequenceGenerator(static_size=3, prediction_length=7, core="gru", hidden_size=4))
+    model = stirred(
+        models.SequenceGenerator(static_covariate_size=3, prediction_length=7, core="gru", hidden_size=4)
+    )
     assert exported_equals(model, None, [inputs_of(model, batch) for batch in (2, 7)])["GRU"] == 1
 
 

@@ -162,11 +162,19 @@ def test_gated_layers_are_shown_by_their_skip_connections():
 
 def test_responses_of_a_forecaster_to_raw_values(tmp_path):
     model = WaveNetForecaster(
-        hidden_size=4, num_blocks=1, strategy="recursive", covariate_size=2, observed_indicator=True, **SIZES
+        hidden_size=4,
+        num_blocks=1,
+        strategy="recursive",
+        future_covariate_size=2,
+        observed_indicator=True,
+        **SIZES,
     )
     past = np.random.default_rng(0).normal(100, 10, (24, 1))
     past[5] = np.nan
-    covariates = {"past_covariates": torch.randn(1, 24, 2), "future_covariates": torch.randn(1, 4, 2)}
+    covariates = {
+        "historic_future_covariates": torch.randn(1, 24, 2),
+        "future_covariates": torch.randn(1, 4, 2),
+    }
     figure = layer_responses(model, past, max_layers=2, title="mine", **covariates)
     assert [ax.get_ylabel() for ax in figure.axes] == ["input", "layer 5", "layer 1"]
     assert all(ax.images[0].get_array().shape == (4, 24) for ax in figure.axes[1:])

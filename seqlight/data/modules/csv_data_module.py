@@ -55,7 +55,8 @@ class CSVDataModule(WindowDataModule):
             with ``tbptt_steps`` the windows are cut further.
         missing: "error" refuses missing cells, "mask" carries them as NaN with masks of what is observed.
         calendar_features: known covariates, out of "minute", "hour", "day_of_week", "day_of_month",
-            "day_of_year", "month"; each is a sine and a cosine, so covariate_size is twice their number.
+            "day_of_year", "month"; each is a sine and a cosine, so future_covariate_size is twice their
+            number.
         season_length: steps of a season, for MASE and the seasonal naive forecast; None takes what is usual
             for the frequency (24 for hours, 48 for half hours, 7 for days, 52 for weeks, 12 for months).
         frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q"; None infers.
@@ -114,7 +115,7 @@ class CSVDataModule(WindowDataModule):
             prediction_length=prediction_length,
             target_cols=target_cols,
             time_col=time_col,
-            covariate_size=FEATURE_WIDTH * len(calendar_features),
+            future_covariate_size=FEATURE_WIDTH * len(calendar_features),
             observed_indicator=missing == "mask",
             batch_size=batch_size,
             num_workers=num_workers,

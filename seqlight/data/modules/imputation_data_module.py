@@ -70,7 +70,6 @@ class ImputationDataModule(SeriesDataModule):
         super().__init__(
             target_cols=target_cols,
             time_col=time_col,
-            covariate_size=covariate_size,
             batch_size=batch_size,
             num_workers=num_workers,
             persistent_workers=persistent_workers,
@@ -94,6 +93,7 @@ class ImputationDataModule(SeriesDataModule):
             raise DataError(
                 f"val_size, test_size: expected less than 1 together, got {val_size} and {test_size}"
             )
+        self.covariate_size = covariate_size
         self.window_length = window_length
         self.stride = stride
         self.val_size = float(val_size)

@@ -19,7 +19,6 @@ class SeriesDataModule(LightningDataModule):
 
     Attributes:
         target_size: C, channels.
-        covariate_size: K, known covariates.
         target_cols: names of the channels.
         time_col: name of the time axis.
     """
@@ -29,7 +28,6 @@ class SeriesDataModule(LightningDataModule):
         *,
         target_cols: list[str],
         time_col: str,
-        covariate_size: int,
         batch_size: int,
         num_workers: int,
         persistent_workers: bool,
@@ -45,7 +43,6 @@ class SeriesDataModule(LightningDataModule):
         self.target_cols = target_cols
         self.target_size = len(target_cols)
         self.time_col = time_col
-        self.covariate_size = covariate_size
         self.batch_size = batch_size
         self.num_workers = num_workers
         self.persistent_workers = persistent_workers

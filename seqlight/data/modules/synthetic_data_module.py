@@ -27,8 +27,8 @@ class SyntheticDataModule(WindowDataModule):
     Other generators draw the tasks of other models than forecasters:
 
     - ``"waveforms"``: sine, square, triangle or sawtooth? ``label`` [B] for ``SequenceClassifier``;
-    - ``"parametric_sines"``: a wave from its amplitude, frequency and phase, ``static`` [B, 4], for
-      ``SequenceGenerator`` (and for forecasters with ``static_size=4``);
+    - ``"parametric_sines"``: a wave from its amplitude, frequency and phase, ``static_covariates`` [B, 4],
+      for ``SequenceGenerator`` (and for forecasters with ``static_covariate_size=4``);
     - ``"adding_problem"``: the sum of two marked numbers among many, ``label`` [B, 1] for
       ``SequenceRegressor``;
     - ``"copy_memory"``: ten digits to be repeated after a long pause, ``label`` [B, L] for
@@ -88,7 +88,7 @@ class SyntheticDataModule(WindowDataModule):
             prediction_length=prediction_length,
             target_cols=names,
             time_col="time",
-            covariate_size=draw.covariate_size,
+            future_covariate_size=draw.covariate_size,
             observed_indicator=False,
             batch_size=batch_size,
             num_workers=num_workers,
@@ -98,7 +98,7 @@ class SyntheticDataModule(WindowDataModule):
             tbptt_steps=tbptt_steps,
         )
         check_positive(n_train=n_train, n_val=n_val, n_test=n_test)
-        self.static_size = draw.static_size
+        self.static_covariate_size = draw.static_size
         self.num_classes = draw.num_classes
         self.label_size = draw.label_size
         if self.has_labels:
@@ -178,7 +178,10 @@ class SyntheticDataModule(WindowDataModule):
         scale = None
         if not self.has_labels:
             scale = seasonal_scale(self.store.values, self.store.indptr, context, self.season_length)
-        of_series = {"static": self.drawn.static, "label": None if part == "predict" else self.drawn.label}
+        of_series = {
+            "static_covariates": self.drawn.static,
+            "label": None if part == "predict" else self.drawn.label,
+        }
         return WindowDataset(
             self.store,
             self.context_length,

@@ -1,5 +1,6 @@
 """What all DataModules of windows share: loaders, plotting access, and the attributes a model needs."""
 
+import warnings
 from abc import abstractmethod
 from typing import Any, Literal
 
@@ -25,8 +26,9 @@ class WindowDataModule(SeriesDataModule):
         context_length: L, input steps of a window.
         prediction_length: H, target steps of a window.
         target_size: C, channels.
-        covariate_size: K, known covariates.
-        static_size: S, numbers of each series, ``static`` [B, S] of a batch; 0 for none.
+        future_covariate_size: F, covariates that are known ahead.
+        static_covariate_size: S, numbers of each series, ``static_covariates`` [B, S] of a batch; 0 for
+            none.
         num_classes: classes of the labels, int64 ``label`` of a batch; 0 where there are none.
         label_size: O, numbers of a series' label, float32 ``label`` [B, O] of a batch; 0 where there are
             none.
@@ -39,7 +41,7 @@ class WindowDataModule(SeriesDataModule):
             The training windows of a series must then follow each other without overlap.
     """
 
-    static_size: int = 0
+    static_covariate_size: int = 0
     num_classes: int = 0
     label_size: int = 0
 
@@ -50,7 +52,7 @@ class WindowDataModule(SeriesDataModule):
         prediction_length: int,
         target_cols: list[str],
         time_col: str,
-        covariate_size: int,
+        future_covariate_size: int,
         observed_indicator: bool,
         batch_size: int,
         num_workers: int,
@@ -63,7 +65,6 @@ class WindowDataModule(SeriesDataModule):
         super().__init__(
             target_cols=target_cols,
             time_col=time_col,
-            covariate_size=covariate_size,
             batch_size=batch_size,
             num_workers=num_workers,
             persistent_workers=persistent_workers,
@@ -74,10 +75,23 @@ class WindowDataModule(SeriesDataModule):
         if tbptt_steps is not None:
             check_positive(tbptt_steps=tbptt_steps)
         self.context_length = context_length
+        self.future_covariate_size = future_covariate_size
         self.prediction_length = prediction_length
         self.observed_indicator = observed_indicator
         self.tbptt_steps = tbptt_steps
         self.stateful = stateful
+
+    @property
+    def covariate_size(self) -> int:
+        """The name of ``future_covariate_size`` before 0.2."""
+        warnings.warn("covariate_size is now called future_covariate_size", FutureWarning, 2)
+        return self.future_covariate_size
+
+    @property
+    def static_size(self) -> int:
+        """The name of ``static_covariate_size`` before 0.2."""
+        warnings.warn("static_size is now called static_covariate_size", FutureWarning, 2)
+        return self.static_covariate_size
 
     @property
     @abstractmethod

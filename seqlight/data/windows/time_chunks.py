@@ -15,7 +15,15 @@ RESET = "reset"
 LENGTHS = "lengths"
 """The batch entry, int [B], that says how many steps of each padded row count."""
 
-_WINDOW_TENSORS = ("target", "observed", "covariates")
+# What lies over a window's past, and what goes on with it over the future; None where nothing is known of it.
+_OVER_PAST_AND_FUTURE = {
+    "past_target": "future_target",
+    "past_observed": "future_observed",
+    "past_covariates": None,
+    "past_categories": None,
+    "historic_future_covariates": "future_covariates",
+    "historic_future_categories": "future_categories",
+}
 
 
 def is_window_batch(batch: Mapping[str, Tensor]) -> bool:
@@ -73,13 +81,14 @@ def time_chunk(
     chunk = dict(batch)
     if windows:
         past, future = batch["past_target"].shape[1], batch["future_target"].shape[1]
-        for name in _WINDOW_TENSORS:
-            if batch.get(f"past_{name}") is not None and batch.get(f"future_{name}") is not None:
+        for over_past, over_future in _OVER_PAST_AND_FUTURE.items():
+            if batch.get(over_past) is None:
+                continue
+            chunk[over_past] = batch[over_past][:, begin:end]
+            if over_future is not None and batch.get(over_future) is not None:
                 # The future of a chunk begins in the past of its window.
-                chunk[f"past_{name}"] = batch[f"past_{name}"][:, begin:end]
-                chunk[f"future_{name}"] = torch.cat(
-                    [batch[f"past_{name}"][:, end : end + future], batch[f"future_{name}"]], dim=1
-                )[:, :future]
+                following = torch.cat([batch[over_past][:, end : end + future], batch[over_future]], dim=1)
+                chunk[over_future] = following[:, :future]
         if batch.get("start") is not None:
             chunk["start"] = batch["start"] - (past - end)
         rows = batch["past_target"]

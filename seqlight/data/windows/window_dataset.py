@@ -25,12 +25,12 @@ class WindowDataset(Dataset[Batch]):
     ``dataset[i]`` is one window without a batch dimension, ``dataset.__getitems__(indices)`` a whole batch,
     which is what ``torch.utils.data.DataLoader`` asks for; pass ``collate_fn=WindowDataset.collate``.
 
-    A batch is a dict (B windows, L = context_length, H = prediction_length, C channels, K covariates):
-    ``past_target`` [B, L, C], ``future_target`` [B, H, C] (both float32, missing cells NaN; the latter only
-    if ``with_future``), ``past_observed`` and ``future_observed`` (bool, of the same shapes, only if
-    ``with_observed``), ``past_covariates`` [B, L, K] and ``future_covariates`` [B, H, K] (float32, only if
-    given), ``series_index`` [B] and ``start`` [B] (int64; the position of the first target on the series'
-    grid), ``scale`` [B, C] (float32, only if given), and what ``of_series`` holds.
+    A batch is a dict (B windows, L = context_length, H = prediction_length, C channels, F covariates that are
+    known ahead): ``past_target`` [B, L, C], ``future_target`` [B, H, C] (both float32, missing cells NaN; the
+    latter only if ``with_future``), ``past_observed`` and ``future_observed`` (bool, of the same shapes, only
+    if ``with_observed``), ``historic_future_covariates`` [B, L, F] and ``future_covariates`` [B, H, F]
+    (float32, only if given), ``series_index`` [B] and ``start`` [B] (int64; the position of the first target
+    on the series' grid), ``scale`` [B, C] (float32, only if given), and what ``of_series`` holds.
 
     Args:
         store: the series.
@@ -133,7 +133,7 @@ class WindowDataset(Dataset[Batch]):
             # Each series has prediction_length more rows of covariates than of values.
             row = self._row[series] + series * self.prediction_length + start - past
             covariates = _gather(self._covariates, row, past + self.prediction_length)
-            batch["past_covariates"] = covariates[:, :past]
+            batch["historic_future_covariates"] = covariates[:, :past]
             batch["future_covariates"] = covariates[:, past:]
         batch["series_index"] = series
         batch["start"] = start
