@@ -19,12 +19,24 @@ EVERYTHING = frozenset(
     if path.suffix == ".py" or (path / "__init__.py").is_file()
 )
 BASICS = frozenset(
-    {"_extension", "transforms", "metrics", "data", "ops", "nn", "onnx", "strategies", "models"}
+    {
+        "_extension",
+        "whole_files",
+        "transforms",
+        "metrics",
+        "data",
+        "ops",
+        "nn",
+        "onnx",
+        "strategies",
+        "models",
+    }
 )
 
 # Part -> parts it may import, itself aside.
 MAY_IMPORT = {
     "_extension": NOTHING,
+    "whole_files": NOTHING,
     "transforms": NOTHING,
     "metrics": NOTHING,
     "data": NOTHING,

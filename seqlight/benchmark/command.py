@@ -4,7 +4,6 @@ import argparse
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
@@ -30,6 +29,8 @@ from seqlight.benchmark.plot import save_plot
 from seqlight.benchmark.results import Report, Results
 from seqlight.benchmark.suite import MODES, Section, Settings, count_rows, run
 from seqlight.benchmark.timing import Schedule
+from seqlight.cli.outputs import check_outputs
+from seqlight.whole_files import staged, work_folder
 
 CaseT = TypeVar("CaseT", bound=Case)
 
@@ -121,11 +122,7 @@ def run_command(
         0, or 1 if one of seqlight's own implementations failed its correctness gate or could not run.
     """
     sections = _chosen(parser, args, sections)
-    for path in (args.output, args.plot, args.markdown):
-        if path is not None and not path.absolute().parent.is_dir():
-            parser.error(f"cannot write {path}: there is no folder {path.absolute().parent}")
-        if path is not None and path.is_dir():
-            parser.error(f"cannot write {path}: it is a folder")
+    check_outputs(args, ("output", "plot", "markdown"))
     settings = _settings(args)
     console = Console()
     if not console.is_terminal:
@@ -134,13 +131,16 @@ def run_command(
     if args.allocator_nommap:
         results.reports += _measure_without_mmap(name, [*_arguments_again(args, selection), *nommap], console)
     _print_summary(results, console)
-    if args.output:
-        args.output.write_text(results.to_json(), encoding="utf-8")
-    if args.plot:
-        save_plot(results, args.plot)
-    if args.markdown:
-        plot = os.path.relpath(args.plot, args.markdown.parent) if args.plot else None
-        args.markdown.write_text(text.to_markdown(results, plot), encoding="utf-8")
+    outputs = [path for path in (args.output, args.plot, args.markdown) if path is not None]
+    with staged(outputs) as temporary:
+        written = dict(zip(outputs, temporary, strict=True))
+        if args.output:
+            written[args.output].write_text(results.to_json(), encoding="utf-8")
+        if args.plot:
+            save_plot(results, written[args.plot])
+        if args.markdown:
+            plot = os.path.relpath(args.plot, args.markdown.parent) if args.plot else None
+            written[args.markdown].write_text(text.to_markdown(results, plot), encoding="utf-8")
     return 1 if _ours_failed(results) else 0
 
 
@@ -239,8 +239,8 @@ def _measure_without_mmap(name: str, arguments: Sequence[str], console: Console)
         return []
     others = [value for value in (os.environ.get("GLIBC_TUNABLES"),) if value]
     environment = {**os.environ, "GLIBC_TUNABLES": ":".join([*others, NO_MMAP])}
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "results.json")
+    with work_folder() as folder:
+        output = folder / "results.json"
         console.print("\nOnce more, with glibc's mmap off, in a process of its own:")
         command = [sys.executable, "-m", "seqlight", "benchmark", name, *arguments, "--output", str(output)]
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
@@ -297,8 +297,8 @@ def _fresh_compile_cache() -> Iterator[None]:
     """Have torch.compile compile anew, so that the time it is shown with is the time it takes."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(name)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ[name] = folder
+    with work_folder() as folder:
+        os.environ[name] = str(folder)
         try:
             yield
         finally:

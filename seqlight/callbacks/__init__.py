@@ -1,15 +1,18 @@
 """Callbacks for Lightning's Trainer."""
 
-from .forecast_writer import ForecastWriter, forecast_frame, write_csv
+from .forecast_writer import ForecastWriter, forecast_frame
 from .gradient_monitor import GradientMonitor
 from .imputation_writer import ImputationWriter
 from .label_writer import LabelWriter, label_frame
+from .table_csv import csv_bytes, empty_cells_note, write_csv
 
 __all__ = [
     "ForecastWriter",
     "GradientMonitor",
     "ImputationWriter",
     "LabelWriter",
+    "csv_bytes",
+    "empty_cells_note",
     "forecast_frame",
     "label_frame",
     "write_csv",

@@ -1,14 +1,14 @@
 """Forecasts as a CSV with series ids and timestamps."""
 
+import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 from torch import Tensor
 
 from .prediction_writer import Predictions, PredictionWriter
-from .whole_file import whole_file
+from .table_csv import empty_cells_note, write_csv
 
 
 def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
@@ -59,17 +59,12 @@ def column_name(datamodule: Any, attribute: str, otherwise: str) -> str:
     return otherwise if name is None else name
 
 
-def write_csv(table: pl.DataFrame, path: Path) -> None:
-    """Write a table as CSV so that ``path`` holds either all of it or what it held before."""
-    with whole_file(path) as file:
-        table.write_csv(file)
-
-
 class ForecastWriter(PredictionWriter):
     """Writes the forecasts of ``Trainer.predict`` to a CSV with series ids and timestamps.
 
-    The ids and timestamps come from the Trainer's DataModule, see :func:`forecast_frame`. The file appears
-    whole, after the last batch; with several processes the first one writes the rows of all.
+    The ids and timestamps come from the Trainer's DataModule, see :func:`forecast_frame`. The cells of a
+    series without a known value to forecast from are empty, and a warning names it. The file appears whole,
+    after the last batch; with several processes the first one writes the rows of all.
 
     Args:
         path: the CSV to write; its folder is made if need be.
@@ -90,8 +85,17 @@ class ForecastWriter(PredictionWriter):
             )
 
     def write(self, predictions: Predictions, datamodule: Any) -> None:
-        """Write the CSV."""
-        write_csv(self.table(predictions, datamodule), self.path)
+        """Write the CSV; warn where cells are empty because nothing is known to forecast from."""
+        table = self.table(predictions, datamodule)
+        write_csv(table, self.path)
+        note = self.note(table, datamodule)
+        if note is not None:
+            warnings.warn(note, UserWarning, stacklevel=2)
+
+    def note(self, table: pl.DataFrame, datamodule: Any) -> str | None:
+        """Return what is to be said of empty cells."""
+        id_col = column_name(datamodule, "id_col", "series_id")
+        return empty_cells_note(table, id_col, datamodule.target_cols)
 
     def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
         """Return the forecasts with times as text, in the form of the data if the DataModule knows it."""

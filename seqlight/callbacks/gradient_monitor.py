@@ -1,8 +1,10 @@
 """Gradients watched while training: by layer, and through time."""
 
 import csv
+import io
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import nn
+
+from seqlight.whole_files import staged, write_whole
 
 from .gradient_norms import gradient_norms
 from .gradient_plot import gradients_through_time
@@ -196,7 +200,8 @@ class GradientMonitor(Callback):
         )
         if path is not None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path)
+            with staged([Path(path)]) as (temporary,):
+                figure.savefig(temporary)
         return figure
 
     def _stop(self) -> None:
@@ -207,22 +212,26 @@ class GradientMonitor(Callback):
     def _write(self, trainer: Trainer) -> None:
         if self.dirpath is None or not trainer.is_global_zero or not self.records:
             return
-        self.dirpath.mkdir(parents=True, exist_ok=True)
-        with open(self.dirpath / NORMS_FILE, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["step", "epoch", "layer", "norm"])
-            for record in self.records:
-                writer.writerows([record.step, record.epoch, *item] for item in record.norms.items())
+        rows: list[Sequence[Any]] = [["step", "epoch", "layer", "norm"]]
+        for record in self.records:
+            rows += ([record.step, record.epoch, *item] for item in record.norms.items())
+        write_rows(rows, self.dirpath / NORMS_FILE)
         if not any(record.through_time for record in self.records):
             return
-        with open(self.dirpath / THROUGH_TIME_FILE, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["step", "epoch", "state", "time_step", "norm"])
-            for record in self.records:
-                for name, values in record.through_time.items():
-                    rows = enumerate(values.tolist(), start=1)
-                    writer.writerows([record.step, record.epoch, name, *row] for row in rows)
+        rows = [["step", "epoch", "state", "time_step", "norm"]]
+        for record in self.records:
+            for name, values in record.through_time.items():
+                steps = enumerate(values.tolist(), start=1)
+                rows += ([record.step, record.epoch, name, *step] for step in steps)
+        write_rows(rows, self.dirpath / THROUGH_TIME_FILE)
         self.plot(self.dirpath / PLOT_FILE)
+
+
+def write_rows(rows: Sequence[Sequence[Any]], path: Path) -> None:
+    """Write rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    write_whole(path, text.getvalue().encode())
 
 
 def _is_compiled(module: nn.Module) -> bool:

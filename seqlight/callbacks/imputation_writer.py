@@ -9,9 +9,9 @@ from torch import Tensor
 
 from seqlight.data import ImputationDataModule
 from seqlight.models.stitching import Stitcher
+from seqlight.whole_files import write_whole
 
 from .prediction_writer import Predictions, PredictionWriter
-from .whole_file import whole_file
 
 
 class ImputationWriter(PredictionWriter):
@@ -37,8 +37,7 @@ class ImputationWriter(PredictionWriter):
         """Write the CSV."""
         values = stitched(predictions, datamodule)
         filled = np.isnan(datamodule.store.values) & np.isfinite(values)
-        with whole_file(self.path) as file:
-            file.write(datamodule.filled_csv(values, filled))
+        write_whole(self.path, datamodule.filled_csv(values, filled))
 
 
 def stitched(predictions: Sequence[dict[str, Tensor]], data: ImputationDataModule) -> np.ndarray:

@@ -59,3 +59,6 @@ class LabelWriter(ForecastWriter):
     def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
         """Return the labels, see :func:`label_frame`."""
         return label_frame(predictions, datamodule)
+
+    def note(self, table: pl.DataFrame, datamodule: Any) -> None:
+        """Say nothing: labels are never missing."""

@@ -11,7 +11,7 @@ from seqlight.cli.input_arguments import (
     settle_source,
 )
 from seqlight.cli.outputs import check_outputs
-from seqlight.cli.parser import Parser, collected, positive_float, positive_int
+from seqlight.cli.parser import Parser, collected, duration, positive_float, positive_int, seed
 
 NETWORKS = ("lstm", "gru", "rnn", "wavenet", "tcn")
 RECURRENT = ("lstm", "gru", "rnn")
@@ -99,12 +99,12 @@ def build_parser() -> Parser:
     )
     model.add_argument(
         "--max-time",
-        type=positive_float,
+        type=duration,
         default=120.0,
         metavar="SECONDS",
         help="each training also ends after this time; default: 120",
     )
-    model.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers; default: 0")
+    model.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random numbers; default: 0")
     results = parser.add_argument_group("output")
     results.add_argument(
         "-o", "--output", type=Path, metavar="CSV", help="write the errors at every step ahead"

@@ -1,9 +1,7 @@
 """The work of ``seqlight compare strategies``: train each, evaluate step by step, tabulate, draw."""
 
-import tempfile
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,11 +9,11 @@ from lightning.pytorch import seed_everything
 from rich.console import Console
 from rich.table import Table
 
+from seqlight.callbacks import csv_bytes
 from seqlight.cli.compare_arguments import RECURRENT, CompareArguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_job import build_data, simple_forecasts
 from seqlight.cli.forecast_plan import plan
-from seqlight.cli.outputs import staged
 from seqlight.cli.report import format_error
 from seqlight.cli.training import fit_best, quiet_lightning
 from seqlight.data import SyntheticDataModule, WindowDataModule
@@ -28,6 +26,7 @@ from seqlight.models import (
     TCNForecaster,
     WaveNetForecaster,
 )
+from seqlight.whole_files import staged, work_folder
 
 FORECASTERS: dict[str, type[Forecaster]] = {
     "lstm": LSTMForecaster,
@@ -52,11 +51,11 @@ def run(given: CompareArguments) -> None:
     seconds: dict[str, float] = {}
     with quiet_lightning():
         for strategy in given.strategies:
-            with tempfile.TemporaryDirectory(prefix="seqlight-") as folder:
+            with work_folder() as folder:
                 best = fit_best(
                     build_forecaster(given, data, strategy),
                     data,
-                    Path(folder),
+                    folder,
                     epochs=given.epochs,
                     max_time=given.max_time,
                     progress=given.progress,
@@ -71,7 +70,7 @@ def run(given: CompareArguments) -> None:
     with staged(paths) as temporary:
         staged_path = dict(zip(paths, temporary, strict=True))
         if given.output is not None:
-            steps_frame(results).write_csv(staged_path[given.output])
+            staged_path[given.output].write_bytes(csv_bytes(steps_frame(results)))
         if given.plot is not None:
             from seqlight.plot import errors_by_step as draw  # matplotlib takes a second to import
 

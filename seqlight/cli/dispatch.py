@@ -2,11 +2,19 @@
 
 import difflib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from seqlight.cli.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, CommandError, is_user_error, message_lines
+from seqlight.cli.errors import (
+    EXIT_INTERRUPTED,
+    EXIT_NO_READER,
+    EXIT_USER_ERROR,
+    CommandError,
+    is_user_error,
+    message_lines,
+)
 from seqlight.cli.parser import Parser
 
 
@@ -40,12 +48,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0, the exit code of success. Raises:
         SystemExit: code 2 with at most five lines on standard error when the user has something to mend
-            (:class:`CommandError`, ``seqlight.data.DataError``), 130 after Ctrl-C. Any other exception is a
+            (:class:`CommandError`, ``seqlight.data.DataError``, a full disk), 130 after Ctrl-C, 141 where
+            nobody reads standard output any more. Any other exception is a
             defect and passes through with its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         run(arguments)
+        sys.stdout.flush()  # where there is no room left, or nobody to read it, it is said now
         return 0
     except KeyboardInterrupt:
         stop_interrupted()
@@ -54,9 +64,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(error.__context__, KeyboardInterrupt):
             stop_interrupted()
         raise
+    except BrokenPipeError:  # as of `seqlight info | head -1`
+        discard_output()
+        raise SystemExit(EXIT_NO_READER) from None
     except Exception as error:
         if not is_user_error(error):
             raise
+        if isinstance(error, OSError):
+            discard_output()
         print(*message_lines(error), sep="\n", file=sys.stderr)
         raise SystemExit(EXIT_USER_ERROR) from None
 
@@ -103,6 +118,14 @@ def overview_parser() -> Parser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.usage = "seqlight [-h] [--version] command ..."
     return parser
+
+
+def discard_output() -> None:
+    """Drop what could not be written to standard output, which Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def stop_interrupted() -> NoReturn:

@@ -1,9 +1,26 @@
 """What the commands say when the user has to mend something: short, on standard error, exit code 2."""
 
+import errno
 import sys
+
+from seqlight.whole_files import WriteError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_NO_READER = 141  # 128 + SIGPIPE
+# What the system says of a disk, a folder or a limit, and not of a mistake in a program.
+SYSTEM_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EIO,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.EMFILE,
+    errno.ENFILE,
+}
 MAX_LINES = 4  # Lightning may have said a line of its own before; five in all is the limit
 
 
@@ -15,17 +32,29 @@ class CommandError(Exception):
 
 
 def is_user_error(error: BaseException) -> bool:
-    """Whether ``error`` is the user's to mend: a :class:`CommandError` or a ``seqlight.data.DataError``."""
-    if isinstance(error, CommandError):
+    """Whether ``error`` is the user's to mend.
+
+    That is a :class:`CommandError`, a ``seqlight.data.DataError``, a ``seqlight.models.NonFiniteError``, a
+    ``WriteError``, or an error of the system such as a full disk.
+    """
+    if isinstance(error, CommandError | WriteError):
         return True
-    # seqlight.data is looked up, not imported: if it was never imported, the error cannot be one of its own.
+    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS:
+        return True
+    # Looked up, not imported: if its module was never imported, the error cannot be one of its own.
     data = sys.modules.get("seqlight.data")
-    return data is not None and isinstance(error, data.DataError)
+    if data is not None and isinstance(error, data.DataError):
+        return True
+    finite = sys.modules.get("seqlight.models.finite")
+    return finite is not None and isinstance(error, finite.NonFiniteError)
 
 
 def message_lines(error: BaseException) -> list[str]:
     """The message of ``error`` as at most four lines, the last of which says what was left out."""
-    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    text = str(error)
+    if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS and not isinstance(error, WriteError):
+        text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
+    lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
     lines[0] = f"seqlight: error: {lines[0]}"
     if len(lines) > MAX_LINES:
         lines = [*lines[: MAX_LINES - 1], f"  ... and {len(lines) - MAX_LINES + 1} more lines"]

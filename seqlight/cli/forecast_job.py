@@ -1,6 +1,5 @@
 """The work of ``seqlight forecast``: train, compare with simple forecasts, choose, forecast, write."""
 
-import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -10,18 +9,18 @@ import numpy as np
 import polars as pl
 from rich.console import Console
 
-from seqlight.callbacks import forecast_frame
+from seqlight.callbacks import csv_bytes, forecast_frame
 from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
 from seqlight.cli.forecast_plan import ForecastPlan
 from seqlight.cli.input_arguments import InputArguments
-from seqlight.cli.outputs import staged
 from seqlight.cli.report import best_row, deciding_error, error_table, verdict
 from seqlight.cli.training import predict, predict_windows, quiet_lightning, save_checkpoint, train
 from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
 from seqlight.evaluation import compare
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from seqlight.whole_files import staged, work_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,12 +65,12 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
             f"note: left out for being too short: {plan.series_count - len(data.series_ids)} series"
         )
 
-    with tempfile.TemporaryDirectory(prefix="seqlight-") as folder, quiet_lightning():
+    with work_folder() as folder, quiet_lightning():
         names = model_names(data.season_length)
         forecasters = simple_forecasts(data)
         checkpoint = None
         if given.model in ("auto", "lstm"):
-            trained = train(given, data, Path(folder))
+            trained = train(given, data, folder)
             console.print(trained.summary, markup=False)
             forecasters = {names["lstm"]: trained.model, **forecasters}
             checkpoint = trained.checkpoint
@@ -230,7 +229,7 @@ def coverage_note(model: Forecaster, data: CSVDataModule, band: ErrorBand) -> st
 def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None:
     """Write the forecast with the times in the format of the input; UTF-8, commas, decimal points."""
     times = pl.Series(data.time_col, data.format_timestamps(table[data.time_col]))
-    table.with_columns(times).write_csv(path)
+    path.write_bytes(csv_bytes(table.with_columns(times)))
 
 
 def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, model: str, note: str) -> "Figure":

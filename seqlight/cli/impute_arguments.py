@@ -7,7 +7,7 @@ from typing import Literal
 from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import add_format_options, add_source_options, settle_source
 from seqlight.cli.outputs import check_outputs
-from seqlight.cli.parser import Parser, collected, positive_float, positive_int
+from seqlight.cli.parser import Parser, collected, duration, positive_float, positive_int, seed
 
 Method = Literal["auto", "rnn", "conv", "linear", "last"]
 
@@ -100,7 +100,7 @@ def build_parser() -> Parser:
     )
     model.add_argument(
         "--max-time",
-        type=positive_float,
+        type=duration,
         default=60.0,
         metavar="SECONDS",
         help="the training of a network also ends after this time; default: 60",
@@ -112,7 +112,7 @@ def build_parser() -> Parser:
         metavar="SHARE",
         help="of the known cells, to choose and to judge by, half each; default: 0.2",
     )
-    model.add_argument("--seed", type=int, default=0, metavar="N", help="of the random numbers; default: 0")
+    model.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random numbers; default: 0")
 
     results = parser.add_argument_group("output")
     results.add_argument(
@@ -150,8 +150,6 @@ def parse(arguments: list[str]) -> ImputeArguments:
     settle_source(parser, given, columns_needed=False)
     if given.hide >= 0.9:
         raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
-    if given.seed < 0:
-        raise CommandError(f"--seed: expected 0 or more, got {given.seed}")
     if given.frequency is not None and not given.insert_rows:
         raise CommandError("--frequency: is of use with --insert-rows only; rows may be at any times without")
     if not given.suffix:

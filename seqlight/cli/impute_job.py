@@ -1,7 +1,6 @@
 """The work of ``seqlight impute``: train, compare on hidden cells, fill, write."""
 
 import gzip
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,12 +13,12 @@ from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.impute_plan import NETWORKS, ImputePlan
 from seqlight.cli.impute_report import best_methods, imputation_table, imputation_verdict
 from seqlight.cli.impute_training import train_imputer
-from seqlight.cli.outputs import staged
 from seqlight.cli.training import quiet_lightning
 from seqlight.data import CSVImputationDataModule
 from seqlight.data.windows.held_out import run_lengths
 from seqlight.evaluation import ImputationRow, compare_filled, fill
 from seqlight.models import Imputer, LastValueImputer, LinearInterpolationImputer
+from seqlight.whole_files import staged, work_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,14 +40,14 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
     for note in plan.notes:
         console.print(f"note: {note}", markup=False)
     data = build_data(given, plan)
-    with tempfile.TemporaryDirectory(prefix="seqlight-") as folder, quiet_lightning():
+    with work_folder() as folder, quiet_lightning():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
             data.setup("fit")
         missing = np.isnan(data.store.values)
         values, checkpoint = data.store.values, None
         if plan.methods:
-            values, checkpoint = fill_all(given, plan, data, Path(folder), console)
+            values, checkpoint = fill_all(given, plan, data, folder, console)
         else:
             console.print("no cell is empty: nothing to fill, and every mark is false")
         filled = missing & np.isfinite(values)

@@ -19,8 +19,10 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from seqlight import models
 from seqlight.callbacks import ForecastWriter, ImputationWriter, LabelWriter
 from seqlight.cli.errors import CommandError, is_user_error
-from seqlight.cli.lightning_messages import condense, raised_within
-from seqlight.cli.outputs import check_output
+from seqlight.cli.lightning_files import KeepResumedCheckpoint, SaveConfig, files_read, files_written
+from seqlight.cli.lightning_messages import condense, note_or_warning, raised_within
+from seqlight.cli.outputs import check_not_read, check_output
+from seqlight.cli.parser import LARGEST_SEED
 from seqlight.data import (
     CSVDataModule,
     CSVImputationDataModule,
@@ -91,6 +93,12 @@ def check_checkpoint_file(path: str) -> None:
         raise CommandError(f"--ckpt_path: there is no file {path!r}")
 
 
+def check_seed(seed: int | bool | None) -> None:
+    """Raise :class:`CommandError` for a seed that NumPy does not take."""
+    if seed is not None and not 0 <= seed <= LARGEST_SEED:
+        raise CommandError(f"--seed_everything: expected 0 to {LARGEST_SEED}, got {seed}")
+
+
 class ConciseParser(LightningArgumentParser):
     """Lightning's parser, but an error is a line or two instead of the usage of two hundred options."""
 
@@ -119,6 +127,8 @@ class SeqlightCLI(LightningCLI):
 
     def __init__(self, arguments: list[str]) -> None:
         self.checkpoint: str | None = None
+        self.inputs: list[Path] = []
+        self.arguments = arguments
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="LightningCLI's args parameter")
             # A forecaster is given an imputer's argument where the data are for imputers, and refused then.
@@ -128,6 +138,7 @@ class SeqlightCLI(LightningCLI):
             warnings.filterwarnings(
                 "ignore", category=DeprecationWarning, module=r"lightning\.|jsonargparse\."
             )
+            warnings.showwarning = note_or_warning(warnings.showwarning)
             super().__init__(
                 args=[self.command, *self.arguments_of_checkpoint(arguments), *arguments],
                 parser_class=ConciseParser,
@@ -184,6 +195,13 @@ class SeqlightCLI(LightningCLI):
         self.checkpoint = config.pop("ckpt_path", None)
         if self.checkpoint is not None:
             check_checkpoint_file(self.checkpoint)
+        settings = [self.checkpoint, config.get("data"), config.get("model")]
+        self.inputs = files_read(self.arguments, settings)
+        check_seed(config.get("seed_everything"))
+
+    def after_instantiate_classes(self) -> None:
+        """Check that nothing that is read is written over."""
+        check_not_read(files_written(self.trainer), self.inputs)
 
     def before_instantiate_classes(self) -> None:
         """Give the path of the checkpoint back."""
@@ -220,8 +238,13 @@ class FitCLI(SeqlightCLI):
 
     command = "fit"
     model_required = True
-    save_config = SaveConfigCallback
+    save_config = SaveConfig
     defaults_of_trainer: ClassVar[dict[str, Any]] = {}
+
+    def after_instantiate_classes(self) -> None:
+        """Keep the checkpoint that is read."""
+        super().after_instantiate_classes()
+        self.trainer.callbacks.insert(0, KeepResumedCheckpoint())  # type: ignore[attr-defined]
 
 
 class CheckpointCLI(SeqlightCLI):
@@ -310,16 +333,15 @@ class PredictCLI(CheckpointCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parse; the output must be writable."""
+        """Parse; the output must be writable, and nothing that is read."""
         super().parse_arguments(parser, args)
-        config = self.config[self.command]
-        source = config.data.init_args.get("path")
-        check_output(
-            Path(config.output), "--output", input_path=Path(source) if isinstance(source, str) else None
-        )
+        output = Path(self.config[self.command].output)
+        check_output(output, "--output")
+        check_not_read({"--output": output}, self.inputs)
 
     def after_instantiate_classes(self) -> None:
         """Add the callback that writes the CSV."""
+        super().after_instantiate_classes()
         writer: type[ForecastWriter | LabelWriter | ImputationWriter] = ForecastWriter
         if isinstance(self.model, LabelledSequenceModule):
             writer = LabelWriter

@@ -1,7 +1,13 @@
 """jsonargparse's and Lightning's errors, cut down to what the user can mend."""
 
 import re
+import sys
 import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import seqlight
 
 _KEY = re.compile(r'^\s*(?:- )?Parser key "([^"]+)":?\s*')
 # Lines about the other members of a union of types: "or None", "or a path".
@@ -45,3 +51,18 @@ def raised_within(error: BaseException, packages: tuple[str, ...]) -> bool:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = frame.f_globals.get("__name__", "")
     return module.partition(".")[0] in packages
+
+
+def note_or_warning(show: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a ``warnings.showwarning`` that prints our own as one line; ``show`` prints the others."""
+    package = str(Path(seqlight.__file__).parent)
+
+    def print_note(
+        message: Warning | str, category: type[Warning], filename: str, *arguments: Any, **options: Any
+    ) -> None:
+        if category is UserWarning and filename.startswith(package):
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            show(message, category, filename, *arguments, **options)
+
+    return print_note

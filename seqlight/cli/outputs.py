@@ -1,21 +1,21 @@
-"""Output files that are checked before any work, and that appear whole or not at all."""
+"""Output files that are checked before any work: writable, distinct, and nothing that is read."""
 
 import argparse
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from seqlight.cli.errors import CommandError
 
 PLOT_FORMATS = (".png", ".pdf", ".svg")
+OUTPUTS = ("output", "plot", "save")
 
 
-def check_output(path: Path, option: str, *, input_path: Path | None = None) -> None:
+def check_output(path: Path, option: str) -> None:
     """Raise :class:`CommandError` unless ``path`` can be written later without loss.
 
-    Its folder must exist and be writable, it must not be a folder or a device, and not the input file. An
-    earlier output of the same name is fine: it is replaced when the new one is complete.
+    Its folder must exist and be writable, and it must not be a folder or a device. An earlier output of the
+    same name is fine: it is replaced when the new one is complete.
     """
     parent = path.resolve().parent
     if not parent.is_dir():
@@ -26,12 +26,24 @@ def check_output(path: Path, option: str, *, input_path: Path | None = None) -> 
         raise CommandError(f"{option}: {str(path)!r} is a folder; give a file name in it")
     if path.exists() and not path.is_file():
         raise CommandError(f"{option}: {str(path)!r} is not a regular file; give another name")
-    if input_path is not None and path.exists() and input_path.exists() and path.samefile(input_path):
-        raise CommandError(
-            f"{option}: {str(path)!r} is the input file and would be overwritten; give another name"
-        )
     if not os.access(parent, os.W_OK):
         raise CommandError(f"{option}: no permission to write in {str(parent)!r}")
+
+
+def check_not_read(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:
+    """Raise :class:`CommandError` where an output (by its option) is one of the files that the command reads.
+
+    Relative names, symbolic and hard links to it are the same file. Of a folder, every file is read.
+    """
+    read = [path for path in inputs if path.exists()]
+    for option, path in outputs.items():
+        if path.is_file() and any(
+            path.samefile(other) or (other.is_dir() and path.resolve().is_relative_to(other.resolve()))
+            for other in read
+        ):
+            raise CommandError(
+                f"{option}: {str(path)!r} is an input file and would be overwritten; give another name"
+            )
 
 
 def check_plot_name(path: Path) -> None:
@@ -40,7 +52,7 @@ def check_plot_name(path: Path) -> None:
         raise CommandError(f"--plot: expected a name that ends in {' or '.join(PLOT_FORMATS)}, got {path}")
 
 
-def check_distinct(outputs: dict[str, Path]) -> None:
+def check_distinct(outputs: Mapping[str, Path]) -> None:
     """Raise :class:`CommandError` when two options (the keys) name the same file."""
     options_by_path: dict[Path, str] = {}
     for option, path in outputs.items():
@@ -51,34 +63,23 @@ def check_distinct(outputs: dict[str, Path]) -> None:
             )
 
 
-def check_outputs(given: argparse.Namespace) -> None:
-    """Check what ``--output``, ``--plot`` and ``--save`` name, where given; ``given.csv`` is the input.
+def check_outputs(given: argparse.Namespace, names: Iterable[str] = OUTPUTS) -> None:
+    """Check what the options ``names`` are given; every other path in ``given`` is a file that is read.
 
     Raises:
-        CommandError: a file that could not be written, or one named twice.
+        CommandError: a file that could not be written, that is read, or that is named twice.
     """
-    named = {f"--{name}": getattr(given, name, None) for name in ("output", "plot", "save")}
-    outputs = {option: path for option, path in named.items() if path is not None}
+    values = vars(given)
+    outputs = {f"--{name}": values[name] for name in names if values.get(name) is not None}
     if "--plot" in outputs:
-        check_plot_name(given.plot)
+        check_plot_name(outputs["--plot"])
     for option, path in outputs.items():
-        check_output(path, option, input_path=given.csv)
+        check_output(path, option)
+    inputs = []
+    for name, value in values.items():
+        if name not in names:
+            inputs += [
+                one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Path)
+            ]
+    check_not_read(outputs, inputs)
     check_distinct(outputs)
-
-
-@contextmanager
-def staged(paths: Sequence[Path]) -> Iterator[list[Path]]:
-    """Yield one temporary path beside each of ``paths``; rename them all at the end.
-
-    When the block raises, the temporary files are removed and what was at ``paths`` before is untouched. A
-    rename replaces the old file in one step, so a reader never sees half a file.
-    """
-    targets = [path.resolve() for path in paths]  # through symbolic links: the link stays, its target changes
-    temporary = [target.with_name(f".{target.name}.{os.getpid()}.tmp") for target in targets]
-    try:
-        yield temporary
-        for source, target in zip(temporary, targets, strict=True):
-            os.replace(source, target)
-    finally:
-        for source in temporary:
-            source.unlink(missing_ok=True)

@@ -9,6 +9,11 @@ from seqlight.cli.errors import CommandError
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+LARGEST_SEED = 2**32 - 1  # NumPy takes no larger one
+LARGEST_NUMBER = 2**31 - 1  # of steps, units, ...; a larger one is a slip, and overflows in places
+LONGEST_TIME = 1e9  # seconds; Python's durations end soon after
+LONGEST_SHOWN = 40  # characters of a value in a message
+
 Arguments = TypeVar("Arguments", bound="DataclassInstance")
 
 
@@ -36,12 +41,21 @@ def collected(kind: type[Arguments], given: argparse.Namespace) -> Arguments:
 
 def positive_int(text: str) -> int:
     """An integer of at least 1, for ``type=``."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    value = _whole_number(text)
+    if value is None or value < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {_shown(text)}")
+    if value > LARGEST_NUMBER:
+        raise argparse.ArgumentTypeError(f"expected at most {LARGEST_NUMBER}, got {_shown(text)}")
+    return value
+
+
+def seed(text: str) -> int:
+    """A seed of random numbers, for ``type=``."""
+    value = _whole_number(text)
+    if value is None or not 0 <= value <= LARGEST_SEED:
+        raise argparse.ArgumentTypeError(
+            f"expected a whole number from 0 to {LARGEST_SEED}, got {_shown(text)}"
+        )
     return value
 
 
@@ -52,8 +66,27 @@ def positive_float(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {_shown(text)}")
     return value
+
+
+def duration(text: str) -> float:
+    """Seconds, for ``type=``."""
+    value = positive_float(text)
+    if value > LONGEST_TIME:
+        raise argparse.ArgumentTypeError(f"expected at most {LONGEST_TIME:g} seconds, got {_shown(text)}")
+    return value
+
+
+def _whole_number(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:  # no number, or one of thousands of digits
+        return None
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}...")
 
 
 def separator(text: str) -> str:

@@ -8,7 +8,7 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from seqlight.callbacks import ForecastWriter, forecast_frame, write_csv
+from seqlight.callbacks import ForecastWriter, forecast_frame
 from seqlight.models import NaiveForecaster
 
 
@@ -91,19 +91,21 @@ def test_datamodule_formats_its_own_times(tmp_path):
     assert pl.read_csv(tmp_path / "forecast.csv")["time"][0] == "01/01/2024 04h"
 
 
-def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+def test_no_forecast_is_an_empty_cell_and_one_line(tmp_path):
+    """Of one channel of one series, as where nothing of its past is known."""
     path = tmp_path / "forecast.csv"
-    path.write_text("old")
-
-    def fail(self, file):
-        file.write(b"half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(pl.DataFrame, "write_csv", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_csv(pl.DataFrame({"a": [1]}), path)
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir()] == ["forecast.csv"]
+    predictions = predict(Hourly(), path)
+    predictions[0]["prediction"] = predictions[0]["prediction"].clone()
+    predictions[0]["prediction"][1, 1:, 1] = torch.nan
+    writer = ForecastWriter(path)
+    with pytest.warns(UserWarning, match="no forecast of series 'south': cells are empty") as caught:
+        writer.write(predictions, Hourly())
+    assert len(caught) == 1
+    assert path.read_text().splitlines()[4:] == [
+        "south,2024-01-02T04:00:00.000000,106.0,107.0",
+        "south,2024-01-02T05:00:00.000000,106.0,",
+        "south,2024-01-02T06:00:00.000000,106.0,",
+    ]
 
 
 def test_datamodule_is_needed_before_any_work(tmp_path):

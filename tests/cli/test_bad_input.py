@@ -158,7 +158,7 @@ def test_odd_files_work(name: str, run: Run, tmp_path: Path, output: Path) -> No
         ([], "which file? give the path of a CSV, or --demo"),
         (["forecast.csv"], "--time COLUMN is missing"),
         (["forecast.csv", "--time", "ds"], "--target COLUMN is missing"),
-        (["forecast.csv", "--time", "ds", "--target", "y"], "is the input file and would be overwritten"),
+        (["forecast.csv", "--time", "ds", "--target", "y"], "is an input file and would be overwritten"),
     ],
 )
 def test_forecast_refuses_arguments(
