@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import time
 
 import numpy as np
 import polars as pl
@@ -55,9 +56,13 @@ class TimeGrid:
         """The times as text, in the format in which they came (ISO 8601 if they were not text)."""
         if self.time_format is not None:
             return self.time_format.format(times)
-        if self.dates:
+        digits = fraction_digits(self.frequency, self.origin)
+        fraction = f"%.{digits}f" if digits else ""
+        if self.dates and not (times.dt.time() != time(0)).any():
             return times.dt.strftime("%Y-%m-%d")
-        return times.dt.strftime("%Y-%m-%d %H:%M:%S" if self.time_zone is None else "%Y-%m-%dT%H:%M:%S%:z")
+        if self.time_zone is None:
+            return times.dt.strftime(f"%Y-%m-%d %H:%M:%S{fraction}")
+        return times.dt.strftime(f"%Y-%m-%dT%H:%M:%S{fraction}%:z")
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,53 @@ def infer_frequency(timestamps: Int64Array, first_rows: Int64Array) -> Frequency
     return FixedFrequency(smallest if multiples else commonest)
 
 
+def series_of_coarser_steps(
+    timestamps: Int64Array, first_rows: Int64Array, frequency: Frequency
+) -> list[tuple[int, Frequency]]:
+    """The series whose own regular step is a multiple of ``frequency``, each with that step.
+
+    A series counts if it has four rows or more, all an exact multiple (two or more) of the common step apart:
+    a weekly series among daily ones. One with absent rows here and there does not.
+
+    Args:
+        timestamps: [rows] int64 microseconds, the series one after the other, each increasing.
+        first_rows: [S] first row of each series.
+        frequency: the step common to all.
+
+    Returns:
+        (series index, its own frequency), in the order of the series.
+    """
+    counts = np.diff(np.append(first_rows, len(timestamps)))
+    repeat = np.repeat(np.arange(len(first_rows)), counts)
+    anchor = frequency.anchors(timestamps, first_rows)
+    positions, on_grid = frequency.positions(timestamps, timestamps[first_rows][repeat], anchor[repeat])
+    steps = np.diff(positions, prepend=0)
+    steps[first_rows] = 0  # the greatest common divisor of 0 and n is n
+    divisors = np.gcd.reduceat(steps, first_rows)
+    coarser = (divisors > 1) & (counts > 3) & np.logical_and.reduceat(on_grid, first_rows)
+    found = []
+    for series in np.flatnonzero(coarser):
+        own = timestamps[first_rows[series] : first_rows[series] + counts[series]]
+        step = infer_frequency(own, np.zeros(1, np.int64))
+        if step is not None and step != frequency:
+            found.append((int(series), step))
+    return found
+
+
+def fraction_digits(frequency: Frequency, origin: Int64Array) -> int:
+    """How many digits of the second tell the times of grids apart: 0, 3 or 6.
+
+    Args:
+        frequency: the step.
+        origin: [S] int64 microseconds, the grids' first times.
+    """
+    parts = [np.asarray(origin) % SECOND]
+    if isinstance(frequency, FixedFrequency):
+        parts.append(np.array([frequency.step % SECOND]))
+    fractions = np.concatenate(parts)
+    return 6 if (fractions % 1000).any() else 3 if fractions.any() else 0
+
+
 def _infer_months(timestamps: Int64Array, first_rows: Int64Array, inside: BoolArray) -> MonthFrequency | None:
     gaps = np.diff(_months(timestamps))[inside]
     frequency = MonthFrequency(max(1, int(np.gcd.reduce(gaps))))

@@ -1,191 +1,245 @@
 """Timestamps in text: finding their format from the first rows, and parsing a whole column with it.
 
 polars infers formats too, but value by value, which takes several times as long as parsing with a format
-that is known, and it guesses between day-first and month-first dates where this refuses to.
+that is known, and it guesses between day-first and month-first dates where this refuses to. Every format
+that the first value may have is tried; of those that fit, a reading with regular steps is taken before one in
+which most steps of its grid are absent, and between readings that are left the user is asked.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
-from seqlight.data.time.frequency import HOUR
+from seqlight.data.time.calendar_format import CalendarFormat
+from seqlight.data.time.candidates import candidates
+from seqlight.data.time.formats import SAMPLE_ROWS, TimeFormat
+from seqlight.data.time.frequency import HOUR, infer_frequency
+from seqlight.data.time.interval_format import PREFIX, IntervalFormat
+from seqlight.data.time.number_formats import NUMBER_NAMES, NumberFormat
 
-_SAMPLE_ROWS = 1000
-_EPOCH = {"epoch": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
+__all__ = ["TimeFormat", "parse_times", "writes_apart"]
 
-_NUMERIC = re.compile(
-    r"(?P<date>\d{1,4}(?P<sep>[-/.])\d{1,2}(?P=sep)\d{1,4}|\d{8})"
-    r"(?:(?P<gap>[T ])(?P<hour>\d{1,2}:\d{2})(?P<second>:\d{2})?(?P<fraction>\.\d+)?(?P<half> ?[AaPp][Mm])?)?"
-    r"(?P<zone>Z| ?[+-]\d{2}:?\d{2})?"
-)
-_NAMED_MONTHS = ("%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y")
-_UNIX_TIME = {10: "epoch", 13: "epoch_ms", 16: "epoch_us"}
-# Text that leaves the day or month out parses once the rest is appended to both text and format.
-_PARTIAL = {
-    "%Y-%m": ("-01", "-%d"),
-    "%Y/%m": ("/01", "/%d"),
-    "%m/%Y": ("/01", "/%d"),
-    "%b %Y": (" 01", " %d"),
-    "%b-%Y": ("-01", "-%d"),
-    "%b-%y": ("-01", "-%d"),
-    "%B %Y": (" 01", " %d"),
-    "%Y": ("-01-01", "-%m-%d"),
+# A reading is taken before another whose grid is this many times as empty.
+_CLEARLY_FULLER = 2.0
+_KINDS: dict[str, Callable[[TimeFormat], bool]] = {
+    "quarter": lambda fmt: "%q" in fmt.pattern,
+    "iso_week": lambda fmt: "%G" in fmt.pattern,
+    "interval": lambda fmt: isinstance(fmt, IntervalFormat),
 }
-
-
-@dataclass(frozen=True)
-class TimeFormat:
-    """A timestamp format: a strftime pattern, or "epoch", "epoch_ms", "epoch_us" for Unix time.
-
-    Attributes:
-        pattern: as above.
-        wall_time: True where the text has UTC offsets but the series are daily or longer, so that local
-            days, not spans of 24 hours, make the grid; the offsets are then left out.
-    """
-
-    pattern: str
-    wall_time: bool = False
-
-    @property
-    def has_offset(self) -> bool:
-        """Whether the text carries its zone, so that the times become UTC."""
-        return self.pattern.endswith(("%z", "Z"))
-
-    def parse(self, text: pl.Series) -> pl.Series:
-        """Int64 microseconds since 1970 of a String column; null where a value does not have the format."""
-        if self.pattern in _EPOCH:
-            return text.cast(pl.Int64, strict=False) * _EPOCH[self.pattern]
-        pattern = self.pattern
-        if self.wall_time:
-            text = text.str.replace(r"\s*(Z|[+-]\d{2}:?\d{2})$", "")
-            pattern = pattern.removesuffix("Z").removesuffix("%z").rstrip()
-        elif pattern.endswith("%z"):
-            text = text.str.replace(r"Z$", "+00:00")
-        tail, tail_pattern = _PARTIAL.get(pattern, ("", ""))
-        if tail:
-            text = text + tail
-        try:
-            times = text.str.to_datetime(pattern + tail_pattern, time_unit="us", strict=False, cache=False)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(
-                f"time_format: {self.pattern!r} is not a format that polars knows ({_first_line(error)}); "
-                "use one such as '%Y-%m-%d %H:%M:%S'"
-            ) from None
-        return times.to_physical()
-
-    def format(self, times: pl.Series) -> pl.Series:
-        """The Datetime column ``times`` as text of this format (a String column)."""
-        if self.pattern in _EPOCH:
-            return (times.dt.epoch("us") // _EPOCH[self.pattern]).cast(pl.String)
-        pattern = self.pattern
-        if times.dtype.time_zone is None:  # type: ignore[attr-defined]
-            pattern = pattern.removesuffix("%z").rstrip()
-            if self.wall_time:
-                pattern = pattern.removesuffix("Z")
-        return times.dt.strftime(pattern)
 
 
 def parse_times(text: pl.Series, pattern: str | None) -> tuple[NDArray[np.int64], TimeFormat, int | None]:
     """Parse a String column of timestamps, finding the format from its first rows unless it is given.
+
+    Args:
+        text: the timestamps.
+        pattern: a strftime pattern; "epoch", "epoch_ms", "epoch_us", "epoch_ns" or "excel" for numbers;
+            "quarter", "iso_week" or "interval", whose style is found; "interval:PATTERN" for intervals
+            whose start has that pattern; None finds the format.
 
     Returns:
         Microseconds since 1970 [N] (int64), the format, and the index of the first value that is empty or
         has another format (None if all parsed).
 
     Raises:
-        DataError: no format fits the first rows, or both day-first and month-first fit the whole column.
+        DataError: no format fits the first rows, or several fit the whole column with different times.
     """
     if pattern is not None:
-        chosen = TimeFormat(pattern)
-        times = chosen.parse(text)
+        chosen = _named(pattern, text)
+        chosen, times = _read(chosen, text)
         if times.null_count() == len(times) and len(times):
-            raise DataError(f"time_format: {pattern!r} does not fit, the first value is {text[0]!r}")
+            raise DataError(
+                f"time_format: {pattern!r} does not fit, the first value is {text[0]!r}{_better(text)}"
+            )
     else:
         chosen, times = _detect(text)
     if chosen.has_offset and _steps_are_days(times):
-        chosen = TimeFormat(chosen.pattern, wall_time=True)
+        chosen = chosen.in_wall_time()
         times = chosen.parse(text)
     bad = times.is_null().arg_max() if times.null_count() else None
     return times.fill_null(0).to_numpy(), chosen, bad
 
 
-def _detect(text: pl.Series) -> tuple[TimeFormat, pl.Series]:
-    sample = text.head(_SAMPLE_ROWS).drop_nulls()
-    if sample.is_empty():
-        raise DataError("the first rows are all empty")
-    first = sample.head(1)
-    fractions = bool(sample.str.contains(r":\d{2}\.\d").any())
-    fitting = [fmt for fmt in _candidates(first[0], fractions) if _plausible(fmt.parse(first))]
-    # The format is the first one's that fits most of the sample: a stray value is to be named by its row,
-    # not to make every format fail.
-    shares = [(fmt.parse(sample).null_count(), fmt) for fmt in fitting]
-    if not shares:
-        raise DataError(
-            f"expected timestamps such as 2024-01-31 or 2024-01-31 15:00:00, got {first[0]!r}; "
-            "pass time_format, such as '%d/%m/%Y %H:%M'"
-        )
-    fewest = min(failures for failures, _ in shares)
-    best = [fmt for failures, fmt in shares if failures == fewest]
-    if len(best) == 1:
-        return best[0], best[0].parse(text)
-    whole = [(fmt, times) for fmt in best for times in (fmt.parse(text),) if not times.null_count()]
-    if not whole:
-        return best[0], best[0].parse(text)
-    (fmt, times), others = whole[0], whole[1:]
-    for other, other_times in others:
-        if not times.equals(other_times):
-            raise DataError(
-                f"{first[0]!r} and every other value fits both {fmt.pattern!r} and {other.pattern!r}; "
-                "pass the right one as time_format"
-            )
+def writes_apart(fmt: TimeFormat, times: pl.Series) -> bool:
+    """Whether every one of the Datetime column ``times`` is read back from its text as the same time.
+
+    It is not where a format lacks what a step needs: "%Y-%m-%d" cannot write the hours of steps of 12h.
+    """
+    return fmt.parse(fmt.format(times)).equals(times.to_physical(), check_names=False)
+
+
+def _read(fmt: TimeFormat, text: pl.Series) -> tuple[TimeFormat, pl.Series]:
+    """The format with the style of ``text``, and its times."""
+    fmt = fmt.learned(text)
+    times = fmt.parse(text)
+    if times.null_count() > text.null_count():
+        late = fmt.with_hour_24()
+        if late is not None:
+            late_times = late.parse(text)
+            if late_times.null_count() < times.null_count():
+                if isinstance(late, CalendarFormat):
+                    late = late.writing_hour_24(text)
+                return late, late_times
     return fmt, times
 
 
-def _candidates(example: str, fractions: bool) -> list[TimeFormat]:
-    """The formats that text like ``example`` may have; ``fractions``: whether some values have them."""
-    if example.isdigit() and len(example) in _UNIX_TIME:
-        return [TimeFormat(_UNIX_TIME[len(example)])]
-    match = _NUMERIC.fullmatch(example)
-    if match is None:
-        return [TimeFormat(pattern) for pattern in (*_PARTIAL, *_NAMED_MONTHS)]
-    sep = match["sep"]
-    if sep is None:
-        dates = ["%Y%m%d"]
-    else:
-        first, _, last = match["date"].split(sep)
-        if len(first) > 2:
-            dates = [f"%Y{sep}%m{sep}%d"]
-        elif len(last) > 2:
-            dates = [f"%d{sep}%m{sep}%Y", f"%m{sep}%d{sep}%Y"]
-        else:
-            dates = [f"%d{sep}%m{sep}%y", f"%m{sep}%d{sep}%y"]
-            dates += ["%y-%m-%d"] if sep == "-" else []  # elsewhere nobody puts two digits of a year first
-    time = ""
-    if match["gap"]:
-        time = match["gap"] + ("%I:%M" if match["half"] else "%H:%M")
-        time += ":%S" if match["second"] else ""
-        time += "%.f" if match["second"] and fractions else ""
-        time += match["half"].replace(match["half"].strip(), "%p") if match["half"] else ""
-    zone = match["zone"] or ""
-    if zone != "Z":
-        zone = " " * zone.startswith(" ") + "%z" * bool(zone)
-    return [TimeFormat(date + time + zone) for date in dates]
+def _named(pattern: str, text: pl.Series) -> TimeFormat:
+    if pattern in NUMBER_NAMES:
+        return NumberFormat(pattern)
+    if pattern in _KINDS or pattern.startswith(PREFIX):
+        example = text.drop_nulls().head(1)
+        of_kind = _KINDS.get(pattern, lambda fmt: fmt.pattern == pattern)
+        for fmt in candidates(example[0]) if len(example) else ():
+            if of_kind(fmt):
+                return fmt
+        raise DataError(
+            f"time_format: {pattern!r} does not fit, the first value is {text[0] if len(text) else None!r}"
+            f"{_better(text)}"
+        )
+    return CalendarFormat(pattern)
 
 
-def _plausible(times: pl.Series) -> bool:
-    """Whether some values parsed, all to years 1000 to 2999: %Y takes the "24" of 31/12/24 as the year 24."""
+def _better(text: pl.Series) -> str:
+    """A hint of the format that does fit."""
+    try:
+        fmt, times = _detect(text)
+    except DataError:
+        return ""
+    return "" if times.null_count() else f"; time_format={fmt.pattern!r} fits"
+
+
+def _detect(text: pl.Series) -> tuple[TimeFormat, pl.Series]:
+    sample = text.head(SAMPLE_ROWS).drop_nulls()
+    if sample.is_empty():
+        raise DataError("the first rows are all empty")
+    first = sample[0]
+    fractions = bool(sample.str.contains(r":\d{2}[.,]\d").any())
+    fitting, refused = [], None
+    # The format is the first one's that fits most of the sample: a stray value is to be named by its row,
+    # not to make every format fail.
+    for fmt in candidates(first, fractions=fractions):
+        try:
+            fmt, times = _read(fmt, sample)
+        except DataError as error:
+            refused = error
+            continue
+        if times[0] is not None and _plausible(fmt, times):
+            fitting.append((times.null_count(), fmt))
+    fewest = min((failures for failures, _ in fitting), default=len(sample))
+    if fewest > len(sample) / 2:
+        if refused is not None:
+            raise refused
+        if re.fullmatch(r"\d{1,2}\W?[A-Za-z]{3}|[A-Za-z]{3}\W?\d{1,2}", first):
+            pattern = candidates(first)[0].pattern
+            raise DataError(
+                f"{first!r} may be a day and a month without a year: write the year too, or pass "
+                f"time_format={pattern!r} if the number is the year"
+            )
+        raise DataError(
+            f"expected timestamps such as 2024-01-31 or 2024-01-31 15:00:00, got {first!r}, which has "
+            "none of the known formats; pass its strftime pattern as time_format if it has one"
+        )
+    best = [fmt for failures, fmt in fitting if failures == fewest]
+    if len(best) > 1:
+        best = _most_plausible(best, text, first)
+    return _read(best[0], text)
+
+
+def _most_plausible(formats: list[TimeFormat], text: pl.Series, first: str) -> list[TimeFormat]:
+    """The formats that fit the whole column, but those whose grid is much emptier than another's.
+
+    Raises:
+        DataError: several are left, which read different times.
+    """
+    read = [_read(fmt, text) for fmt in formats]
+    if any(isinstance(fmt, IntervalFormat) for fmt, _ in read):
+        # 00:00-01:00 may be midnight an hour west of Greenwich, but offsets do not change with the hour.
+        offsets = text.head(SAMPLE_ROWS).str.extract(r"([+-]\d{2}:?\d{2})$").n_unique()
+        read = [(fmt, times) for fmt, times in read if offsets <= 2 or "%z" not in fmt.pattern]
+    whole = [(fmt, times) for fmt, times in read if times.null_count() == text.null_count()] or read[:1]
+    readings: list[tuple[TimeFormat, pl.Series]] = []
+    for fmt, times in whole:
+        if not any(times.equals(other) for _, other in readings):
+            readings.append((fmt, times))
+    if len(readings) > 1:
+        fullness = [_fullness(times) for _, times in readings]
+        readings = [
+            (fmt, times)
+            for (fmt, times), full in zip(readings, fullness, strict=True)
+            if not any(
+                full * _CLEARLY_FULLER <= other_full and _swapped(fmt) != other.pattern
+                for (other, _), other_full in zip(readings, fullness, strict=True)
+                if other_full
+            )
+        ]
+    # Elsewhere than before a dash hardly anybody puts two digits of a year first.
+    usual = [reading for reading in readings if not re.match("%y[/. :]", reading[0].pattern)]
+    readings = usual or readings
+    if len(readings) > 1:
+        patterns = [repr(fmt.pattern) for fmt, _ in readings]
+        both = "both " if len(patterns) == 2 else ""
+        ways = " or ".join(
+            f"time_format={fmt.pattern!r} (the first is {_iso(times)})" for fmt, times in readings
+        )
+        raise DataError(
+            f"{first!r} and every other value fits {both}{', '.join(patterns[:-1])} and {patterns[-1]}; "
+            f"pass the right one as time_format: {ways}"
+        )
+    return [readings[0][0]]
+
+
+def _swapped(fmt: TimeFormat) -> str:
+    """The pattern with day and month in each other's place: between these two always ask."""
+    return re.sub("%[dm]", lambda match: "%m" if match[0] == "%d" else "%d", fmt.pattern)
+
+
+def _plausible(fmt: TimeFormat, times: pl.Series) -> bool:
+    """Whether the values that parsed have years that people write in this format."""
     years = times.drop_nulls().cast(pl.Datetime("us")).dt.year()
-    return bool(len(years)) and bool(years.is_between(1000, 2999).all())
+    if isinstance(fmt, NumberFormat):
+        return bool(years.is_between(1970, 2100).all())
+    if isinstance(fmt, CalendarFormat) and _lacks_separators(fmt.pattern):
+        return bool(years.is_between(1700, 2100).all())
+    if isinstance(fmt, CalendarFormat) and re.fullmatch(r"%[Yy]\D%m|%m\D%y|%b\W*%y|%y\W*%b", fmt.pattern):
+        # A month and a day without a year look the same; only months in a row tell that they are not.
+        small = "%Y" in fmt.pattern and bool((years < 100).all())
+        if small or "%y" in fmt.pattern:
+            return _months_in_a_row(times) or (len(times) < 3 and "%b" in fmt.pattern)
+    return bool(years.is_between(1000, 2999).all())
+
+
+def _lacks_separators(pattern: str) -> bool:
+    return re.fullmatch(r"(?:%\d?[A-Za-z])+(?:\.0)?", pattern) is not None and pattern != "%Y"
+
+
+def _months_in_a_row(times: pl.Series) -> bool:
+    months = np.unique(
+        times.drop_nulls().cast(pl.Datetime("us")).to_numpy().astype("datetime64[M]").astype(int)
+    )
+    steps = np.diff(months)
+    return len(steps) > 0 and bool(np.median(steps) in (1, 2, 3, 6))
+
+
+def _fullness(times: pl.Series) -> float:
+    """How many cells of their own regular grid the times fill, 0 to 1; 0 where they are on none."""
+    distinct = times.drop_nulls().unique().sort().to_numpy()
+    start = np.zeros(1, np.int64)
+    step = infer_frequency(distinct, start) if len(distinct) > 1 else None
+    if step is None:
+        return 1.0
+    anchor = step.anchors(distinct, start)
+    positions, on_grid = step.positions(distinct, distinct[:1], anchor)
+    return len(distinct) / (int(positions[-1]) + 1) if on_grid.mean() > 0.9 else 0.0
 
 
 def _steps_are_days(times: pl.Series) -> bool:
-    distinct = times.head(_SAMPLE_ROWS).drop_nulls().unique().sort()
+    distinct = times.head(SAMPLE_ROWS).drop_nulls().unique().sort()
     return len(distinct) > 1 and float(np.median(np.diff(distinct.to_numpy()))) >= 20 * HOUR
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+def _iso(times: pl.Series) -> str:
+    return str(times.drop_nulls().head(1).cast(pl.Datetime("us"))[0])
