@@ -168,3 +168,17 @@ def real_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def case_file() -> Callable[[str], Path]:
+    """``case_file("no_time.csv")``: its path, in SEQLIGHT_CASES or beside the repository; skips if absent."""
+    folder = Path(os.environ.get("SEQLIGHT_CASES", REPOSITORY.parent / "shared" / "cases"))
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if not path.is_file():
+            pytest.skip(f"no {name} in {folder}; set SEQLIGHT_CASES to the folder that holds it")
+        return path
+
+    return find

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlight.data import DataError, infer_frequency, parse_frequency
+from seqlight.data.time.frequency import series_of_coarser_steps
 
 # pandas alias -> name and season length of ours
 ALIASES = {
@@ -101,7 +102,7 @@ def test_series_of_one_row_have_no_frequency():
         ("15m", "15min"),
         ("M", "1mo"),
         ("MS", "1mo"),
-        ("500ms", "500000us"),
+        ("500ms", "500ms"),
         ("12mo", "1y"),
         ("QE", "1q"),
         ("W-SUN", "1w"),
@@ -119,3 +120,22 @@ def test_frequency_names(text, name):
 def test_unknown_frequency_is_refused(text):
     with pytest.raises(DataError, match="frequency: expected a count and a unit"):
         parse_frequency(text)
+
+
+def test_a_weekly_series_among_daily_ones_is_found():
+    daily = microseconds(pd.date_range("2020-07-01", periods=60, freq="D"))
+    weekly = microseconds(pd.date_range("2020-07-01", periods=9, freq="W"))
+    sparse = daily[[0, 3, 5, 9, 30]]
+    times, first_rows = np.concatenate([daily, weekly, sparse]), np.array([0, 60, 69])
+    found = series_of_coarser_steps(times, first_rows, parse_frequency("1d"))
+    assert [(series, step.name) for series, step in found] == [(1, "1w")]
+    assert series_of_coarser_steps(daily, first_rows[:1], parse_frequency("1d")) == []
+
+
+def test_yearly_among_monthly_series():
+    monthly = microseconds(pd.date_range("2020-01-01", periods=30, freq="MS"))
+    yearly = microseconds(pd.date_range("2015-01-01", periods=5, freq="YS"))
+    found = series_of_coarser_steps(
+        np.concatenate([yearly, monthly]), np.array([0, 5]), parse_frequency("1mo")
+    )
+    assert [(series, step.name) for series, step in found] == [(0, "1y")]

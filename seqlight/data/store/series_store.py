@@ -11,8 +11,15 @@ from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
 from seqlight.data.io.table import Table
-from seqlight.data.time.frequency import DAY, FixedFrequency, Frequency, infer_frequency, parse_frequency
-from seqlight.data.time.time_format import TimeFormat, parse_times
+from seqlight.data.time.frequency import (
+    DAY,
+    FixedFrequency,
+    Frequency,
+    fraction_digits,
+    infer_frequency,
+    parse_frequency,
+)
+from seqlight.data.time.time_format import TimeFormat, parse_times, writes_apart
 
 Int64Array = NDArray[np.int64]
 
@@ -228,6 +235,11 @@ class _Builder:
             laid_out[np.repeat(grid_indptr[:-1], np.diff(indptr)) + positions] = values
             values = laid_out
         grid = TimeGrid(step, origin, anchor, text_format, zone, dates)
+        if text_format is not None and not writes_apart(text_format, grid.timestamps(0, 0, 3)):
+            raise self._error(
+                f"frequency: {step.name} is finer than column {self.time_col!r}, whose times are written as "
+                f"{text_format.pattern!r}; write them with more digits, or pass a coarser frequency"
+            )
         store = SeriesStore(np.ascontiguousarray(values), grid_indptr, ids, grid)
         self._check_missing(store, missing)
         return store

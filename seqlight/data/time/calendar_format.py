@@ -100,7 +100,8 @@ class CalendarFormat(TimeFormat):
         bare_second: whether whole seconds have no fraction at all.
         hour_24: whether 24:00 is read, as the next day's beginning.
         writes_24: whether the beginning of a day is written as 24:00 of the day before.
-        offset: how UTC offsets are written: minutes east and text; None for the offsets of UTC itself.
+        offset: how UTC offsets are written: minutes east and text; None where the pattern has none.
+        one_offset: whether all offsets are this one.
         zone: the zone whose abbreviations ``%Z`` are.
         digits: width of a number whose leading zeros were lost; 0 where none were.
     """
@@ -112,6 +113,7 @@ class CalendarFormat(TimeFormat):
     hour_24: bool = False
     writes_24: bool = False
     offset: tuple[int, str] | None = None
+    one_offset: bool = False
     zone: str | None = None
     digits: int = 0
 
@@ -192,8 +194,10 @@ class CalendarFormat(TimeFormat):
         pattern, ending = self.pattern, ""
         if self.has_offset:
             if not zoned:
-                # Local days have lost their offsets.
-                pattern = self._without_zone
+                # Local days have no offsets of their own: these may change with the season.
+                if "%" in self.pattern.removeprefix(self._without_zone):
+                    pattern = self._without_zone
+                    ending = self.offset[1] if self.one_offset and self.offset else ""
             elif self.zone is not None:
                 times = times.dt.convert_time_zone(self.zone)
             elif self.offset is not None:
@@ -297,7 +301,7 @@ class CalendarFormat(TimeFormat):
             made = made._with_fraction(columns["%.f"])
         offsets = columns.get("%z", set()) | columns.get("%:z", set())
         if offsets:
-            made = replace(made, offset=_common_offset(offsets))
+            made = replace(made, offset=_common_offset(offsets), one_offset=len(offsets) == 1)
         if "%Z" in columns:
             made = made._with_zone(columns["%Z"])
         return made

@@ -68,7 +68,14 @@ class FixedFrequency(Frequency):
     @property
     def name(self) -> str:
         """Short name in the largest unit that divides the step."""
-        for unit, size in (("w", WEEK), ("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND)):
+        for unit, size in (
+            ("w", WEEK),
+            ("d", DAY),
+            ("h", HOUR),
+            ("min", MINUTE),
+            ("s", SECOND),
+            ("ms", 1000),
+        ):
             if self.step % size == 0:
                 return f"{self.step // size}{unit}"
         return f"{self.step}us"

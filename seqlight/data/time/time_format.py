@@ -134,11 +134,9 @@ def _detect(text: pl.Series) -> tuple[TimeFormat, pl.Series]:
         if refused is not None:
             raise refused
         if re.fullmatch(r"\d{1,2}\W?[A-Za-z]{3}|[A-Za-z]{3}\W?\d{1,2}", first):
-            pattern = candidates(first)[0].pattern
-            raise DataError(
-                f"{first!r} may be a day and a month without a year: write the year too, or pass "
-                f"time_format={pattern!r} if the number is the year"
-            )
+            named = candidates(first)
+            or_pass = f", or pass time_format={named[0].pattern!r} if the number is the year" if named else ""
+            raise DataError(f"{first!r} may be a day and a month without a year: write the year too{or_pass}")
         raise DataError(
             f"expected timestamps such as 2024-01-31 or 2024-01-31 15:00:00, got {first!r}, which has "
             "none of the known formats; pass its strftime pattern as time_format if it has one"
