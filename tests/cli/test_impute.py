@@ -162,6 +162,7 @@ OPTIONS = {"time_col", "target_cols", "id_col", "separator", "decimal_comma", "e
 FINE_HERE = {
     *(name for name, (_, arguments, _) in CASES["BAD_FILES"].items() if set(arguments) - OPTIONS),
     "first timestamp off the grid",
+    "most timestamps off the grid",
     "missing cell",
     "missing cell spelt out",
     "missing rows",
