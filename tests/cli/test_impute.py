@@ -163,6 +163,7 @@ FINE_HERE = {
     *(name for name, (_, arguments, _) in CASES["BAD_FILES"].items() if set(arguments) - OPTIONS),
     "first timestamp off the grid",
     "most timestamps off the grid",
+    "two timestamps off the grid",
     "missing cell",
     "missing cell spelt out",
     "missing rows",
