@@ -81,6 +81,16 @@ def candidates(example: str, *, fractions: bool = False, intervals: bool = True)
     return found
 
 
+def date_patterns(text: str) -> list[str]:
+    """Return the patterns that ``text`` may have as a date without a time of day."""
+    return _dates_of_day(text)
+
+
+def time_pattern(text: str) -> str | None:
+    """Return the pattern of ``text`` as a time of day, or None where it is none."""
+    return _time(text, False, "date")
+
+
 def _number_formats(example: str) -> list[TimeFormat]:
     if _SCIENTIFIC.fullmatch(example):
         return [NumberFormat("epoch_ns"), NumberFormat("epoch_us")]
