@@ -23,7 +23,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build demo chapter15 beyond test sanitize docs lint format types cuda-check gpu wheel-test clean
+.PHONY: build demo chapter15 beyond test sanitize docs lint format types cuda-check symbols-check gpu wheel-test clean
 
 build: $(RUN_ENV)
 	@mkdir -p build
@@ -112,6 +112,12 @@ endif
 build/cuda-check/%.o: csrc/%.cu $(CXX_SOURCES)
 	@mkdir -p $(@D)
 	$(NVCC) -c $< -o $@ $(NVCC_FLAGS) $(TORCH_INCLUDES)
+
+# No name means two things in the objects that the linker joins, and none asks for more of a processor than it promises.
+symbols-check: build cuda-check
+	$(PY) tests/packaging/check_symbols.py \
+		build/temp.$$($(PY) -c 'import sys, sysconfig; \
+			print(sysconfig.get_platform() + "-" + sys.implementation.cache_tag)') build/cuda-check
 
 # All that needs a GPU, in under nine minutes and without a network: builds with the CUDA kernels, runs the device tests,
 # measures, and writes into OUT. PY is a Python with torch, numpy, lightning, pytest, hypothesis,

@@ -10,7 +10,7 @@
 #define SEQLIGHT_TEXT(x) SEQLIGHT_TEXT_(x)
 
 PYBIND11_MODULE(_C, m) {
-  seqlight::instruction_set();  // a wrong SEQLIGHT_CPU_ISA fails here, at import
+  seqlight::cpu::instruction_set();  // a wrong SEQLIGHT_CPU_ISA fails here, at import
   m.def("build_info", [] {
     pybind11::dict info;
     info["torch_headers"] = TORCH_VERSION;
@@ -24,7 +24,7 @@ PYBIND11_MODULE(_C, m) {
 #endif
     return info;
   });
-  m.def("cpu_isa", &seqlight::instruction_set_name);
+  m.def("cpu_isa", &seqlight::cpu::instruction_set_name);
   m.def("call_counts", &seqlight::call_counts);
   m.def("last_thread_count", &seqlight::last_thread_count);
 }

@@ -1,4 +1,4 @@
-// sigmoid and tanh on vectors, included after vector.inl inside namespace seqlight::SEQLIGHT_ISA.
+// sigmoid and tanh on vectors, included after vector.inl inside namespace seqlight::cpu::SEQLIGHT_ISA.
 //
 // Both rest on e^y - 1 = 2^n (1 + p) - 1 with n = round(y / ln 2), r = y - n ln 2 (|r| <= 0.347) and
 // p = e^r - 1 = r + r^2 q(r). For float, q is the degree-4 polynomial of least largest relative error of p (1.4e-8,

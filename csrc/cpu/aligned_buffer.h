@@ -7,7 +7,7 @@
 #include <memory>
 #include <new>
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 // Zeros, aligned to cache lines, so that no vector load touches two of them.
 template <typename T>
@@ -28,4 +28,4 @@ class AlignedBuffer {
   std::unique_ptr<T, Free> memory_;
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

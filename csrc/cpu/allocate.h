@@ -8,7 +8,7 @@
 #include <array>
 #include <initializer_list>
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 // Uninitialised and contiguous, with dtype and device (CPU) of `like`; up to four dimensions.
 inline torch::stable::Tensor empty(const torch::stable::Tensor& like, std::initializer_list<int64_t> sizes) {
@@ -23,4 +23,4 @@ inline torch::stable::Tensor empty(const torch::stable::Tensor& like, std::initi
   return torch::stable::Tensor(handle);
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -16,7 +16,7 @@
 #include <unistd.h>
 #endif
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 constexpr std::size_t kPage = 4096, kHugePage = std::size_t{2} << 20;
@@ -114,4 +114,4 @@ torch::stable::Tensor pooled_empty(const torch::stable::Tensor& like, std::initi
                                   [buffer](void*) { BufferPool::instance().release(buffer); });
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

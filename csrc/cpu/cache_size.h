@@ -7,7 +7,7 @@
 #include <unistd.h>
 #endif
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 // Bytes of the L2 cache, as far as the system tells: 1 MiB if it does not, and no more than 2, for a larger one is
 // shared between cores.
@@ -19,4 +19,4 @@ inline int64_t level_two_cache_bytes() {
   return int64_t{1} << 20;
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -6,7 +6,7 @@
 
 #include "../call_counts.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 // ------------------------------------------------------------------------------------------------------------ forward
@@ -324,4 +324,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("causal_conv1d_backward", TORCH_BOX(&causal_conv1d_backward));
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -18,7 +18,7 @@
 #include "instruction_set.h"
 #include "scratch.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
@@ -208,4 +208,4 @@ void pack_weights(const CausalConv1dSizes& s, const ConvKernels<T>& kernel, cons
   product.bias = packed + size;
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

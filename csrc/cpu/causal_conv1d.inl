@@ -7,7 +7,7 @@
 // inner loop, and nothing is copied: a row that does not exist points to zeros.
 #include "../cells/gate.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 // clang-format off: the order matters
@@ -737,6 +737,6 @@ extern const ConvKernels<float> conv_float = conv_kernels<float>();
 extern const ConvKernels<double> conv_double = conv_kernels<double>();
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu
 
 #include "end_of_isa.inl"

@@ -8,7 +8,7 @@
 
 #include <cstdint>
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 // A batch of sequences of rows of channels: times [0, length) lie in `data` and [-past_length, 0) in `past`; rows that
 // lie elsewhere, or in a null `past`, are zero. Channels of a row lie side by side.
@@ -102,4 +102,4 @@ SEQLIGHT_DECLARE_CONV(avx512_512)
 
 #undef SEQLIGHT_DECLARE_CONV
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

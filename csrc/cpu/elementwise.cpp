@@ -4,7 +4,7 @@
 #include "elementwise_kernels.h"
 #include "recurrent.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 template <typename T>
@@ -51,4 +51,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("tanh", TORCH_BOX(&tanh));
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

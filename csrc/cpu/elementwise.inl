@@ -1,6 +1,6 @@
 // The functions of activations.inl over an array; elementwise_<isa>.cpp includes it for the widest vectors.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 // clang-format off: the order matters
@@ -24,6 +24,6 @@ extern const ElementwiseKernels<float> elementwise_float = {sigmoid_of<float>, t
 extern const ElementwiseKernels<double> elementwise_double = {sigmoid_of<double>, tanh_of<double>};
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu
 
 #include "end_of_isa.inl"

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 template <typename T>
 struct ElementwiseKernels {
@@ -24,4 +24,4 @@ SEQLIGHT_DECLARE_ELEMENTWISE(avx512_512)
 
 #undef SEQLIGHT_DECLARE_ELEMENTWISE
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

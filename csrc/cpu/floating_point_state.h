@@ -7,7 +7,7 @@
 #include <xmmintrin.h>
 #endif
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 // Flushes denormals on this thread for as long as it lives, then restores the caller's state.
 class FlushDenormals {
@@ -32,4 +32,4 @@ class FlushDenormals {
   FlushDenormals& operator=(const FlushDenormals&) = delete;
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -2,7 +2,7 @@
 #include "../call_counts.h"
 #include "recurrent.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 template <typename T>
@@ -79,4 +79,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("gru_step", TORCH_BOX(&gru_step));
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -1,7 +1,7 @@
 // The GRU as a cell for recurrent.inl, which comes before it.
 #include "../cells/gru.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 // The layer has no variants.
@@ -57,4 +57,4 @@ struct GruCell {
 SEQLIGHT_DEFINE_RECURRENT(gru, GruCell, false)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -1,7 +1,7 @@
 // The GRU with layer normalisation: of each product, the 2H numbers of the gates r and z together and the H numbers of
 // n (Ba et al. 2016). Kept for backward are the normalised products, from which it computes the gates again.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T>
@@ -133,4 +133,4 @@ struct NormalizedGru {
 SEQLIGHT_DEFINE_NORMALIZED(gru, NormalizedGru)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

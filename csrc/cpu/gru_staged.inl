@@ -1,6 +1,6 @@
 // The GRU in stages (recurrent_staged.inl), with recurrent dropout and zoneout.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T>
@@ -70,4 +70,4 @@ struct StagedGru {
 SEQLIGHT_DEFINE_STAGED(gru, StagedGru)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -4,7 +4,7 @@
 #include <stdexcept>
 #include <string>
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 InstructionSet best_supported() {
@@ -59,4 +59,4 @@ const char* instruction_set_name() {
   }
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

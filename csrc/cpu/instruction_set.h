@@ -1,7 +1,7 @@
 // Which of the compiled kernel variants this process uses.
 #pragma once
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 enum class InstructionSet { base, avx2, avx512 };
 
@@ -12,4 +12,4 @@ InstructionSet instruction_set();
 // "avx512", "avx2", "base" on x86; "neon" on 64-bit Arm, where the base variant is compiled to NEON.
 const char* instruction_set_name();
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

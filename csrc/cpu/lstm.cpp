@@ -2,7 +2,7 @@
 #include "../call_counts.h"
 #include "recurrent.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 template <typename T>
@@ -88,4 +88,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("lstm_step", TORCH_BOX(&lstm_step));
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

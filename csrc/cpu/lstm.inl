@@ -1,7 +1,7 @@
 // The LSTM as a cell for recurrent.inl, which comes before it.
 #include "../cells/lstm.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T, bool kPeephole>
@@ -69,4 +69,4 @@ SEQLIGHT_DEFINE_RECURRENT(lstm, LstmCell, false)
 SEQLIGHT_DEFINE_RECURRENT(lstm_peephole, LstmCell, true)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

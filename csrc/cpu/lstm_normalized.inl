@@ -2,7 +2,7 @@
 // normalised over their 4H numbers, and the cell state on its way to h. Kept for backward are the normalised products,
 // from which it computes the gates again: that takes less time than to write and read them.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T>
@@ -222,4 +222,4 @@ struct NormalizedLstm {
 SEQLIGHT_DEFINE_NORMALIZED(lstm, NormalizedLstm)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -1,6 +1,6 @@
 // The LSTM in stages (recurrent_staged.inl), with recurrent dropout and zoneout.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T>
@@ -131,4 +131,4 @@ struct StagedLstm {
 SEQLIGHT_DEFINE_STAGED(lstm, StagedLstm)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

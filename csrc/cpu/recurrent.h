@@ -23,7 +23,7 @@
 #include "recurrent_kernels.h"
 #include "scratch.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 using torch::stable::Tensor;
 using MaybeTensor = std::optional<Tensor>;
@@ -341,9 +341,9 @@ struct RecurrentInputs {
 
   void make_dense() {
     make_feature_contiguous(x);
-    for (Tensor* tensor : {&h0, &weight_ih, &weight_hh}) seqlight::make_dense(*tensor);
+    for (Tensor* tensor : {&h0, &weight_ih, &weight_hh}) cpu::make_dense(*tensor);
     for (MaybeTensor* tensor : {&c0, &bias_ih, &bias_hh, &extra, &norm, &options.hidden_mask, &options.lengths})
-      seqlight::make_dense(*tensor);
+      cpu::make_dense(*tensor);
   }
 };
 
@@ -780,4 +780,4 @@ RecurrentGradients recurrent_backward(const char* op, const RecurrentFamily<T>& 
   return grad;
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -12,7 +12,7 @@
 
 #include "../cells/philox.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 // clang-format off: the order matters
@@ -478,4 +478,4 @@ constexpr RecurrentKernels<T> lanes_kernels() {
 }
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

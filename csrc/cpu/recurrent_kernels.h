@@ -17,7 +17,7 @@
 
 #include "team.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 inline int64_t tile_count(int64_t total, int64_t most) { return (total + most - 1) / most; }
 inline int64_t tile_begin(int64_t index, int64_t count, int64_t total) { return index * total / count; }
@@ -176,4 +176,4 @@ SEQLIGHT_DECLARE_RECURRENT(rnn_staged)
 SEQLIGHT_DECLARE_RECURRENT(rnn_normalized)
 SEQLIGHT_DECLARE_RECURRENT(rnn_normalized_rows)
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

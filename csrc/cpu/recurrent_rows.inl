@@ -5,7 +5,7 @@
 // Weights are packed in blocks of as many units as a vector has lanes, zeros past the last unit; so are states in
 // scratch memory. Weight and input gradients are left to the caller, from the gradients of the sums.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 constexpr int kGroupRows = SEQLIGHT_VECTOR_REGISTERS == 32 ? 4 : 2;
@@ -612,4 +612,4 @@ constexpr RecurrentKernels<T> rows_kernels() {
 }
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

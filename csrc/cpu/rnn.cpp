@@ -2,7 +2,7 @@
 #include "../call_counts.h"
 #include "recurrent.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 template <typename T>
@@ -81,4 +81,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("rnn_step", TORCH_BOX(&rnn_step));
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -1,6 +1,6 @@
 // The simple recurrent layer, h_t = phi(W_x x_t + W_h h_(t-1) + b), as a cell for recurrent.inl, which comes before it.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T, bool kRelu>
@@ -42,4 +42,4 @@ SEQLIGHT_DEFINE_RECURRENT(rnn_tanh, RnnCell, false)
 SEQLIGHT_DEFINE_RECURRENT(rnn_relu, RnnCell, true)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

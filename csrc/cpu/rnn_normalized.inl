@@ -1,7 +1,7 @@
 // The simple recurrent cell with layer normalisation over the H sums of both products and biases, before the
 // activation. Kept for backward are the normalised sums, from which it computes the activation again.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 template <typename T>
@@ -94,4 +94,4 @@ struct NormalizedRnn {
 SEQLIGHT_DEFINE_NORMALIZED(rnn, NormalizedRnn)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -1,6 +1,6 @@
 // The simple recurrent cell in stages (recurrent_staged.inl), with recurrent dropout and zoneout.
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 // The activation, and the gradient for its argument from the gradient for what it gave. Both keep NaN.
@@ -71,4 +71,4 @@ struct StagedRnn {
 SEQLIGHT_DEFINE_STAGED(rnn, StagedRnn)
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu

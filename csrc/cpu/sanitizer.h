@@ -23,7 +23,7 @@ extern "C" void __asan_storeN(void*, uintptr_t);
 #define SEQLIGHT_CHECK_STORE(target, count) ((void)0)
 #endif
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 #if defined(SEQLIGHT_ADDRESS_SANITIZER)
 inline constexpr bool kAddressSanitizer = true;
@@ -31,4 +31,4 @@ inline constexpr bool kAddressSanitizer = true;
 inline constexpr bool kAddressSanitizer = false;
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -6,7 +6,7 @@
 
 #include "sanitizer.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 enum class ScratchUse { packed_weights, kernel, gradients, sequences };
 
@@ -33,4 +33,4 @@ T* thread_scratch(std::size_t count) {
   return static_cast<T*>(buffer.memory);
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <thread>
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 // Counts shares of the work rather than threads: torch's pool may hand several shares to one thread (when it has fewer
 // threads than was asked for, or inside another parallel region), and the barrier must not wait for threads that are
@@ -39,4 +39,4 @@ class Team {
   alignas(64) std::atomic<uint64_t> round_{0};
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -1,5 +1,5 @@
-// Vectors for one instruction set, in GCC/Clang vector extensions. Included inside namespace seqlight::SEQLIGHT_ISA
-// by kernels, with SEQLIGHT_VECTOR_BYTES and SEQLIGHT_VECTOR_REGISTERS set by the wrapper.
+// Vectors for one instruction set, in GCC/Clang vector extensions. Included inside namespace
+// seqlight::cpu::SEQLIGHT_ISA by kernels, with SEQLIGHT_VECTOR_BYTES and SEQLIGHT_VECTOR_REGISTERS set by the wrapper.
 //
 // Sums of products are written plainly; the compiler contracts them where the target has fused multiply-add.
 

@@ -12,7 +12,7 @@
 #include "causal_conv1d.h"
 #include "wavenet_generate_kernels.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 template <typename T>
@@ -404,4 +404,4 @@ std::tuple<Tensor, Tensor> wavenet_generate(Tensor first, Tensor input_state, Te
 
 STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) { m.impl("wavenet_generate", TORCH_BOX(&wavenet_generate)); }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

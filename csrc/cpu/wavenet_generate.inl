@@ -6,7 +6,7 @@
 // apart to hide the latency of a multiply-add. Several rows share one reading.
 #include "../cells/gate.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace SEQLIGHT_ISA {
 
 // clang-format off: the order matters
@@ -145,6 +145,6 @@ extern const StepKernels<double> step_double = {kLanes<double>, kStepRows, pack_
                                                 step_product<double>};
 
 }  // namespace SEQLIGHT_ISA
-}  // namespace seqlight
+}  // namespace seqlight::cpu
 
 #include "end_of_isa.inl"

@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-namespace seqlight {
+namespace seqlight::cpu {
 
 enum class StepEpilogue { none, relu, gate, add };
 
@@ -53,4 +53,4 @@ SEQLIGHT_DECLARE_STEP(avx512_512)
 
 #undef SEQLIGHT_DECLARE_STEP
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -7,7 +7,7 @@
 #include "aligned_buffer.h"
 #include "causal_conv1d.h"
 
-namespace seqlight {
+namespace seqlight::cpu {
 namespace {
 
 // Rows that go through all of a layer at once: one block of the kernels, whose rows stay in the L1 and L2 caches.
@@ -415,4 +415,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CPU, m) {
   m.impl("wavenet_layer_backward", TORCH_BOX(&wavenet_layer_backward));
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cpu

@@ -15,7 +15,7 @@
 #include "causal_conv1d_plan.h"
 #include "causal_conv1d_tiles.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 namespace {
 
 Conv conv_of(const CausalConv1dSizes& s) {
@@ -152,4 +152,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
 }
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

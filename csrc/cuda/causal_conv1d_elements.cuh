@@ -10,7 +10,7 @@
 #include "scalar_math.cuh"
 #include "sequences.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 struct Conv {
   int64_t time, groups, in_per_group, pre_per_group, taps, dilation;
@@ -255,4 +255,4 @@ struct SumBiasPieces {
   }
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

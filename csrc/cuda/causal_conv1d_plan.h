@@ -7,7 +7,7 @@
 #include "../causal_conv1d_checks.h"
 #include "tile.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 // A tile that is less than a quarter full each way computes more that nobody wants than it saves in reading. Depthwise
 // convolutions, and single channels in or out, are such.
@@ -49,4 +49,4 @@ inline ConvPlan plan_of(const CausalConv1dSizes& s) {
   return plan;
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

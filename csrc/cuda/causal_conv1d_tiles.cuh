@@ -7,7 +7,7 @@
 #include "causal_conv1d_elements.cuh"
 #include "tile.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 // A row of a product, as a batch row and a time.
 struct RowPlace {
@@ -202,4 +202,4 @@ struct WeightGradientTiles {
   }
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -2,7 +2,7 @@
 #include "scalar_math.cuh"
 #include "tensors.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 namespace {
 
 template <typename T>
@@ -44,4 +44,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
 }
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

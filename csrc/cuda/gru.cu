@@ -4,7 +4,7 @@
 #include "packed_weights.cuh"
 #include "recurrent.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 namespace {
 
 template <typename T>
@@ -119,4 +119,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
 }
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

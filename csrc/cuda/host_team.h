@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 class HostTeam {
  public:
@@ -88,4 +88,4 @@ class HostTeam {
   int64_t arrived_ = 0, round_ = 0, ended_ = 0, running_ = 0;
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

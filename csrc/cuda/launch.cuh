@@ -29,7 +29,7 @@ using cudaStream_t = void*;
 #define SEQLIGHT_UNROLL
 #endif
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 constexpr int kWarp = 32;
 constexpr int kElementThreads = 256;
@@ -197,4 +197,4 @@ inline cudaStream_t current_stream(const torch::stable::Tensor&) { return nullpt
 
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -7,7 +7,7 @@
 #include "launch.cuh"
 #include "scalar_math.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 template <typename T>
 struct Moments {
@@ -67,4 +67,4 @@ __device__ NormGradient<T> norm_gradient_of(const Threads& threads, int64_t widt
   return {sums[0] / count, sums[1] / count, moments.inverse_deviation};
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -6,7 +6,7 @@
 
 #include "recurrent.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 // weight_ih, weight_hh, both biases (zeros for one that there is not) and the cell's own weights.
 inline Tensor pack_weights(const Tensor& weight_ih, const Tensor& weight_hh, const MaybeTensor& bias_ih,
@@ -59,4 +59,4 @@ RecurrentOutputs recurrent_step(const char* op, const RecurrentSizes& s, const T
   return recurrent_forward<T, CellOf>(s, in, false);
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -39,7 +39,7 @@
 #define SEQLIGHT_CUDA_CHUNK (int64_t{1} << 24)  // numbers in a chunk of time steps: 64 MiB in float32
 #endif
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 // ------------------------------------------------------------------------------------------------------------ kernels
 // Buffers are contiguous in the order of their comment unless strides are given.
@@ -669,4 +669,4 @@ inline RecurrentResults ready(const char* op, const RecurrentSizes& s, const Rec
   return results;
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -5,7 +5,7 @@
 
 #include "../cells/cell.h"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 template <typename T>
 struct ScalarMath {
@@ -32,4 +32,4 @@ SEQLIGHT_CELL double rounded_product(double a, double b) {
 #endif
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -3,7 +3,7 @@
 
 #include "tensors.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 // x [B, T, C], and before it the state [B, past, C].
 template <typename T>
@@ -30,4 +30,4 @@ struct NextState {
   }
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -12,7 +12,7 @@
 #include "../checks.h"
 #include "launch.cuh"
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 using torch::headeronly::ScalarType;
 using torch::stable::new_empty;
@@ -105,4 +105,4 @@ auto for_dtype(const char* op, const char* name, const Tensor& x, const Body& bo
   return body(double());
 }
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

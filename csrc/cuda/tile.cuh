@@ -11,7 +11,7 @@
 #define SEQLIGHT_CUDA_TILE 4, 16, 16  // 64 x 64 sums, 256 threads
 #endif
 
-namespace seqlight {
+namespace seqlight::cuda {
 
 // kAcross x kAcross threads with kPerThread x kPerThread sums each; strips are kDepth deep.
 template <int kPerThread_, int kAcross_, int kDepth_>
@@ -85,4 +85,4 @@ struct TileGrid {
   }
 };
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -24,7 +24,7 @@
 #define SEQLIGHT_CUDA_STEPS 512  // in one launch, so that none takes seconds: a GPU that draws a screen stops those
 #endif
 
-namespace seqlight {
+namespace seqlight::cuda {
 namespace {
 
 // ------------------------------------------------------------------------------------------------------------ kernels
@@ -385,4 +385,4 @@ std::tuple<Tensor, Tensor> wavenet_generate(Tensor first, Tensor input_state, Te
 STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) { m.impl("wavenet_generate", TORCH_BOX(&wavenet_generate)); }
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -20,7 +20,7 @@
 #define SEQLIGHT_CUDA_CHUNK (int64_t{1} << 24)  // numbers in a block of rows: 64 MiB in float32
 #endif
 
-namespace seqlight {
+namespace seqlight::cuda {
 namespace {
 
 // ------------------------------------------------------------------------------------------------------------ kernels
@@ -459,4 +459,4 @@ STABLE_TORCH_LIBRARY_IMPL(seqlight, CUDA, m) {
 }
 #endif
 
-}  // namespace seqlight
+}  // namespace seqlight::cuda

@@ -48,8 +48,8 @@ PLAN = """
 using Plan = std::tuple<bool, bool, bool, int64_t, int64_t, int64_t, int64_t>;
 Plan causal_conv1d_plan(int64_t batch, int64_t time, int64_t in_channels, int64_t pre_channels, int64_t taps,
                         int64_t groups, int64_t activation) {
-  const seqlight::ConvPlan plan = seqlight::plan_of({batch, time, in_channels, pre_channels, taps, 1, groups,
-                                                     static_cast<seqlight::ConvActivation>(activation)});
+  const auto kind = static_cast<seqlight::ConvActivation>(activation);
+  const auto plan = seqlight::cuda::plan_of({batch, time, in_channels, pre_channels, taps, 1, groups, kind});
   return {plan.forward_tiles,       plan.input_tiles,        plan.weight_tiles,    plan.weight_pieces.count,
           plan.weight_pieces.rows,  plan.bias_pieces.count,  plan.bias_pieces.rows};
 }
@@ -96,7 +96,7 @@ def compile_in(folder: Path, build: Build) -> Path:
                 f'  m.def("{PLAN_SCHEMA}");',
                 "}",
                 f"STABLE_TORCH_LIBRARY_IMPL({build.namespace}, CPU, m) {{",
-                *(f'  m.impl("{name}", TORCH_BOX(&seqlight::{name}));' for name in ops),
+                *(f'  m.impl("{name}", TORCH_BOX(&seqlight::cuda::{name}));' for name in ops),
                 "}",
                 f"STABLE_TORCH_LIBRARY_IMPL({build.namespace}, CompositeExplicitAutograd, m) {{",
                 '  m.impl("causal_conv1d_plan", TORCH_BOX(&causal_conv1d_plan));',
