@@ -7,6 +7,7 @@ Running a sequence in chunks with the state handed on equals running it whole.
 from seqlight.nn.centered_convolution import CenteredConv1d
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.encoder_decoder import EncoderDecoder
+from seqlight.nn.fusion import FusionReport, LayerFusion, fuse, fusion_report, unfuse
 from seqlight.nn.gates import gate_activations
 from seqlight.nn.gru import GRU
 from seqlight.nn.initialization import init_recurrent_
@@ -25,10 +26,15 @@ __all__ = [
     "CausalConv1d",
     "CenteredConv1d",
     "EncoderDecoder",
+    "FusionReport",
+    "LayerFusion",
     "Recurrent",
     "RecurrentStack",
     "SequenceBatchNorm",
     "WaveNet",
+    "fuse",
+    "fusion_report",
     "gate_activations",
     "init_recurrent_",
+    "unfuse",
 ]

@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
+from seqlight.nn.stacking import run_stack
 from seqlight.ops.backend import use_native
 from seqlight.ops.checks import check_lengths, check_probability
 from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
@@ -445,7 +446,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
             output, final = self.run_layer(x, states, arguments)
             return output, *final
 
-        output, final_states = self._run_stack(x, initial_states, run)
+        output, final_states = run_stack(self, x, initial_states, run)
         if count == 1:
             return output, tuple(state.unsqueeze(0) for state in final_states[0])
         return output, tuple(torch.stack(parts) for parts in zip(*final_states, strict=True))
@@ -497,7 +498,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 initial_states = list(zip(*[part.split(1) for part in states], strict=True))
                 if len(initial_states) != count:
                     return None
-            output, final_states = self._run_stack(x, initial_states, self._run_cell)
+            output, final_states = run_stack(self, x, initial_states, self._run_cell)
             return output, self.join_state(
                 tuple([torch.cat(parts) for parts in zip(*final_states, strict=True)])
             )
@@ -518,32 +519,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
                     return results
         weights = [None if name is None else own[name] for name in self._weight_names[index]]
         return self.native_cell((x, *states, *weights), NO_CONSTANTS, *flags, packed=of_layer)
-
-    def _run_stack(
-        self,
-        x: Tensor,
-        initial_states: Sequence[tuple[Tensor, ...]],
-        run: Callable[[Tensor, tuple[Tensor, ...], int], tuple[Tensor, ...]],
-    ) -> tuple[Tensor, list[tuple[Tensor, ...]]]:
-        """Give each layer the output of the one below; give the last output and all final states.
-
-        Args:
-            x: the input.
-            initial_states: of each layer and direction.
-            run: ``run(x, states, index) -> (output, *final_states)``, one layer in one direction.
-        """
-        num_directions = self.num_directions
-        final_states: list[tuple[Tensor, ...]] = []
-        for layer in range(self.num_layers):
-            outputs = []
-            for index in range(layer * num_directions, (layer + 1) * num_directions):
-                output, *final = run(x, initial_states[index], index)
-                outputs.append(output)
-                final_states.append(tuple(final))
-            x = outputs[0] if num_directions == 1 else torch.cat(outputs, dim=-1)
-            if self.dropout > 0 and layer < self.num_layers - 1:
-                x = dropout(x, self.dropout, self.training)
-        return x, final_states
 
     def _parameters_of(self, index: int) -> dict[str, Any]:
         """Give the parameters of one layer and direction by the names of the op's arguments."""
