@@ -59,6 +59,7 @@ def run(given: CompareArguments) -> None:
                     epochs=given.epochs,
                     max_time=given.max_time,
                     progress=given.progress,
+                    advice=f"try a lower rate, --lr {min(given.lr / 10, 0.01):g}",
                 )
             forecasters[strategy], seconds[strategy] = best.model, best.seconds
             console.print(f"{strategy}: {best.summary}", markup=False)

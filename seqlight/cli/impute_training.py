@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressB
 from seqlight.cli.errors import CommandError
 from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.impute_plan import ImputePlan
-from seqlight.cli.training import GRADIENT_NORM, time_limit_note
+from seqlight.cli.training import GRADIENT_NORM, fit_until_not_finite, time_limit_note
 from seqlight.data import CSVImputationDataModule
 from seqlight.models import ConvImputer, Imputer, RNNImputer, load
 
@@ -81,8 +81,13 @@ def train_imputer(
         default_root_dir=folder,
     )
     started = time.monotonic()
-    trainer.fit(model, datamodule=data)
+    failure = fit_until_not_finite(trainer, model, data)
     seconds = time.monotonic() - started
+    if failure is not None and not best.best_model_path:
+        raise CommandError(
+            f"the {name} network, {failure.where}: {failure.what}; look for very large values in the data, "
+            "or use --model linear"
+        )
     if best.best_model_score is None or not torch.isfinite(best.best_model_score):
         raise CommandError(
             f"the {name} network could not be judged: its validation loss is not a number; "
@@ -91,11 +96,11 @@ def train_imputer(
     checkpoint = Path(best.best_model_path)
     steps = torch.load(checkpoint, weights_only=True)["global_step"]
     # Nothing but the time ends a training before its steps.
-    stopped = (
-        time_limit_note(given.max_time, f"after {trainer.global_step} of {given.steps} steps")
-        if trainer.global_step < given.steps
-        else ""
-    )
+    stopped = ""
+    if failure is not None:
+        stopped = f"; training ended in {failure.where}, for {failure.what}"
+    elif trainer.global_step < given.steps:
+        stopped = time_limit_note(given.max_time, f"after {trainer.global_step} of {given.steps} steps")
     return TrainedImputer(
         model=load(checkpoint, cls=type(model)),
         checkpoint=checkpoint,

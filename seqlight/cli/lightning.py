@@ -20,7 +20,7 @@ from seqlight import models
 from seqlight.callbacks import ForecastWriter, ImputationWriter, LabelWriter
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_files import KeepResumedCheckpoint, SaveConfig, files_read, files_written
-from seqlight.cli.lightning_messages import condense, note_or_warning, raised_within
+from seqlight.cli.lightning_messages import as_options, condense, note_or_warning, raised_within
 from seqlight.cli.outputs import check_not_read, check_output
 from seqlight.cli.parser import LARGEST_SEED
 from seqlight.data import (
@@ -69,22 +69,32 @@ MISSING_CHECKPOINT = "--ckpt_path is missing: which checkpoint? (Or name a --mod
 
 def fit(arguments: list[str]) -> None:
     """Run ``seqlight fit``."""
-    FitCLI(arguments)
+    run(FitCLI, arguments)
 
 
 def validate(arguments: list[str]) -> None:
     """Run ``seqlight validate``."""
-    ValidateCLI(arguments)
+    run(ValidateCLI, arguments)
 
 
 def test(arguments: list[str]) -> None:
     """Run ``seqlight test``."""
-    TestCLI(arguments)
+    run(TestCLI, arguments)
 
 
 def predict(arguments: list[str]) -> None:
     """Run ``seqlight predict``."""
-    PredictCLI(arguments)
+    run(PredictCLI, arguments)
+
+
+def run(command: type["SeqlightCLI"], arguments: list[str]) -> None:
+    """Run a command; what the Trainer refuses, and numbers that are not finite, are the user's to mend."""
+    try:
+        command(arguments)
+    except models.NonFiniteError as error:
+        raise CommandError(as_options(str(error))) from error
+    except MisconfigurationException as error:
+        raise CommandError(condense(str(error))) from error
 
 
 def check_checkpoint_file(path: str) -> None:

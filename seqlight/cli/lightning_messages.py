@@ -43,6 +43,12 @@ def condense(message: str) -> str:
     return f"--{'.'.join(keys)}: {problem}" if keys else problem
 
 
+def as_options(message: str) -> str:
+    """Replace arguments of the model and the Trainer by options: ``lr=0.1`` becomes ``--model.lr=0.1``."""
+    message = re.sub(r"\b(lr|transform)=", r"--model.\1=", message)
+    return re.sub(r"\b(gradient_clip_val|precision)=", r"--trainer.\1=", message)
+
+
 def raised_within(error: BaseException, packages: tuple[str, ...]) -> bool:
     """Whether the statement that raised ``error``, or its first cause, is in one of the named packages."""
     while error.__cause__ or error.__context__:

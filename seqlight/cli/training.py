@@ -21,7 +21,7 @@ from torch import Tensor
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
 from seqlight.data import CSVDataModule, WindowDataModule
-from seqlight.models import Forecaster, LSTMForecaster, load
+from seqlight.models import Forecaster, LSTMForecaster, NonFiniteError, SeqlightModule, load
 
 LEARNING_RATE = 1e-2  # the peak of a one-cycle schedule, which learns most in few epochs
 GRADIENT_NORM = 1.0
@@ -94,7 +94,13 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
         lr_schedule="one_cycle",
     )
     best = fit_best(
-        model, data, folder, epochs=given.epochs, max_time=given.max_time, progress=given.progress
+        model,
+        data,
+        folder,
+        epochs=given.epochs,
+        max_time=given.max_time,
+        progress=given.progress,
+        advice="look for very large values in the data, or use --model linear",
     )
     return Trained(
         model=best.model,
@@ -115,6 +121,7 @@ def fit_best(
     epochs: int | None,
     max_time: float,
     progress: bool,
+    advice: str,
 ) -> BestEpoch:
     """Train a forecaster and return its best epoch, by the validation loss.
 
@@ -125,6 +132,7 @@ def fit_best(
         epochs: at most so many; None for a number by the number of windows.
         max_time: seconds after which training ends.
         progress: whether to show a bar, on a terminal.
+        advice: what to try where the training fails before its first epoch is complete.
 
     Raises:
         CommandError: no epoch had a finite validation loss.
@@ -156,8 +164,10 @@ def fit_best(
         default_root_dir=folder,
     )
     started = time.monotonic()
-    trainer.fit(model, datamodule=data)
+    failure = fit_until_not_finite(trainer, model, data)
     seconds = time.monotonic() - started
+    if failure is not None and not best.best_model_path:
+        raise CommandError(f"{failure.where}: {failure.what}, before any epoch was complete; {advice}")
     if best.best_model_score is None or not torch.isfinite(best.best_model_score):
         raise CommandError(
             "the model could not be judged: its validation loss is not a number; is the validation part "
@@ -169,10 +179,21 @@ def fit_best(
         f"{run} epoch{'s' * (run != 1)} in {seconds:.1f} s, "
         f"the best was number {torch.load(checkpoint, weights_only=True)['epoch'] + 1}"
     )
-    # Steps, for the last epoch may be cut short. Early stopping aside, nothing but the time ends a training.
-    if trainer.global_step < epochs * steps and not stopping.stopped_epoch:
+    if failure is not None:
+        summary += f"; training ended in {failure.where}, for {failure.what}"
+    # Steps, for the last epoch may be cut short. Else nothing but early stopping and the time end a training.
+    elif trainer.global_step < epochs * steps and not stopping.stopped_epoch:
         summary += time_limit_note(max_time, f"in epoch {run} of {epochs}")
     return BestEpoch(model=load(checkpoint), checkpoint=checkpoint, summary=summary, seconds=seconds)
+
+
+def fit_until_not_finite(trainer: Trainer, model: SeqlightModule, data: Any) -> NonFiniteError | None:
+    """Train, and return the error where a loss or a weight was no longer finite: earlier epochs are good."""
+    try:
+        trainer.fit(model, datamodule=data)
+    except NonFiniteError as error:
+        return error
+    return None
 
 
 def time_limit_note(max_time: float, where: str) -> str:

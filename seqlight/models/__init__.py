@@ -9,6 +9,7 @@ from .conv_imputer import ConvImputer
 from .conv_lstm import ConvLSTMForecaster
 from .conv_recurrent import ConvRecurrentForecaster
 from .encoder_decoder import EncoderDecoderForecaster
+from .finite import NonFiniteError
 from .forecaster import Forecaster
 from .gru import GRUForecaster
 from .imputation_baseline import BaselineImputer, LastValueImputer, LinearInterpolationImputer
@@ -47,6 +48,7 @@ __all__ = [
     "LinearForecaster",
     "LinearInterpolationImputer",
     "NaiveForecaster",
+    "NonFiniteError",
     "RNNForecaster",
     "RNNImputer",
     "RecurrentForecaster",

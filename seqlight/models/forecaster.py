@@ -14,6 +14,7 @@ from seqlight.transforms import WindowState, build_transform
 from .carried_state import CarriesState
 from .checkpoint import constructor_arguments
 from .checks import check_batch, check_integer, check_shape, choose, plain_value
+from .finite import check_prediction
 from .losses import LOSSES
 from .module import SeqlightModule
 from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
@@ -380,9 +381,15 @@ class Forecaster(SeqlightModule, CarriesState):
         self._evaluation_step(batch, "test", self.test_mean_loss, self.test_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B]."""
+        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B].
+
+        Raises:
+            NonFiniteError: a forecast is not finite, though the window holds known values.
+
+        """
         window, state = self._batch_window(batch, with_future=False)
         output = {"prediction": self.transform.inverse(self.decode(window), state)}
+        check_prediction(output, batch, self._forecastable(batch))
         return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
 
     # Shared by the steps

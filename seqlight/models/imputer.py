@@ -14,6 +14,7 @@ from seqlight.transforms import Decompose, Difference, build_transform
 from .cell_hiding import hide_cells
 from .checkpoint import constructor_arguments
 from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
+from .finite import check_prediction
 from .gaps import row_times
 from .losses import LOSSES
 from .module import SeqlightModule
@@ -308,6 +309,8 @@ class Imputer(SeqlightModule):
         check_batch(batch, ["target"])
         names = ("target", "observed", "time_gap", "covariates")
         filled = self(**{name: batch[name] for name in names if batch.get(name) is not None})
+        known = ~self._masked(batch["target"], batch.get("observed")).isnan()
+        check_prediction({"prediction": filled}, batch, known.any(1, keepdim=True))
         return {"prediction": filled} | {
             name: batch[name] for name in ("series_index", "start") if name in batch
         }

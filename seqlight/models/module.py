@@ -6,11 +6,13 @@ from typing import Any, ClassVar
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from .checkpoint import CHECKPOINT_KEY, class_reference, names_of_module, plain_names
 from .checks import check_number, choose
+from .finite import FiniteTraining, check_weights
 from .loader_positions import restore_loader_positions
 from .mixed_lightning import RefusesPytorchLightning
 from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
@@ -58,6 +60,10 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
         scheduler = build_schedule(schedule, optimizer, lr, self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
+    def configure_callbacks(self) -> list[Callback]:
+        """Return the callback that ends a training whose loss or weights are no longer finite."""
+        return [FiniteTraining()]
+
     def to_onnx(  # type: ignore[override]
         self,
         file_path: str | Path,
@@ -87,8 +93,14 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
                 part.training = training
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class's name and the random states; name parameters as without ``torch.compile``."""
+        """Add the class's name and the random states; name parameters as without ``torch.compile``.
+
+        Raises:
+            NonFiniteError: weights are not finite.
+
+        """
         super().on_save_checkpoint(checkpoint)
+        check_weights(self)
         checkpoint["state_dict"] = plain_names(checkpoint["state_dict"])
         checkpoint[self.CHECKPOINT_HYPER_PARAMS_KEY] = self._arguments_to_save()
         states: list[dict[str, Tensor] | None] = [None] * self.trainer.world_size

@@ -11,6 +11,7 @@ from seqlight.metrics import MeanOverCells
 
 from .checkpoint import constructor_arguments
 from .checks import check_batch, plain_value
+from .finite import check_prediction
 from .module import SeqlightModule
 from .renamed import rename_arguments
 
@@ -121,6 +122,7 @@ class SupervisedModule(SeqlightModule, ABC):
         """Return the predictions, and ``series_index`` and ``start`` [B] where the batch has them."""
         check_batch(batch, [self.input_key])
         made = self.prediction(self.output(batch))
+        check_prediction(made, batch)
         return made | {name: batch[name] for name in ("series_index", "start") if name in batch}
 
     def _output_and_target(self, batch: Batch) -> tuple[Tensor, Tensor]:

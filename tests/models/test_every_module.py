@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from lightning import Callback
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
 import seqlight
@@ -159,6 +160,26 @@ def test_fit_checkpoint_validate_test_predict(name: str, trainer: Any, tmp_path:
     for ours, theirs in zip(*predicted, strict=True):
         assert ours.keys() == theirs.keys() >= {"series_index"}
         assert all(torch.equal(value, theirs[key]) and value.isfinite().all() for key, value in ours.items())
+
+
+@trained
+def test_what_is_not_finite_ends_the_training(name: str, trainer: Any, tmp_path: Path) -> None:
+    """No checkpoint is written, and nothing is predicted."""
+    make, data = TRAINED[name][0], TRAINED[name][1]()
+    model = make()
+    weight = next(model.parameters())
+    with torch.no_grad():
+        weight.fill_(torch.nan)
+    running = trainer(max_epochs=1, callbacks=[ModelCheckpoint(tmp_path)], enable_checkpointing=True)
+    with pytest.raises(models.NonFiniteError) as caught:
+        running.fit(model, data)
+    message = str(caught.value)
+    assert message.startswith(
+        "training stopped in epoch 0, step 0: the loss is nan, and weights are no longer"
+    )
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(models.NonFiniteError, match=r"^the model's \w+ is nan in \d of \d rows"):
+        trainer().predict(model, data)
 
 
 @TRACING
