@@ -1,6 +1,7 @@
 """Callbacks for Lightning's Trainer."""
 
 from .forecast_writer import ForecastWriter, forecast_frame
+from .fused_layers import FusedLayers
 from .gradient_monitor import GradientMonitor
 from .imputation_writer import ImputationWriter
 from .label_writer import LabelWriter, label_frame
@@ -8,6 +9,7 @@ from .table_csv import csv_bytes, empty_cells_note, write_csv
 
 __all__ = [
     "ForecastWriter",
+    "FusedLayers",
     "GradientMonitor",
     "ImputationWriter",
     "LabelWriter",

@@ -71,10 +71,14 @@ class FusedLayer:
         """Name the layer's own class and :func:`restore`, as the present class has no name to be found by."""
         reduced: Any = super().__reduce_ex__(protocol)
         made, arguments, *rest = reduced
-        own = _own_class(type(self))
-        if made is copyreg.__newobj__ and issubclass(own, FusedLayer):  # type: ignore[attr-defined]
-            return restore, (_unfused_class(own),), *rest
+        fused = _own_class(type(self))
+        if made is copyreg.__newobj__ and _is_fused_class(fused):  # type: ignore[attr-defined]
+            return *self._made_by(_unfused_class(fused)), *rest
         return made, arguments, *rest
+
+    def _made_by(self, own: Any) -> tuple[Any, tuple[Any, ...]]:
+        """Give the function that makes the layer anew, and its arguments; `own` is its own class."""
+        return restore, (own,)
 
     @property
     def qconfig(self) -> None:
@@ -93,9 +97,17 @@ class FusedLayer:
         pass
 
 
+class BorrowedLayer(FusedLayer):
+    """Comes in the place of :class:`FusedLayer` for a while: copies and pickles are not fused."""
+
+    def _made_by(self, own: Any) -> tuple[Any, tuple[Any, ...]]:
+        # __newobj__ wants the layer's present class.
+        return copyreg._reconstructor, (own, object, None)  # type: ignore[attr-defined]
+
+
 def restore(own: Any) -> Any:
     """Make the empty layer that a pickle of a fused one fills; `own` is its class without the fusion."""
-    fused = fused_class(own)
+    fused = fused_class(own, FusedLayer)
     return fused.__new__(fused)
 
 
@@ -112,20 +124,20 @@ def is_fused(layer: nn.Module) -> bool:
     return isinstance(layer, FusedLayer)
 
 
-def change_class(layer: nn.RNNBase, *, fused: bool) -> None:
+def change_class(layer: nn.RNNBase, kind: type[FusedLayer] | None) -> None:
     """Give the layer its fused class or take it away, below the class that a parametrisation has made."""
     own = _fused_part(type(layer)) if is_fused(layer) else _own_class(type(layer))
-    other = fused_class(own) if fused else _unfused_class(own)
+    other = _unfused_class(own) if kind is None else fused_class(own, cast(Any, kind))
     layer.__class__ = _with_base(type(layer), own, other)
 
 
 @lru_cache(maxsize=256)
-def fused_class(own: Any) -> Any:
+def fused_class(own: Any, kind: Any) -> Any:
     """Make the subclass of a layer's class that runs on the kernels; the same one each time."""
     cell = next(cell for cell in CELLS if issubclass(own, cell.torch_class))
     doc = f"{own.__name__} of {own.__module__} on the kernels of seqlight."
     namespace = {"_fused_cell": cell, "__module__": __name__, "__doc__": doc}
-    return type(f"Fused{own.__name__}", (FusedLayer, own), namespace)
+    return type(f"Fused{own.__name__}", (kind, own), namespace)
 
 
 def _unfused_class(fused: Any) -> Any:
@@ -144,7 +156,11 @@ def _own_class(cls: Any) -> Any:
 
 def _fused_part(cls: Any) -> Any:
     """Give the fused class among the ancestors of `cls`, or itself."""
-    return next(ancestor for ancestor in cls.__mro__ if ancestor.__bases__[:1] == (FusedLayer,))
+    return next(ancestor for ancestor in cls.__mro__ if _is_fused_class(ancestor))
+
+
+def _is_fused_class(cls: Any) -> bool:
+    return "_fused_cell" in vars(cls)
 
 
 def _with_base(cls: Any, old: Any, new: Any) -> Any:

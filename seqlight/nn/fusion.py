@@ -1,16 +1,16 @@
 """Run the recurrent layers of any PyTorch model on the kernels: ``seqlight.nn.fuse(model)``."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
 from seqlight.nn.drop_in import drop_in_for, is_drop_in, torch_layer_for
-from seqlight.nn.fused_layer import CELLS, cell_of, change_class, is_fused
+from seqlight.nn.fused_layer import CELLS, FusedLayer, cell_of, change_class, is_fused
 from seqlight.nn.recurrent import Recurrent
 from seqlight.ops.backend import why_not_native
 
@@ -104,27 +104,44 @@ def fuse(model: Model, *, replace: bool = False) -> Model:
         True
     """
     _check_model("fuse", model)
-    layers = list(_recurrent_layers(model))
-    kept = []
+    candidates, kept = sort_layers(model, _obstacle_to_replacing if replace else None)
+    if kept is not None:
+        warnings.warn(f"fuse: {kept}", stacklevel=2)
     replacements: dict[nn.Module, nn.Module] = {}
+    for layer in candidates:
+        if replace:
+            replacements[layer] = drop_in_for(layer)
+        else:
+            change_class(layer, FusedLayer)
+    return _replaced(model, replacements)
+
+
+def sort_layers(
+    model: nn.Module, further: Callable[[nn.Module], str | None] | None = None
+) -> tuple[list[nn.RNNBase], str | None]:
+    """Give the layers that can be fused and are not yet; and a line about those that cannot, or None.
+
+    Args:
+        model: any module.
+        further: says of a layer that can be fused why it should not be all the same.
+    """
+    layers = list(_recurrent_layers(model))
+    candidates, kept = [], []
     for name, layer in layers:
         if _is_done(layer):
             continue
-        reason = _obstacle(layer) or (_obstacle_to_replacing(layer) if replace else None)
-        if reason is not None:
-            kept.append(f"{name or 'the model'} ({reason})")
-        elif replace:
-            replacements[layer] = drop_in_for(layer)  # type: ignore[arg-type]
+        reason = _obstacle(layer)
+        if reason is None and further is not None:
+            reason = further(layer)
+        if reason is None:
+            candidates.append(cast(nn.RNNBase, layer))
         else:
-            change_class(layer, fused=True)  # type: ignore[arg-type]
+            kept.append(f"{name or 'the model'} ({reason})")
     if not layers:
-        warnings.warn("fuse: the model has no recurrent layer, so nothing changes", stacklevel=2)
-    elif kept:
-        warnings.warn(
-            f"fuse: {len(kept)} of {len(layers)} recurrent layers remain torch's: {'; '.join(kept)}",
-            stacklevel=2,
-        )
-    return _replaced(model, replacements)
+        return candidates, "the model has no recurrent layer, so nothing changes"
+    if not kept:
+        return candidates, None
+    return candidates, f"{len(kept)} of {len(layers)} recurrent layers remain torch's: {'; '.join(kept)}"
 
 
 def unfuse(model: Model) -> Model:
@@ -145,7 +162,7 @@ def unfuse(model: Model) -> Model:
         if is_drop_in(layer):
             replacements[layer] = torch_layer_for(layer)
         elif is_fused(layer):
-            change_class(layer, fused=False)  # type: ignore[arg-type]
+            change_class(cast(nn.RNNBase, layer), None)
     return _replaced(model, replacements)
 
 
