@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Literal
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.input_arguments import add_format_options, add_source_options, settle_source
+from seqlight.cli.input_arguments import (
+    add_format_options,
+    add_source_options,
+    add_step_options,
+    settle_source,
+)
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, duration, positive_float, positive_int, seed
 
@@ -73,10 +78,8 @@ def build_parser() -> Parser:
         action="store_true",
         help="add the rows that are absent between the first and last time of each series, and fill them",
     )
-    source.add_argument(
-        "--frequency",
-        metavar="STEP",
-        help="time between two rows for --insert-rows, such as 1h, 30min, 1mo; default: found",
+    add_step_options(
+        source, help="time between two rows for --insert-rows, such as 1h, 30min, 1mo; default: found"
     )
     add_format_options(source)
 

@@ -51,9 +51,7 @@ def add_input_options(parser: Parser) -> None:
         action="store_true",
         help="leave series out that are too short, instead of refusing them",
     )
-    source.add_argument(
-        "--frequency", metavar="STEP", help="time between two rows, such as 1h, 30min, 1mo; default: found"
-    )
+    add_step_options(source, help="time between two rows, such as 1h, 30min, 1mo; default: found")
     add_format_options(source)
 
 
@@ -66,6 +64,19 @@ def add_source_options(source: Any, *, time_help: str, target_help: str) -> None
     source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
 
 
+def add_step_options(source: Any, *, help: str) -> None:
+    """Add the step between rows to a group of options, as a duration or as a calendar."""
+    step = source.add_mutually_exclusive_group()
+    step.add_argument("--frequency", metavar="STEP", help=help)
+    step.add_argument(
+        "--calendar",
+        dest="frequency",
+        metavar="NAME",
+        help="days or times of the week at which there are rows: BME, SMS, WOM-2FRI as pandas names them, "
+        "XNYS or another exchange, '30min@Mon-Fri 09:30-16:00', observed (as in the file); default: found",
+    )
+
+
 def add_format_options(source: Any) -> None:
     """Add how the file is written to a group of options."""
     source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
@@ -74,7 +85,8 @@ def add_format_options(source: Any) -> None:
     source.add_argument(
         "--time-format",
         metavar="PATTERN",
-        help="strftime pattern, such as '%%d.%%m.%%Y %%H:%%M'; default: found",
+        help="strftime pattern, such as '%%d.%%m.%%Y %%H:%%M', or epoch, epoch_ms, epoch_us, epoch_ns, "
+        "excel, quarter, iso_week, interval; default: found",
     )
 
 

@@ -14,6 +14,7 @@ OPTIONS = {
     "prediction_length": "--horizon",
     "season_length": "--season",
     "frequency": "--frequency",
+    "calendar": "--calendar",
     "time_format": "--time-format",
     "missing": "--missing",
     "skip_short": "--skip-short",

@@ -19,7 +19,7 @@ from seqlight.data.store.mase_scale import seasonal_scale
 from seqlight.data.store.series_store import SeriesStore, build_store
 from seqlight.data.store.splits import TimeSplit, check_size, shortest_length, split_by_time
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
-from seqlight.data.time.frequency import parse_frequency
+from seqlight.data.time.frequency import check_frequency
 from seqlight.data.windows.window_dataset import WindowDataset
 
 
@@ -59,13 +59,15 @@ class CSVDataModule(WindowDataModule):
             number.
         season_length: steps of a season, for MASE and the seasonal naive forecast; None takes what is usual
             for the frequency (24 for hours, 48 for half hours, 7 for days, 52 for weeks, 12 for months).
-        frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q"; None infers.
+        frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q", or a
+            calendar: "BME", "SMS", "WOM-2FRI", "30min@Mon-Fri 09:30-16:00", "XNYS", "observed"; None infers.
         skip_short: leave series out that are too short for a window in every part, instead of refusing them.
         separator: character between the fields.
         decimal_comma: numbers are written 1,5.
         encoding: text encoding, such as "latin-1".
-        time_format: strftime pattern of the timestamps, or "epoch" or "epoch_ms"; None finds it. Times with
-            UTC offsets become UTC (local days where the steps are days or longer).
+        time_format: strftime pattern of the timestamps, or "epoch", "epoch_ms", "epoch_us", "epoch_ns",
+            "excel", "quarter", "iso_week", "interval"; None finds it. Times with UTC offsets become UTC
+            (local days where the steps are days or longer).
         seed: of the order of training windows.
         num_workers: worker processes of the loaders. Batches are gathered in microseconds: 0 is fastest.
         persistent_workers: keep workers between epochs.
@@ -135,7 +137,7 @@ class CSVDataModule(WindowDataModule):
         if season_length is not None:
             check_positive(season_length=season_length)
         if frequency is not None:
-            parse_frequency(frequency)
+            check_frequency(frequency)
         # A frame is data, not a setting: it would not load from a checkpoint with weights_only=True.
         self.save_hyperparameters(ignore=["path"] if is_frame(path) else [], logger=False)
         self.path = path

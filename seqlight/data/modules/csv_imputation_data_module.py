@@ -16,7 +16,7 @@ from seqlight.data.modules.imputation_data_module import MARK_SUFFIX, Imputation
 from seqlight.data.store.series_store import SeriesStore, TimedRows
 from seqlight.data.store.timed_rows import read_timed_rows
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
-from seqlight.data.time.frequency import parse_frequency
+from seqlight.data.time.frequency import check_frequency
 
 
 class CSVImputationDataModule(ImputationDataModule):
@@ -44,7 +44,7 @@ class CSVImputationDataModule(ImputationDataModule):
         separator: character between the fields.
         decimal_comma: numbers are written 1,5.
         encoding: text encoding, such as "latin-1".
-        time_format: strftime pattern of the timestamps, or "epoch" or "epoch_ms"; None finds it.
+        time_format: as in :class:`~seqlight.data.CSVDataModule`; None finds it.
         seed: of the cells that are hidden and of the order of training windows.
         num_workers: worker processes of the loaders; 0 is fastest.
         persistent_workers: keep workers between epochs.
@@ -83,7 +83,7 @@ class CSVImputationDataModule(ImputationDataModule):
         path = path if is_frame(path) else str(path)
         check_features(calendar_features)
         if frequency is not None:
-            parse_frequency(frequency)
+            check_frequency(frequency)
         super().__init__(
             window_length=window_length,
             stride=stride,

@@ -16,8 +16,8 @@ from seqlight.data.time.frequency import (
     FixedFrequency,
     Frequency,
     fraction_digits,
+    frequency_on,
     infer_frequency,
-    parse_frequency,
 )
 from seqlight.data.time.time_format import TimeFormat, parse_times, writes_apart
 
@@ -366,7 +366,7 @@ class _Builder:
     def _frequency(self, given: str | None, times: Int64Array, first_rows: Int64Array) -> Frequency:
         self.inferred = given is None
         if given is not None:
-            return parse_frequency(given)
+            return frequency_on(given, times, first_rows)
         inferred = infer_frequency(times, first_rows)
         if inferred is None:
             raise self._error("every series has one row; pass the frequency, such as frequency='1h'")
