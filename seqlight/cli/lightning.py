@@ -5,7 +5,6 @@ Sizes are written once, at the data, and linked to the model. ``validate``, ``te
 so do the data module's settings, which options and YAML may override.
 """
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -18,27 +17,18 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 # Imported so that --model LSTMForecaster and --data CSVDataModule are found by their short names.
 from seqlight import models
 from seqlight.callbacks import ForecastWriter, ImputationWriter, LabelWriter
+from seqlight.cli.checkpoint_data import data_of_checkpoint
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_files import KeepResumedCheckpoint, SaveConfig, files_read, files_written
 from seqlight.cli.lightning_messages import as_options, condense, note_or_warning, raised_within
 from seqlight.cli.outputs import check_not_read, check_output
 from seqlight.cli.parser import LARGEST_SEED
 from seqlight.data import (
-    CSVDataModule,
-    CSVImputationDataModule,
     ImputationDataModule,
-    SyntheticDataModule,
-    SyntheticImputationDataModule,
     WindowDataModule,
 )
 from seqlight.models import LabelledSequenceModule
 
-DATA_MODULES = (
-    CSVDataModule,
-    SyntheticDataModule,
-    CSVImputationDataModule,
-    SyntheticImputationDataModule,
-)
 # What the data module has, and what the model's argument is called.
 LINKED = (
     ("target_size", "target_size"),
@@ -270,17 +260,12 @@ class CheckpointCLI(SeqlightCLI):
             return []
         check_checkpoint_file(path)
         try:
-            settings = torch.load(path, map_location="cpu", weights_only=True).get(
-                "datamodule_hyper_parameters"
-            )
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         except Exception:
             self.load(path)  # says what is wrong with it
             return []
-        for data_module in DATA_MODULES:
-            if settings and set(settings) <= set(data_module.__init__.__annotations__):
-                reference = f"{data_module.__module__}.{data_module.__qualname__}"
-                return ["--data", json.dumps({"class_path": reference, "init_args": dict(settings)})]
-        return []
+        options = {argument.partition("=")[0] for argument in arguments}
+        return data_of_checkpoint(checkpoint, named=not options.isdisjoint(("--data", "--config", "-c")))
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Take the model from the checkpoint if none was named, and check that the data fit it."""

@@ -10,6 +10,8 @@ from seqlight.evaluation import ComparisonRow
 COLUMNS = ("mae", "rmse", "mase", "smape")
 TITLES = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "smape": "sMAPE"}
 
+NOTHING_SCORED = "no window has known values both to forecast from and to compare with"
+
 
 def error_table(rows: Sequence[ComparisonRow], *, title: str, caption: str) -> Table:
     """One line per forecast; the lowest error of each column is bold."""
@@ -66,6 +68,8 @@ def verdict(
 ) -> str:
     """Whose forecast is written and why, and whether that model beats the best of the others.
 
+    Where no window could be scored there is no verdict, which is said.
+
     Args:
         rows: errors on the test part.
         model: the one in use.
@@ -78,6 +82,8 @@ def verdict(
         column = deciding_error(validation)
         lowest = best_row(validation, column)[column]  # type: ignore[literal-required]
         why = f"which has the lowest {TITLES[column]} on the validation part, {format_error(lowest)}"
+        if not math.isfinite(lowest):
+            why = f"the simplest one, for in the validation part {NOTHING_SCORED}"
     sentence = f"Forecast by {model}, {why}."
     others = [row for row in rows if row["model"] != model]
     if not others:
@@ -86,6 +92,9 @@ def verdict(
     own = next(row[column] for row in rows if row["model"] == model)  # type: ignore[literal-required]
     best = best_row(others, column)
     other = best[column]  # type: ignore[literal-required]
+    if not math.isfinite(other):
+        why = "the others could not be scored" if math.isfinite(own) else NOTHING_SCORED
+        return f"{sentence} There is no verdict, for in the test part {why}."
     figures = f"{TITLES[column]} {format_error(own)} against {format_error(other)}"
     if own < other:
         return f"{sentence} On the test part it beats the best other one, {best['model']}: {figures}."

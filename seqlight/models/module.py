@@ -93,7 +93,7 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
                 part.training = training
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the class's name and the random states; name parameters as without ``torch.compile``.
+        """Add the classes of model and data, and the random states; name parameters as without compiling.
 
         Raises:
             NonFiniteError: weights are not finite.
@@ -109,6 +109,9 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
         else:
             states = [random_state(self.device)]
         checkpoint[CHECKPOINT_KEY] = {"class": class_reference(type(self)), "random_states": states}
+        data = getattr(self.trainer, "datamodule", None)
+        if data is not None:
+            checkpoint[CHECKPOINT_KEY]["data_module"] = class_reference(type(data))
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name parameters as this network has them; go on with the random numbers of a resumed fit."""

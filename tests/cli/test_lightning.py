@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import seqlight
+from seqlight.data import CSVDataModule
 from seqlight.models import LSTMForecaster, SeasonalNaiveForecaster
 
 Run = Callable[..., int]
@@ -98,6 +99,40 @@ def test_predict_on_another_file(checkpoint: Path, two_series_csv: Path, run: Ru
             past, historic_future_covariates=covariates[:, :24], future_covariates=covariates[:, 24:]
         )
     np.testing.assert_allclose(table["sales"].to_numpy(), expected.flatten().numpy(), rtol=1e-4)
+
+
+class Doubled(CSVDataModule):
+    """Has the arguments of its base class, which a guess by arguments would take."""
+
+    def format_timestamps(self, times: pl.Series) -> list[str]:
+        return [f"at {time}" for time in super().format_timestamps(times)]
+
+
+def test_the_class_of_the_data_is_in_the_checkpoint(
+    checkpoint: Path, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    assert saved["seqlight"]["data_module"] == "seqlight.data.modules.csv_data_module:CSVDataModule"
+
+    def first_time(data_module: str | None, *options: str) -> str:
+        contents = {key: value for key, value in saved["seqlight"].items() if key != "data_module"}
+        if data_module is not None:
+            contents["data_module"] = data_module
+        path, output = tmp_path / "changed.ckpt", tmp_path / "out.csv"
+        torch.save({**saved, "seqlight": contents}, path)
+        assert run("predict", "--ckpt_path", path, *options, "-o", output, *IN_PREDICTION) == 0
+        return output.read_text().splitlines()[1].split(",")[1]
+
+    time = "2024-03-07 00:00:00"
+    assert first_time(f"{__name__}:Doubled") == f"at {time}"
+    assert first_time("seqlight.data.csv_data_module:CSVDataModule") == time  # of a module since moved
+    assert first_time(None) == time  # by its arguments, as in checkpoints of old
+
+    with pytest.raises(AssertionError):
+        first_time("elsewhere.data:Own")
+    error = capsys.readouterr().err
+    assert "of class elsewhere.data.Own, which is not known here; name it: --data elsewhere.data.Own" in error
+    assert first_time("elsewhere.data:Own", *data_options(two_series_csv)) == time  # the hint works
 
 
 def test_test_and_validate_evaluate_the_checkpoint(

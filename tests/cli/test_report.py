@@ -57,6 +57,19 @@ def test_nothing_to_beat() -> None:
     assert sentence == "Forecast by naive, as --model naive asks."
 
 
+def test_without_a_scored_window_there_is_no_verdict() -> None:
+    unscored = [row(name, math.nan, math.nan) for name in ("LSTM", "naive")]
+    nothing = "no window has known values both to forecast from and to compare with"
+    assert verdict(unscored, "naive", options=OPTIONS, validation=unscored) == (
+        f"Forecast by naive, the simplest one, for in the validation part {nothing}. "
+        f"There is no verdict, for in the test part {nothing}."
+    )
+    half = [row("LSTM", math.nan, math.nan), row("naive", 9.0, 0.5)]
+    sentence = verdict(half, "naive", options=OPTIONS, validation=None)
+    why = "the others could not be scored"
+    assert sentence.endswith(f"asks. There is no verdict, for in the test part {why}.")
+
+
 @pytest.mark.parametrize(
     ("errors", "best"),
     [
