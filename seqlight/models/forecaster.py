@@ -215,7 +215,8 @@ class Forecaster(SeqlightModule, CarriesState):
             static: the old name of ``static_covariates``.
 
         Returns:
-            The forecast ``[B, H, C]`` in original units, float32 (float64 if the input or the forecaster is).
+            The forecast ``[B, H, C]`` in original units, float32 (float64 if the input or the forecaster is);
+            NaN for a channel whose past has no observed cell: nothing is forecast from nothing.
 
         Raises:
             ValueError: a tensor is missing or has the wrong shape.
@@ -230,7 +231,8 @@ class Forecaster(SeqlightModule, CarriesState):
             "static": static,
         }
         window, state = self._window(past_target, None, **self._under_new_names(given))
-        return self.transform.inverse(self.decode(window), state)
+        forecast = self.transform.inverse(self.decode(window), state)
+        return forecast.masked_fill(~_observed_at_all(past_target, past_observed), torch.nan)
 
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
@@ -336,10 +338,7 @@ class Forecaster(SeqlightModule, CarriesState):
         Asked of the original values: of few, a transform can leave none, and its inverse still goes on from
         them.
         """
-        observed = ~batch["past_target"].isnan()
-        if batch.get("past_observed") is not None:
-            observed = observed & batch["past_observed"].bool()
-        return observed.any(1, keepdim=True)
+        return _observed_at_all(batch["past_target"], batch.get("past_observed"))
 
     # Lightning's hooks
 
@@ -383,13 +382,17 @@ class Forecaster(SeqlightModule, CarriesState):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B].
 
+        The prediction is NaN for a channel whose past has no observed cell.
+
         Raises:
             NonFiniteError: a forecast is not finite, though the window holds known values.
 
         """
         window, state = self._batch_window(batch, with_future=False)
-        output = {"prediction": self.transform.inverse(self.decode(window), state)}
-        check_prediction(output, batch, self._forecastable(batch))
+        known = self._forecastable(batch)
+        prediction = self.transform.inverse(self.decode(window), state)
+        output = {"prediction": prediction.masked_fill(~known, torch.nan)}
+        check_prediction(output, batch, known)
         return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
 
     # Shared by the steps
@@ -473,3 +476,11 @@ class Forecaster(SeqlightModule, CarriesState):
             else:
                 continue
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
+
+
+def _observed_at_all(past_target: Tensor, past_observed: Tensor | None) -> Tensor:
+    """Return whether each channel ``[B, L, C]`` has an observed cell, ``[B, 1, C]``."""
+    observed = ~past_target.isnan()
+    if past_observed is not None:
+        observed = observed & past_observed.bool()
+    return observed.any(1, keepdim=True)

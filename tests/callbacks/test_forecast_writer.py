@@ -121,3 +121,21 @@ def test_datamodule_is_needed_before_any_work(tmp_path):
 def test_no_predictions_are_named():
     with pytest.raises(ValueError, match="predictions: expected at least one batch"):
         forecast_frame([], Hourly())
+
+
+def test_what_has_no_known_past_is_left_empty_and_named(tmp_path):
+    class Dead(Hourly):
+        def predict_dataloader(self):
+            batches = super().predict_dataloader().dataset
+            for batch in batches:
+                batch["past_target"][1, :, 0] = torch.nan
+            return DataLoader(batches, batch_size=None)
+
+    path = tmp_path / "forecast.csv"
+    with pytest.warns(UserWarning, match="no forecast of series 'south'"):
+        predictions = predict(Dead(), path)
+    assert predictions[0]["prediction"][1, :, 0].isnan().all()
+    lines = path.read_text().splitlines()
+    assert [line.split(",")[2:] for line in lines[4:]] == [["", "107.0"]] * 3
+    assert "nan" not in path.read_text().lower()
+    assert pl.read_csv(path)["load"].to_list() == [6.0] * 3 + [None] * 3

@@ -255,3 +255,18 @@ def test_trains_on_another_device(name: str, other_device: Any, trainer: Any, tm
         assert ours.keys() == theirs.keys()
         for key, value in ours.items():
             torch.testing.assert_close(theirs[key].cpu(), value, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name.endswith("Forecaster")])
+def test_nothing_is_forecast_from_nothing(name: str) -> None:
+    model = EVERY[name][0]().eval()
+    inputs = example(model, 3)
+    inputs["past_target"][1] = torch.nan
+    inputs["past_target"][2, 1:] = torch.nan  # one known value is something
+    with torch.no_grad():
+        for forecast in (model(**inputs), model.predict_step(inputs, 0)["prediction"]):
+            assert forecast[1].isnan().all()
+            assert forecast[[0, 2]].isfinite().all()
+        observed = torch.ones_like(inputs["past_target"], dtype=torch.bool)
+        observed[0] = False
+        assert model(**inputs, past_observed=observed)[0].isnan().all()
