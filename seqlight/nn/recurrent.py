@@ -8,7 +8,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar, overload
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
+from seqlight.nn.packed_weights import PackedWeights, after_optimizer_steps
 from seqlight.nn.stacking import run_stack
 from seqlight.ops.backend import use_native
 from seqlight.ops.checks import check_lengths, check_probability
@@ -24,18 +25,15 @@ from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
 
 State = TypeVar("State")
 
-# What unfit arguments lead to where only the kernel checks them; KeyError: a parameter that is computed.
-_REFUSED = (RuntimeError, TypeError, ValueError, AttributeError, KeyError)
+# What unfit arguments lead to where only the op checks them.
+_REFUSED = (RuntimeError, TypeError, ValueError, AttributeError)
 
 # Guards every layer's count of `packed()` blocks; one for all, so that layers can be copied and pickled.
 _counting = threading.Lock()
 
 
-class _Packed(NamedTuple):
-    """Weights packed once for many calls, what a layer holds inside ``with layer.packed():``."""
-
-    tensors: list[Tensor]  #: of each layer and direction
-    general: bool  #: for calls that use layer norm, a hidden mask or zoneout, or for those that do not
+class _ComputedWeightError(Exception):
+    """A weight is no parameter of the layer, but computed by a parametrization or a hook."""
 
 
 class Recurrent(nn.Module, Generic[State], ABC):
@@ -140,7 +138,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self.layer_norm = layer_norm
         self.recurrent_dropout = float(recurrent_dropout)
         self.zoneout = zoneout
-        self._packed: _Packed | None = None
+        self._packed: PackedWeights | None = None
         self._packed_depth = 0  # of nested blocks
         check_initialization(name, recurrent_init)
         self.recurrent_init = recurrent_init
@@ -284,9 +282,20 @@ class Recurrent(nn.Module, Generic[State], ABC):
             TypeError: a wrong type or dtype.
         """
         if lengths is None:
-            result = self._run_natively(x, state, 3)
+            try:
+                result = self._run_natively(x, state, 3)
+            except torch.OutOfMemoryError:
+                raise
+            except _REFUSED as error:
+                self._explain(error, lambda: self._forward_checked(x, state, None))
             if result is not None:
                 return result
+        return self._forward_checked(x, state, lengths)
+
+    def _forward_checked(
+        self, x: Tensor | PackedSequence, state: State | None, lengths: Tensor | None
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run what :meth:`forward` does, with checks of every argument and all conversions."""
         if not isinstance(x, PackedSequence):
             states = self._checked_states(x, state)
             output, final_states = self._run(x, states, lengths)
@@ -321,9 +330,18 @@ class Recurrent(nn.Module, Generic[State], ABC):
             TypeError: a wrong type or dtype.
         """
         if not self.bidirectional:
-            result = self._run_natively(x_t, state, 2)
+            try:
+                result = self._run_natively(x_t, state, 2)
+            except torch.OutOfMemoryError:
+                raise
+            except _REFUSED as error:
+                self._explain(error, lambda: self._step_checked(x_t, state))
             if result is not None:
                 return result
+        return self._step_checked(x_t, state)
+
+    def _step_checked(self, x_t: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """Run what :meth:`step` does, with checks of every argument and all conversions."""
         name = type(self).__name__
         if self.bidirectional:
             raise RuntimeError(
@@ -337,6 +355,22 @@ class Recurrent(nn.Module, Generic[State], ABC):
         output, states = self._run(x, self._checked_states(x, state), None)
         return output.squeeze(1), self.join_state(states)
 
+    def _explain(self, refusal: Exception, checked: Callable[[], object]) -> NoReturn:
+        """Raise what the checks of the ordinary way say about arguments that the op refused.
+
+        Where they find nothing wrong, the refusal is a defect, and is raised itself: the ordinary way takes
+        several times as long, and nobody would notice.
+
+        Args:
+            refusal: what the op, called directly, has raised.
+            checked: makes the same call in the ordinary way.
+        """
+        checked()
+        refusal.add_note(
+            f"{type(self).__name__}: the layer's own checks find nothing wrong with the arguments"
+        )
+        raise refusal
+
     @contextmanager
     def packed(self) -> Iterator[None]:
         """Lay the weights out once, for all calls inside the block, as the kernels read them.
@@ -348,10 +382,15 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 for x_t in stream:
                     output, state = layer.step(x_t, state)
 
-        :meth:`forward` and :meth:`step` give what they give outside. Weights must not change inside: what was
-        packed does not follow them. Nothing is kept after the block. Blocks nest, and several threads may
-        enter them. Where no kernel runs, the block does nothing. To be entered outside of
-        ``torch.compile``.
+        :meth:`forward` and :meth:`step` give what they give outside. A call that finds a weight changed since
+        it was packed packs all of them anew: after ``load_state_dict``, an optimizer's step, ``to``, an
+        in-place operation, or another tensor in a parameter's place or in its ``.data``. Two changes cannot
+        be noticed, and calls go on with the weights before them: one written past the version that torch
+        counts (``weight.data.add_(1)``, ``weight.numpy()[0] = 1``, any change in place of a weight made in
+        inference mode), and one between two calls of a function that ``torch.compile`` made.
+
+        Nothing is kept after the block. Blocks nest, and several threads may enter them. Where no kernel
+        runs, the block does nothing. To be entered outside of ``torch.compile``.
 
         Raises:
             RuntimeError: from calls inside that would have to compute gradients of the weights.
@@ -361,14 +400,15 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 self._packed = self._pack()
             self._packed_depth += 1
         try:
-            yield
+            with after_optimizer_steps(self._pack_anew):
+                yield
         finally:
             with _counting:
                 self._packed_depth -= 1
                 if self._packed_depth == 0:
                     self._packed = None
 
-    def _pack(self) -> _Packed | None:
+    def _pack(self) -> PackedWeights | None:
         """Pack the weights of all layers and directions; None where no kernel would read them."""
         weight = getattr(self, self._parameter_names[0]["weight_ih"])
         dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
@@ -382,7 +422,23 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 own = {key: weight.detach().to(dtype) for key, weight in self._parameters_of(index).items()}
                 weights = [own.get(key) for key in self.weight_names]
                 tensors.append(self.native_cell.pack(weights, general=general))
-        return _Packed(tensors, general)
+        return PackedWeights(self, tensors, general)
+
+    def _pack_anew(self, stale: PackedWeights | None = None) -> PackedWeights | None:
+        """Pack again, inside `packed()`, unless another thread has done so since `stale`; give the packed."""
+        with _counting:
+            if self._packed_depth > 0 and (stale is None or self._packed is stale):
+                self._packed = self._pack()
+            return self._packed
+
+    def _packed_now(self) -> PackedWeights | None:
+        """Give what is packed, of the weights as they are; None outside of `packed()`."""
+        packed = self._packed
+        if packed is None or torch.compiler.is_compiling() or not packed.changed():
+            return packed
+        if torch._C._are_functorch_transforms_active():
+            return None  # torch.func has put in their place what cannot be packed
+        return self._pack_anew(packed)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave packed weights out of copies and pickles, which are made outside of any block."""
@@ -414,7 +470,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         self, x: Tensor, states: tuple[Tensor, ...] | None, lengths: Tensor | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Run all layers and directions on padded sequences; `states` None for zeros."""
-        packed = self._packed
+        packed = self._packed_now()
         if packed is not None:
             self._check_no_weight_gradients()
         # Once for all layers: the host waits for each copy.
@@ -456,28 +512,29 @@ class Recurrent(nn.Module, Generic[State], ABC):
 
         That is how most calls go: eager ones, of plain tensors, with no noise. What the ordinary way checks
         and converts would take several times as long as a small call's work. Arguments are checked by the
-        op alone; if it refuses one, the ordinary way, whose checks explain it, comes next.
+        op alone; what it raises, :meth:`_explain` explains.
 
         Args:
             x: [B, T, C] for `dim` 3, [B, C] for 2; or anything else that the caller was given.
             state: the caller's.
             dim: how many dimensions `x` must have.
         """
-        packed = self._packed
         if (
             type(x) is not Tensor
             or x.dim() != dim
             or (self.training and (self.dropout > 0 or self.recurrent_dropout > 0 or self._zones_out))
-            or (packed is not None and torch.is_grad_enabled())
+            or (self._packed is not None and torch.is_grad_enabled())
             or torch.compiler.is_compiling()
             or torch._C._is_any_autocast_enabled()
             or type(self).run_layer is not Recurrent.run_layer
             or "run_layer" in self.__dict__
         ):
             return None
+        if not use_native(self.native_cell.name, "auto", x.device, x.dtype):
+            return None
+        if self._packed is not None and self._packed_now() is None:
+            return None
         try:
-            if not use_native(self.native_cell.name, "auto", x.device, x.dtype):
-                return None
             count = len(self._weight_names)
             if state is None:
                 sizes = (1, x.shape[0], self.hidden_size)
@@ -502,9 +559,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
             return output, self.join_state(
                 tuple([torch.cat(parts) for parts in zip(*final_states, strict=True)])
             )
-        except torch.OutOfMemoryError:
-            raise
-        except _REFUSED:
+        except _ComputedWeightError:
             return None
 
     def _run_cell(self, x: Tensor, states: tuple[Tensor, ...], index: int) -> tuple[Tensor, ...]:
@@ -517,7 +572,10 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 results = self.native_cell.step(x, states, of_layer, *flags)
                 if results is not None:
                     return results
-        weights = [None if name is None else own[name] for name in self._weight_names[index]]
+        try:
+            weights = [None if name is None else own[name] for name in self._weight_names[index]]
+        except KeyError as error:
+            raise _ComputedWeightError from error
         return self.native_cell((x, *states, *weights), NO_CONSTANTS, *flags, packed=of_layer)
 
     def _parameters_of(self, index: int) -> dict[str, Any]:
