@@ -135,7 +135,7 @@ class CalendarFormat(TimeFormat):
         if self.digits:
             text = text.str.zfill(self.digits)
         pattern = self.pattern
-        if "%.f" in pattern:
+        if "%.f" in pattern and self.fraction[2] == ",":
             text = text.str.replace(r"(:\d{2}),(\d)", "${1}.${2}")
         shift: pl.Series | None = None
         if self.has_offset and self.wall_time:

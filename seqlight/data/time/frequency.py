@@ -180,7 +180,7 @@ def infer_frequency(timestamps: Int64Array, first_rows: Int64Array) -> Frequency
             return halves
     if smallest == DAY and _skips_every_weekend(timestamps, steps):
         return BusinessDayFrequency()
-    pattern = _infer_pattern(timestamps, steps)
+    pattern = _infer_pattern(timestamps, values)
     if pattern is not None:
         return pattern
     return FixedFrequency(smallest if not np.any(values % smallest) else commonest)

@@ -36,7 +36,8 @@ class NumberFormat(TimeFormat):
 
     def parse(self, text: pl.Series) -> pl.Series:
         """Return Int64 microseconds since 1970, null where a value is no number."""
-        whole = text.str.strip_suffix(".0").cast(pl.Int64, strict=False)
+        digits = text.str.strip_suffix(".0") if self.decimals != (0, 0) else text
+        whole = digits.cast(pl.Int64, strict=False)
         if self.pattern == "excel":
             times = (whole - _EXCEL_1970) * DAY
         else:

@@ -143,12 +143,37 @@ def _detect(text: pl.Series) -> tuple[TimeFormat, pl.Series]:
         )
     best = [fmt for failures, fmt in fitting if failures == fewest]
     if len(best) > 1:
-        best = _most_plausible(best, text, first)
+        fuller = _fuller([_read(fmt, sample) for fmt in best])
+        if len(fuller) == 1:
+            fmt, times = _read(fuller[0][0], text)
+            if times.null_count() == text.null_count():
+                return fmt, times
+        best = [_most_plausible(best, text, first)]
     return _read(best[0], text)
 
 
-def _most_plausible(formats: list[TimeFormat], text: pl.Series, first: str) -> list[TimeFormat]:
-    """The formats that fit the whole column, but those whose grid is much emptier than another's.
+def _fuller(readings: list[tuple[TimeFormat, pl.Series]]) -> list[tuple[TimeFormat, pl.Series]]:
+    """The readings but those that are others' times again, or whose grid is much emptier than another's."""
+    different: list[tuple[TimeFormat, pl.Series]] = []
+    for fmt, times in readings:
+        if not any(times.equals(other) for _, other in different):
+            different.append((fmt, times))
+    if len(different) == 1:
+        return different
+    fullness = [_fullness(times) for _, times in different]
+    return [
+        (fmt, times)
+        for (fmt, times), full in zip(different, fullness, strict=True)
+        if not any(
+            full * _CLEARLY_FULLER <= other_full and _swapped(fmt) != other.pattern
+            for (other, _), other_full in zip(different, fullness, strict=True)
+            if other_full
+        )
+    ]
+
+
+def _most_plausible(formats: list[TimeFormat], text: pl.Series, first: str) -> TimeFormat:
+    """The only format that fits the whole column, but for those whose grid is much emptier than another's.
 
     Raises:
         DataError: several are left, which read different times.
@@ -159,21 +184,7 @@ def _most_plausible(formats: list[TimeFormat], text: pl.Series, first: str) -> l
         offsets = text.head(SAMPLE_ROWS).str.extract(r"([+-]\d{2}:?\d{2})$").n_unique()
         read = [(fmt, times) for fmt, times in read if offsets <= 2 or "%z" not in fmt.pattern]
     whole = [(fmt, times) for fmt, times in read if times.null_count() == text.null_count()] or read[:1]
-    readings: list[tuple[TimeFormat, pl.Series]] = []
-    for fmt, times in whole:
-        if not any(times.equals(other) for _, other in readings):
-            readings.append((fmt, times))
-    if len(readings) > 1:
-        fullness = [_fullness(times) for _, times in readings]
-        readings = [
-            (fmt, times)
-            for (fmt, times), full in zip(readings, fullness, strict=True)
-            if not any(
-                full * _CLEARLY_FULLER <= other_full and _swapped(fmt) != other.pattern
-                for (other, _), other_full in zip(readings, fullness, strict=True)
-                if other_full
-            )
-        ]
+    readings = _fuller(whole)
     # Elsewhere than before a dash hardly anybody puts two digits of a year first.
     usual = [reading for reading in readings if not re.match("%y[/. :]", reading[0].pattern)]
     readings = usual or readings
@@ -187,7 +198,7 @@ def _most_plausible(formats: list[TimeFormat], text: pl.Series, first: str) -> l
             f"{first!r} and every other value fits {both}{', '.join(patterns[:-1])} and {patterns[-1]}; "
             f"pass the right one as time_format: {ways}"
         )
-    return [readings[0][0]]
+    return readings[0][0]
 
 
 def _swapped(fmt: TimeFormat) -> str:
