@@ -1,9 +1,10 @@
-"""Which implementation an op runs: the native kernels or the reference in plain PyTorch.
+"""Which implementation an op runs: the native kernels, torch's own layer, or the reference in plain PyTorch.
 
 Every op takes ``backend="auto" | "native" | "reference"``:
 
-- ``"auto"`` runs the native kernel where there is one, and the reference where there is none (the extension
-  was not built, or the tensors live on a device without kernels, such as MPS, XPU or meta).
+- ``"auto"`` runs the native kernel where there is one. Where there is none (the extension was not built, or
+  the tensors live on a device without kernels, such as MPS, XPU or meta) it runs torch's own layer, cuDNN and
+  the like, for what torch has, the plain recurrent cells, and the reference for the rest.
 - ``"native"`` raises ``RuntimeError``, saying why, where the kernel cannot run.
 - ``"reference"`` always runs the equations in plain PyTorch.
 
@@ -19,6 +20,15 @@ import torch
 from seqlight import _extension
 
 Backend = Literal["auto", "native", "reference"]
+Implementation = Literal["native", "torch", "reference"]
+
+#: What "auto" runs, by whether the build has a kernel for device and dtype, and whether torch has the cell.
+_AUTO: dict[tuple[bool, bool], Implementation] = {
+    (True, True): "native",
+    (True, False): "native",
+    (False, True): "torch",
+    (False, False): "reference",
+}
 
 _NATIVE_DTYPES = (torch.float32, torch.float64)
 
@@ -108,17 +118,35 @@ def use_native(op: str, backend: str, device: torch.device, dtype: torch.dtype) 
     """Decide whether `op` runs natively on tensors of this device and compute dtype.
 
     Raises:
+        ValueError, RuntimeError: as :func:`choose`.
+    """
+    return choose(op, backend, device, dtype, torch_has_it=False) == "native"
+
+
+def choose(
+    op: str, backend: str, device: torch.device, dtype: torch.dtype, *, torch_has_it: bool
+) -> Implementation:
+    """Decide what runs `op` on tensors of this device and compute dtype.
+
+    Args:
+        op: its name.
+        backend: what was asked for in the call.
+        device: of the tensors.
+        dtype: in which is computed.
+        torch_has_it: whether torch has a layer for what is asked for.
+
+    Raises:
         ValueError: `backend` is not a known name.
         RuntimeError: ``"native"`` was asked for, by the call or by :func:`use_backend`, and cannot run.
     """
     if backend == "auto":
         backend = _backend_when_traced if torch.compiler.is_dynamo_compiling() else _backend.get()
     if backend == "auto":
-        return _has_kernel(op, device, dtype)
+        return _AUTO[_has_kernel(op, device, dtype), torch_has_it]
     _check_name(backend)
     if backend == "reference":
-        return False
+        return "reference"
     reason = why_not_native(op, device, dtype)
     if reason is not None:
         raise RuntimeError(f"{op}: backend='native' cannot run: {reason}; use backend='auto' or 'reference'")
-    return True
+    return "native"

@@ -1,15 +1,17 @@
-"""What the recurrent ops do once their shapes are checked: dtypes, and the choice of kernel or reference."""
+"""What the recurrent ops do once their shapes are checked: dtypes, and the choice of what runs."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqlight.ops.backend import Backend, use_native
+from seqlight.ops.backend import Backend, choose
 from seqlight.ops.checks import check_alike, check_lengths
 from seqlight.ops.precision import precision_of
 from seqlight.ops.recurrent_native import Constants, NativeCell
+from seqlight.ops.torch_layer import run_torch_layer, torch_has_it
 
 
 def run_recurrent(
@@ -22,7 +24,7 @@ def run_recurrent(
     packed: Tensor | None,
     backend: Backend,
 ) -> tuple[Tensor, ...]:
-    """Check dtypes, devices and lengths, and run the kernel or the reference.
+    """Check dtypes, devices and lengths, and run the kernel, torch's layer or the reference.
 
     Args:
         op: name of the op, for messages and for the choice of the backend.
@@ -45,13 +47,18 @@ def run_recurrent(
         constants = _checked_constants(op, x, constants, precision.compute)
     if precision.autocast or precision.compute != precision.result:
         tensors = [None if tensor is None else tensor.to(precision.compute) for tensor in tensors]
-    if use_native(op, backend, x.device, precision.compute):
+    in_torch = torch_has_it(cell, tensors, constants, flags)
+    implementation = choose(op, backend, x.device, precision.compute, torch_has_it=in_torch)
+    if implementation == "native":
         results = cell(tensors, constants, *flags, packed=packed)
-    elif precision.autocast:
-        with torch.autocast(x.device.type, enabled=False):
-            results = cell.reference(tensors, constants, *flags)
     else:
-        results = cell.reference(tensors, constants, *flags)
+        # What is computed in float32 is not to be cast again.
+        off = torch.autocast(x.device.type, enabled=False) if precision.autocast else nullcontext()
+        with off:
+            if implementation == "torch":
+                results = run_torch_layer(cell, tensors, constants, flags)
+            else:
+                results = cell.reference(tensors, constants, *flags)
     if precision.compute != precision.result:
         return tuple(result.to(precision.result) for result in results)
     return results
