@@ -28,7 +28,7 @@ def torch_has_it(
         return False
     if any(extra is not None for extra in extras) or 0 in tensors[0].shape:
         return False
-    # Other derivatives are the reference's, and so are compiled programs: torch.compile cannot trace the layer.
+    # Other derivatives are the reference's, and so are compiled programs: torch cannot trace its layer.
     if torch.compiler.is_compiling() or forward_ad._current_level >= 0:
         return False
     return not torch._C._are_functorch_transforms_active()
