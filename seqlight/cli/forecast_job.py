@@ -14,7 +14,7 @@ from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
 from seqlight.cli.forecast_plan import ForecastPlan
-from seqlight.cli.input_arguments import InputArguments
+from seqlight.cli.input_arguments import InputArguments, dialect_arguments
 from seqlight.cli.report import best_row, deciding_error, error_table, verdict
 from seqlight.cli.training import predict, predict_windows, quiet_lightning, save_checkpoint, train
 from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
@@ -129,9 +129,7 @@ def build_data(given: InputArguments, seed: int, plan: ForecastPlan) -> CSVDataM
         calendar_features=plan.calendar_features,
         season_length=plan.season_length,
         frequency=given.frequency,
-        separator=given.separator,
-        decimal_comma=given.decimal_comma,
-        encoding=given.encoding,
+        **dialect_arguments(given),
         time_format=given.time_format,
         seed=seed,
     )

@@ -2,14 +2,13 @@
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.input_arguments import InputArguments
+from seqlight.cli.input_arguments import InputArguments, dialect_of
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
-from seqlight.data import CSVDialect, SeriesStore, read_csv_table
+from seqlight.data import SeriesStore, read_table
 from seqlight.data.store.series_store import build_store
 
 
@@ -80,13 +79,21 @@ def check_model(model: str, plan: ForecastPlan) -> None:
 
 def read_store(given: InputArguments) -> SeriesStore:
     """The series of the file, on their time grids."""
-    columns: dict[str, Any] = {"time_col": given.time, "target_cols": given.targets, "id_col": given.id}
-    dialect = CSVDialect(
-        separator=given.separator, decimal_comma=given.decimal_comma, encoding=given.encoding
+    table = read_table(
+        given.csv,
+        time_cols=given.time,
+        target_cols=given.targets,
+        id_cols=given.id or (),
+        dialect=dialect_of(given),
     )
-    table = read_csv_table(given.csv, dialect=dialect, **columns)
     return build_store(
-        table, missing=given.missing, frequency=given.frequency, time_format=given.time_format, **columns
+        table,
+        time_col=given.time,
+        target_cols=given.targets,
+        id_col=given.id,
+        missing=given.missing,
+        frequency=given.frequency,
+        time_format=given.time_format,
     )
 
 

@@ -41,14 +41,17 @@ class ImputeArguments:
     """What the user asked ``seqlight impute`` for; None where the data decide."""
 
     csv: Path
-    time: str | None
+    time: list[str] | None
     targets: list[str] | None
-    id: str | None
+    id: list[str] | None
     insert_rows: bool
     frequency: str | None
-    separator: str
-    decimal_comma: bool
-    encoding: str
+    separator: str | None
+    decimal_comma: bool | None
+    encoding: str | None
+    thousands: str | None
+    missing_values: list[str]
+    skip_rows: int | None
     time_format: str | None
     model: Method
     window: int | None

@@ -13,6 +13,7 @@ from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.impute_plan import NETWORKS, ImputePlan
 from seqlight.cli.impute_report import best_methods, imputation_table, imputation_verdict
 from seqlight.cli.impute_training import train_imputer
+from seqlight.cli.input_arguments import dialect_arguments
 from seqlight.cli.training import quiet_lightning
 from seqlight.data import CSVImputationDataModule
 from seqlight.data.windows.held_out import run_lengths
@@ -93,9 +94,7 @@ def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataMod
         calendar_features=plan.calendar_features,
         insert_rows=given.insert_rows,
         frequency=given.frequency,
-        separator=given.separator,
-        decimal_comma=given.decimal_comma,
-        encoding=given.encoding,
+        **dialect_arguments(given),
         time_format=given.time_format,
         seed=given.seed,
     )

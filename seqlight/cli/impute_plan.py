@@ -7,10 +7,12 @@ import numpy as np
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.impute_arguments import ImputeArguments
+from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.sizes import choose_calendar_features
 from seqlight.cli.time_column import find_time_column
-from seqlight.data import CSVDialect, read_csv_table
+from seqlight.data import read_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
+from seqlight.data.io.text_file import open_text
 from seqlight.data.store.series_store import TimedRows
 from seqlight.data.store.timed_rows import absent_rows, read_timed_rows
 from seqlight.data.windows.held_out import gap_pattern
@@ -30,7 +32,7 @@ class ImputePlan:
     empty cells of each target. ``longest_gap`` is in rows. ``notes`` are sentences for the user.
     """
 
-    time: str
+    time: list[str]
     targets: list[str]
     methods: tuple[str, ...]
     missing: dict[str, int]
@@ -49,16 +51,18 @@ def plan(given: ImputeArguments) -> ImputePlan:
         CommandError: there is no column to fill, a new column's name is taken, or too little is known.
         seqlight.data.DataError: the file cannot be read or its series are not what they should be.
     """
-    dialect = CSVDialect(
-        separator=given.separator, decimal_comma=given.decimal_comma, encoding=given.encoding
-    )
+    dialect = dialect_of(given)
+    file = open_text(given.csv, given.encoding, in_memory=True)
     time = given.time
     if time is None:
-        time = find_time_column(given.csv, dialect, given.time_format)
+        time = [find_time_column(file, dialect, given.time_format)]
     # With no target this checks that the file is a CSV with these columns, all rows as wide as the header.
     wanted = given.targets or []
-    read_csv_table(given.csv, time_col=time, target_cols=wanted, id_col=given.id, dialect=dialect)
-    text = read_csv_text(given.csv, dialect)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        table = read_table(file, time_cols=time, target_cols=wanted, id_cols=given.id or (), dialect=dialect)
+    assert table.dialect is not None  # of a file
+    text = read_csv_text(file, table.dialect)
     targets = wanted or numeric_columns(text, given, time)
     for name in targets:
         if name + given.suffix in text.names():
@@ -69,7 +73,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         rows = read_timed_rows(
-            given.csv,
+            file,
             time_col=time,
             target_cols=targets,
             id_col=given.id,
@@ -106,7 +110,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
     )
 
 
-def numeric_columns(text: CSVText, given: ImputeArguments, time: str) -> list[str]:
+def numeric_columns(text: CSVText, given: ImputeArguments, time: list[str]) -> list[str]:
     """The columns of numbers, but for time and id.
 
     Raises:
@@ -116,7 +120,9 @@ def numeric_columns(text: CSVText, given: ImputeArguments, time: str) -> list[st
     found = [
         name
         for name in names
-        if name not in (time, given.id) and names.count(name) == 1 and text.numbers(name) is not None
+        if name not in {*text.resolved(time), *text.resolved(given.id or [])}
+        and names.count(name) == 1
+        and text.numbers(name) is not None
     ]
     if not found:
         raise CommandError(

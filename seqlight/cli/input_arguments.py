@@ -3,13 +3,16 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.parser import Parser, positive_int, separator
+from seqlight.cli.parser import Parser, positive_int, separator, whole_number
+
+if TYPE_CHECKING:
+    from seqlight.data import CSVDialect
 
 DEMO_CSV = Path(__file__).with_name("demand.csv")
-DEMO_COLUMNS = {"time": "timestamp", "targets": ["demand"], "id": "region"}
+DEMO_COLUMNS = {"time": ["timestamp"], "targets": ["demand"], "id": ["region"]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,19 +20,41 @@ class InputArguments:
     """Which CSV, and what windows of it; None where the data decide."""
 
     csv: Path
-    time: str
+    time: list[str]
     targets: list[str]
-    id: str | None
+    id: list[str] | None
     horizon: int | None
     context: int | None
     season: int | None
     missing: Literal["mask", "error"]
     skip_short: bool
-    separator: str
-    decimal_comma: bool
-    encoding: str
+    separator: str | None
+    decimal_comma: bool | None
+    encoding: str | None
+    thousands: str | None
+    missing_values: list[str]
+    skip_rows: int | None
     frequency: str | None
     time_format: str | None
+
+
+def dialect_of(given: Any) -> "CSVDialect":
+    """What was said about how the file is written."""
+    from seqlight.data import CSVDialect  # polars is imported with it, and --help does not wait for that
+
+    return CSVDialect(
+        separator=given.separator,
+        decimal_comma=given.decimal_comma,
+        encoding=given.encoding,
+        thousands=given.thousands,
+        missing_values=given.missing_values,
+        skip_rows=given.skip_rows,
+    )
+
+
+def dialect_arguments(given: Any) -> dict[str, Any]:
+    """The same as arguments of the DataModules."""
+    return vars(dialect_of(given)) | {"missing_values": list(given.missing_values)}
 
 
 def add_input_options(parser: Parser) -> None:
@@ -37,7 +62,7 @@ def add_input_options(parser: Parser) -> None:
     source = parser.add_argument_group("input")
     add_source_options(
         source,
-        time_help="column of timestamps",
+        time_help="column of timestamps; repeat it where date and time stand in two",
         target_help="numeric column to forecast; repeat it for several",
     )
     source.add_argument(
@@ -59,9 +84,14 @@ def add_source_options(source: Any, *, time_help: str, target_help: str) -> None
     """Add the file and its columns to a group of options."""
     source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
     source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
-    source.add_argument("--time", metavar="COLUMN", help=time_help)
+    source.add_argument("--time", metavar="COLUMN", action="append", help=time_help)
     source.add_argument("--target", metavar="COLUMN", action="append", dest="targets", help=target_help)
-    source.add_argument("--id", metavar="COLUMN", help="column that names the series, if there are several")
+    source.add_argument(
+        "--id",
+        metavar="COLUMN",
+        action="append",
+        help="column that names the series, if there are several; repeat it where columns name them together",
+    )
 
 
 def add_step_options(source: Any, *, help: str) -> None:
@@ -79,9 +109,37 @@ def add_step_options(source: Any, *, help: str) -> None:
 
 def add_format_options(source: Any) -> None:
     """Add how the file is written to a group of options."""
-    source.add_argument("--separator", type=separator, default=",", metavar="CHAR", help="default: ,")
-    source.add_argument("--decimal-comma", action="store_true", help="numbers are written 3,14")
-    source.add_argument("--encoding", default="utf-8", help="for instance latin-1; default: utf-8")
+    source.add_argument("--separator", type=separator, metavar="CHAR", help="between columns; default: found")
+    mark = source.add_mutually_exclusive_group()
+    mark.add_argument(
+        "--decimal-comma",
+        action="store_const",
+        const=True,
+        dest="decimal_comma",
+        help="numbers are written 3,14; default: found",
+    )
+    mark.add_argument(
+        "--decimal-point",
+        action="store_const",
+        const=False,
+        dest="decimal_comma",
+        help="numbers are written 3.14; default: found",
+    )
+    source.add_argument(
+        "--thousands", metavar="CHAR", help="what groups thousands: , . ' or ' ' (a blank); default: found"
+    )
+    source.add_argument(
+        "--missing-value",
+        metavar="TEXT",
+        action="append",
+        default=[],
+        dest="missing_values",
+        help="a cell that stands for a missing value, such as -9999 or n/e; repeat it for several",
+    )
+    source.add_argument(
+        "--skip-rows", type=whole_number, metavar="N", help="lines above the header; default: found"
+    )
+    source.add_argument("--encoding", help="for instance latin-1; default: found")
     source.add_argument(
         "--time-format",
         metavar="PATTERN",
@@ -130,9 +188,11 @@ def settle_source(parser: Parser, given: argparse.Namespace, *, columns_needed: 
     if given.targets is None and columns_needed:
         parser.error("--target COLUMN is missing: which column is to be forecast?")
 
-    columns = [given.time, *(given.targets or [])] + ([] if given.id is None else [given.id])
+    columns = [*(given.time or []), *(given.targets or []), *(given.id or [])]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
-    if not given.csv.exists():  # also said by the reader of CSV files, a second later
+    if (
+        str(given.csv) != "-" and not given.csv.exists()
+    ):  # also said by the reader of CSV files, a second later
         raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")

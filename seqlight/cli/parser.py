@@ -59,6 +59,17 @@ def seed(text: str) -> int:
     return value
 
 
+def whole_number(text: str) -> int:
+    """An integer of at least 0, for ``type=``."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number, 0 or more, got {text!r}")
+    return value
+
+
 def positive_float(text: str) -> float:
     """A finite number above 0, for ``type=``."""
     try:

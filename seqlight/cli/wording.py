@@ -1,6 +1,8 @@
 """Messages of the Python interface in the words of ``seqlight forecast``'s options."""
 
+import ast
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,11 +23,14 @@ OPTIONS = {
     "separator": "--separator",
     "decimal_comma": "--decimal-comma",
     "encoding": "--encoding",
+    "thousands": "--thousands",
+    "missing_values": "--missing-value",
+    "skip_rows": "--skip-rows",
 }
 
 # An argument with the value to pass (separator=';'), one that no prose would contain (time_col), or one that
 # begins a message ("encoding: ...").
-_WITH_VALUE = re.compile(rf"\b({'|'.join(OPTIONS)})=('[^']*'|\"[^\"]*\"|\w+)")
+_WITH_VALUE = re.compile(rf"\b({'|'.join(OPTIONS)})=(\[[^\]]*\]|'[^']*'|\"[^\"]*\"|\w+)")
 _UNMISTAKABLE = re.compile(
     rf"(?<![\w/'\"-])({'|'.join(name for name in OPTIONS if '_' in name)})(?![\w/'\"-])"
 )
@@ -37,6 +42,10 @@ def as_options(message: str) -> str:
 
     def with_value(match: re.Match[str]) -> str:
         option, value = OPTIONS[match[1]], match[2]
+        if value == "False" and option == "--decimal-comma":
+            return "--decimal-point"
+        if value.startswith("["):
+            return " ".join(f"{option} {shlex.quote(str(one))}" for one in ast.literal_eval(value))
         return option if value == "True" else f"{option} {value}"
 
     message = _WITH_VALUE.sub(with_value, message)

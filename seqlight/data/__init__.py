@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from seqlight.data.errors import DataError
 
 if TYPE_CHECKING:
-    from seqlight.data.io.csv_file import CSVDialect, read_csv_table
+    from seqlight.data.io.dialect import CSVDialect
+    from seqlight.data.io.read import read_csv_table, read_table
     from seqlight.data.modules.csv_data_module import CSVDataModule
     from seqlight.data.modules.csv_imputation_data_module import CSVImputationDataModule
     from seqlight.data.modules.imputation_data_module import ImputationDataModule
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CSVDataModule": "modules.csv_data_module",
-    "CSVDialect": "io.csv_file",
+    "CSVDialect": "io.dialect",
     "CSVImputationDataModule": "modules.csv_imputation_data_module",
     "Frequency": "time.frequency",
     "GapWindows": "windows.gap_windows",
@@ -44,7 +45,8 @@ _HOMES = {
     "WindowSampler": "windows.window_loader",
     "infer_frequency": "time.frequency",
     "parse_frequency": "time.frequency",
-    "read_csv_table": "io.csv_file",
+    "read_csv_table": "io.read",
+    "read_table": "io.read",
     "seasonal_scale": "store.mase_scale",
 }
 
@@ -69,6 +71,7 @@ __all__ = [
     "infer_frequency",
     "parse_frequency",
     "read_csv_table",
+    "read_table",
     "seasonal_scale",
 ]
 

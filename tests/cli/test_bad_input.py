@@ -31,6 +31,9 @@ FORECAST_OPTIONS = {
     "separator": "--separator",
     "decimal_comma": "--decimal-comma",
     "encoding": "--encoding",
+    "thousands": "--thousands",
+    "missing_values": "--missing-value",
+    "skip_rows": "--skip-rows",
     "frequency": "--frequency",
     "time_format": "--time-format",
 }

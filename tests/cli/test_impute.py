@@ -229,7 +229,7 @@ def test_bad_files(
         (["{csv}", "--time", "ds", "--target", "ds"], "column 'ds' is named twice"),
         (["{csv}", "--time", "ds", "--id", "shop", "--target", "note"], "expected a number, got 'x'"),
         (["{csv}", "--time", "ds", "--id", "shop", "--target", "sale"], "did you mean 'sales'?"),
-        (["{csv}", "--time", "ds"], "name the column of series ids with --id"),
+        (["{csv}", "--time", "ds"], "column 'shop' tells such rows apart: name --id 'shop'"),
         (["{csv}", "--time", "ds", "--id", "shop", "--hide", "0.95"], "--hide: expected a share below 0.9"),
         (["{csv}", "--time", "ds", "--id", "shop", "--seed", "-1"], "--seed: expected a whole number from 0"),
         (["{csv}", "--time", "ds", "--frequency", "1h"], "--frequency: is of use with --insert-rows only"),

@@ -54,6 +54,8 @@ _LATIN = table(
 )
 _LATIN = _LATIN.decode().encode("latin-1")
 
+TWO_DAYS = table(hours(24) + hours(24, "2024-01-02"), VALUES * 2, header="day,time,value")
+
 #: name -> (content, more arguments, regular expression that the message must match)
 BAD_FILES = {
     "no such file": (NO_FILE, {}, r"no such file"),
@@ -62,7 +64,6 @@ BAD_FILES = {
     "only blank": (b"\n \n\n", {}, r"is empty"),
     "header only": (b"time,value\n", {}, r"has a header and no rows"),
     "header without line end": (b"time,value", {}, r"has a header and no rows"),
-    "blank first line": (b"\n" + GOOD, {}, r"begins with a blank line"),
     "column not there": (
         GOOD,
         {"target_cols": ["vaule"]},
@@ -84,43 +85,60 @@ BAD_FILES = {
         r"2 columns are called 'value'",
     ),
     "same column for time and target": (GOOD, {"target_cols": ["time"]}, r"column 'time' is named twice"),
+    "thousands or decimals": (
+        b"time;value\n2024-01-01;950\n2024-01-02;1.010\n2024-01-03;1.020\n",
+        {},
+        r"line 3, column 'value': '1\.010' can be read as 1\.01 or as 1010, and so can the other cells; pass "
+        r"decimal_comma=False for 1\.01, thousands='\.' for 1010",
+    ),
+    "thousands or decimals in quotes": (
+        b'time,value\n2024-01-01,"12,000"\n2024-01-02,"13,000"\n',
+        {},
+        r"'12,000' can be read as 12 or as 12000.*; pass decimal_comma=True for 12, thousands=',' for 12000",
+    ),
+    "points that are thousands and decimals": (
+        b"time;value\n2024-01-01;1.5\n2024-01-02;1.010,5\n",
+        {},
+        r"line 3, column 'value': expected a number, got '1\.010,5'; the rest of the column is written with "
+        r"decimal points",
+    ),
+    "decimal comma with points": (
+        GOOD,
+        {"decimal_comma": True},
+        r"line 2, column 'value': expected a number, got '10\.0'; .*written with decimal commas",
+    ),
+    "thousands and decimals by one mark": (
+        GOOD,
+        {"decimal_comma": True, "thousands": ","},
+        r"thousands: ',' is the decimal mark too",
+    ),
+    "unknown thousands": (GOOD, {"thousands": "_"}, r"thousands: expected ',', '\.', ' '.*'_'"),
+    "separator that is another": (
+        GOOD.replace(b",", b";"),
+        {"separator": ","},
+        r"separated by ';', not by ','; pass separator=';'",
+    ),
+    "encoding that does not fit": (
+        _LATIN,
+        {"target_cols": ["Größe"], "encoding": "utf-8"},
+        r"is not utf-8 text; pass its encoding, such as encoding='latin-1'",
+    ),
+    "rows skipped with the header": (
+        GOOD,
+        {"skip_rows": 3},
+        r"no column 'time'.*line 4 was taken for the header; skip_rows tells how many are above it",
+    ),
+    "all rows skipped": (GOOD, {"skip_rows": 300}, r"skip_rows: 300 lines are skipped, and nothing is below"),
+    "missing value as text": (
+        with_line(9, "2024-01-01 07:00:00,<1"),
+        {},
+        r"line 9, column 'value': expected a number, got '<1'; .*\(or pass missing_values=\['<1'\]\)",
+    ),
     "text in a numeric column": (
         with_line(7, "2024-01-01 05:00:00,twelve"),
         {},
         r"line 7, column 'value': expected a number, got 'twelve'",
     ),
-    "decimal commas not said": (
-        table(hours(24), [f'"{v}"'.replace(".", ",") for v in VALUES]),
-        {},
-        r"line 2, column 'value'.*'10,0'; if it is a decimal comma, pass decimal_comma=True",
-    ),
-    "thousands beside decimal commas": (
-        b"time;value\n2024-01-01;987\n2024-01-02;1.025\n2024-01-03;1.025,5\n",
-        {"separator": ";", "decimal_comma": True},
-        r"line 3, column 'value'.*'1\.025'; thousands separators are not read: remove them",
-    ),
-    "thousands and a decimal point": (
-        with_line(7, '2024-01-01 05:00:00,"5,128.82"'),
-        {},
-        r"'5,128\.82'; thousands separators are not read: remove them",
-    ),
-    "semicolons not said": (
-        GOOD.replace(b",", b";"),
-        {},
-        r"separated by ';'.*pass separator=';'.*decimal_comma",
-    ),
-    "tabs not said": (GOOD.replace(b",", b"\t"), {}, r"pass separator='\\t'"),
-    "latin-1 not said": (
-        _LATIN,
-        {"separator": ";", "decimal_comma": True, "target_cols": ["Größe"]},
-        r"is not utf-8 text; pass its encoding, such as encoding='latin-1'",
-    ),
-    "latin-1 far down": (
-        GOOD[:-1] + b"\n" * 2 + b"2024-01-02 00:00:00,\xe9\n",
-        {},
-        r"is not utf-8 text; pass its encoding",
-    ),
-    "decimal comma with commas": (GOOD, {"decimal_comma": True}, r"decimal_comma: needs another separator"),
     "timestamp that does not parse": (
         with_line(9, "someday,1.0"),
         {},
@@ -150,12 +168,33 @@ BAD_FILES = {
     "timestamp repeats": (
         with_line(9, "2024-01-01 06:00:00,1.0"),
         {},
-        r"line 9, column 'time'.*2024-01-01 06:00:00 repeats line 8.*id_col",
+        r"line 9, column 'time'.*2024-01-01 06:00:00 repeats line 8; if the file holds several series, name "
+        r"the column of their ids with id_col; else remove all but one of such rows",
     ),
     "timestamp repeats in a series": (
         TWO_SERIES + b"2024-01-01 02:00:00,1,brief\n",
         {"id_col": "id"},
-        r"line 31, column 'time'.*repeats line 28 of series 'brief'",
+        r"line 31, column 'time'.*repeats line 28 of series 'brief'; no other column tells such rows apart",
+    ),
+    "row repeats": (
+        GOOD.replace(b"\n", b",x\n").replace(b"value,x", b"value,note") + b"2024-01-01 06:00:00,13.0,x\n",
+        {},
+        r"line 26, column 'time'.*repeats line 8; the rows are the same in every other column too",
+    ),
+    "an id not named": (
+        TWO_SERIES,
+        {},
+        r"line 26, column 'time'.*repeats line 2; column 'id' tells such rows apart: name id_col='id'",
+    ),
+    "one id of two named": (
+        TWO_SERIES.replace(b"long", b"x,long").replace(b"brief", b"x,brief").replace(b",id", b",shop,id"),
+        {"id_col": "shop"},
+        r"repeats line 2 of series 'x'; column 'id' tells such rows apart: name id_col=\['shop', 'id'\]",
+    ),
+    "time of day not named": (
+        TWO_DAYS.replace(b" ", b","),
+        {"time_col": "day"},
+        r"repeats line 2; column 'time' holds the time of day: name both columns, time_col=\['day', 'time'\]",
     ),
     "timestamp off the grid": (
         with_line(9, "2024-01-01 07:20:00,1.0"),
@@ -249,9 +288,8 @@ BAD_FILES = {
     "quote in the header": (b'time,"value\n2024-01-01 00:00:00,1\n', {}, r"no column 'value'"),
     "carriage return in the header": (b"ti\rme,value\n2024-01-01,1\n", {}, r"the header is not well-formed"),
     "binary data": (bytes(range(256)) * 20, {}, r"is binary data, not text"),
-    "parquet": (b"PAR1" + bytes(50) + b"PAR1", {}, r"is a Parquet file"),
+    "parquet": (b"PAR1" + bytes(50) + b"PAR1", {}, r"is a Parquet file that cannot be read"),
     "spreadsheet": (b"PK\x03\x04" + bytes(50), {}, r"a ZIP archive or a spreadsheet"),
-    "utf-16 not said": (GOOD.decode().encode("utf-16"), {}, r"UTF-16 text: pass encoding='utf-16'"),
     "cut gzip": (gzip.compress(GOOD, mtime=0)[:-20], {}, r"cannot be read"),
     "old mac line ends": (GOOD.replace(b"\n", b"\r"), {}, r"old Mac line ends"),
     "unknown encoding": (GOOD, {"encoding": "klingon"}, r"encoding: expected.*'klingon'"),
@@ -314,6 +352,20 @@ ODD_FILES = {
     ),
     "utf-16": (GOOD.decode().encode("utf-16"), {"encoding": "utf-16"}),
     "numeric ids": (table([7] * 24, hours(24), VALUES, header="id,time,value"), {"id_col": "id"}),
+    "blank first line": (b"\n" + GOOD, {}),
+    "decimal commas in quotes": (table(hours(24), [f'"{v}"'.replace(".", ",") for v in VALUES]), {}),
+    "semicolons": (GOOD.replace(b",", b";"), {}),
+    "semicolons and decimal commas": (GOOD.replace(b",", b";").replace(b".", b","), {}),
+    "tabs": (GOOD.replace(b",", b"\t"), {}),
+    "bars": (GOOD.replace(b",", b"|"), {}),
+    "utf-16 with its mark": (GOOD.decode().encode("utf-16"), {}),
+    "utf-16 without a mark": (GOOD.decode().encode("utf-16-be"), {}),
+    "skipped lines": (b"time,value\n1,2\n" + GOOD, {"skip_rows": 2}),
+    "time of day apart": (
+        GOOD.replace(b" ", b",").replace(b"time,", b"day,time,"),
+        {"time_col": ["day", "time"]},
+    ),
+    "another name for times": (GOOD.replace(b"time,", b"ds,"), {"time_col": "ds"}),
 }
 
 #: As ODD_FILES, but with the warning that the rows were sorted.

@@ -213,12 +213,14 @@ def test_pandas_periods():
 
 def test_bad_frames():
     frame = frame_of([30])
-    with pytest.raises(DataError, match="frame: column 'y0': expected numbers, got dtype String"):
-        module_of(frame.with_columns(pl.col("y0").cast(pl.String))).setup("fit")
+    with pytest.raises(DataError, match="frame: column 'y0': expected numbers, got dtype Date"):
+        module_of(frame.with_columns(y0=pl.lit("2020-01-01").str.to_date())).setup("fit")
+    with pytest.raises(DataError, match="frame: row 0, column 'y0': expected a number, got 'x'"):
+        module_of(frame.with_columns(y0=pl.lit("x"))).setup("fit")
     with pytest.raises(
-        DataError, match="time_col: column 'time': expected dates, times or text, got dtype Float64"
+        DataError, match="time_col: column 'time': expected dates, times or text, got dtype Boolean"
     ):
-        module_of(frame.with_columns(time=pl.lit(1.5))).setup("fit")
+        module_of(frame.with_columns(time=pl.lit(True))).setup("fit")
     with pytest.raises(
         DataError, match="frame: row 3, column 'time': expected a timestamp, got an empty cell"
     ):
@@ -274,7 +276,7 @@ def test_history_is_the_end_of_a_series():
 def test_scale_uses_training_alone():
     frame = frame_of([40])
     wild_end = frame.with_row_index().with_columns(
-        y0=pl.when(pl.col("index") >= 28).then(1e6).otherwise(pl.col("y0") ** 2)
+        y0=pl.when(pl.col("index") >= 28).then(1e6 + pl.col("index")).otherwise(pl.col("y0") ** 2)
     )
     module = module_of(wild_end, season_length=4, test_size=8, val_size=4)
     squares = np.arange(28.0) ** 2

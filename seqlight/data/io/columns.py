@@ -1,18 +1,33 @@
 """Names of columns."""
 
+from collections.abc import Sequence
+
 from seqlight.data.errors import DataError
 
 
-def target_columns(target_cols: str | list[str], *, time_col: str, id_col: str | None) -> list[str]:
-    """The target columns as a list.
+def as_names(columns: str | Sequence[str] | None) -> list[str]:
+    """Return one name, several, or None for no column as a list."""
+    if columns is None:
+        return []
+    return [columns] if isinstance(columns, str) else list(columns)
+
+
+def target_columns(
+    target_cols: str | Sequence[str],
+    *,
+    time_col: str | Sequence[str] | None,
+    id_col: str | Sequence[str] | None,
+    covariate_cols: Sequence[str] = (),
+) -> list[str]:
+    """Return the target columns as a list.
 
     Raises:
         DataError: there is none, or one column has two parts to play.
     """
-    targets = [target_cols] if isinstance(target_cols, str) else list(target_cols)
+    targets = as_names(target_cols)
     if not targets:
         raise DataError("target_cols: expected at least one column, got none")
-    columns = [time_col, *targets] + ([] if id_col is None else [id_col])
+    columns = [*as_names(time_col), *targets, *as_names(id_col), *covariate_cols]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise DataError(

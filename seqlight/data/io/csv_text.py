@@ -1,20 +1,20 @@
 """A CSV file as text, cell by cell, to be written again with nothing changed but what is meant."""
 
-import gzip
 import io
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
-from seqlight.data.io.csv_file import MISSING_SPELLINGS, CSVDialect
+from seqlight.data.io.csv_head import CSVHead, find_head
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.numbers import NumberStyle, TextNumbers, is_missing, read_numbers, tidied
+from seqlight.data.io.text_file import TextFile
 
-_GZIP = b"\x1f\x8b"
 _MOST_DECIMALS = 17
 _FLOAT32_DIGITS = 7
 
@@ -24,20 +24,28 @@ class CSVText:
     """The records of a CSV file as they are written: quotes, blanks, spellings and line ends included.
 
     Attributes:
+        file: the file.
+        dialect: how it is written.
+        head: where its header is.
+        above: the lines above the header.
         header: the fields of the header, as written.
         header_end: the header's line end.
+        labels: further lines of the header (names, units): their fields and line ends.
         rows: the fields of each row, as written; blank lines are not among them.
         ends: the line end of each row ("" after a last row without one).
         blanks: blank lines above each row, and after the last: one string more than there are rows.
-        dialect: how the file is written.
     """
 
+    file: TextFile
+    dialect: CSVDialect
+    head: CSVHead
+    above: str
     header: list[str]
     header_end: str
+    labels: list[tuple[list[str], str]]
     rows: list[list[str]]
     ends: list[str]
     blanks: list[str]
-    dialect: CSVDialect
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -47,28 +55,31 @@ class CSVText:
         """The names of the columns, without their quotes."""
         return [unquoted(field) for field in self.header]
 
+    def resolved(self, columns: Sequence[str]) -> list[str]:
+        """The header's names of columns that may be named by a further line of the header."""
+        return [self.head.resolve(name) for name in columns]
+
     def column(self, name: str) -> pl.Series:
         """The cells of a column as text without quotes and blanks around, a String series."""
-        index = self.names().index(name)
+        index = self.names().index(self.head.resolve(name))
         return pl.Series(name, [unquoted(row[index]) for row in self.rows], pl.String).str.strip_chars()
 
     def numbers(self, name: str) -> pl.Series | None:
         """A column as Float64, null where a value is missing; None if a cell holds anything but numbers."""
-        text = self.column(name)
-        missing = text.str.to_lowercase().is_in(MISSING_SPELLINGS)
-        numbers = self.dialect.numbers(text)
-        if (numbers.is_null() & ~missing).any() or missing.all():
-            return None
-        return numbers.set(missing, None)
+        read = self._read(name)
+        return None if read.bad is not None or read.values.null_count() == len(self) else read.values
 
-    def decimals(self, name: str) -> int | None:
+    def _read(self, name: str) -> TextNumbers:
+        text = tidied(self.column(name))
+        return read_numbers(text, is_missing(text, self.dialect.missing_values), self.dialect.styles())
+
+    def decimals(self, name: str, style: NumberStyle) -> int | None:
         """Most decimals that a number of the column is written with; None if one has an exponent."""
-        point = "," if self.dialect.decimal_comma else "."
-        text = self.column(name)
-        number = text.filter(~text.str.to_lowercase().is_in(MISSING_SPELLINGS))
+        text = tidied(self.column(name))
+        number = text.filter(~is_missing(text, self.dialect.missing_values))
         if number.str.contains("[eE]").any():
             return None
-        longest = number.str.split_exact(point, 1).struct.field("field_1").str.len_chars().max()
+        longest = number.str.split_exact(style.decimal, 1).struct.field("field_1").str.len_chars().max()
         return min(longest, _MOST_DECIMALS) if isinstance(longest, int) else 0
 
     def with_rows(
@@ -88,7 +99,7 @@ class CSVText:
         by_row: dict[int, list[int]] = {}
         for number, row in enumerate(after.tolist()):
             by_row.setdefault(row, []).append(number)
-        result = CSVText(list(self.header), self.header_end, [], [], [self.blanks[0]], self.dialect)
+        result = replace(self, rows=[], ends=[], blanks=[self.blanks[0]])
         old, new = np.empty(len(self), np.int64), np.empty(len(after), np.int64)
         for row, (fields, end) in enumerate(zip(self.rows, self.ends, strict=True)):
             old[row] = len(result)
@@ -126,14 +137,17 @@ class CSVText:
         columns = self.names()
         written = {}
         for name, column_values in values.items():
-            decimals = self.decimals(name)
+            style = self._read(name).style
+            decimals = self.decimals(name, style)
             cells = np.flatnonzero(filled[name])
-            texts = (self._number(float(column_values[row]), decimals) for row in cells)
-            written[columns.index(name)] = dict(zip(cells.tolist(), texts, strict=True))
-        separator = self.dialect.separator
+            texts = (self._number(float(column_values[row]), decimals, style) for row in cells)
+            written[columns.index(self.head.resolve(name))] = dict(zip(cells.tolist(), texts, strict=True))
+        separator = self.dialect.separator or ","
         header = [*self.header, *(self._quoted(name + suffix) for name in values)]
-        out = io.StringIO()
-        out.write(separator.join(header) + (self.header_end or "\n"))
+        out = io.StringIO(newline="")
+        out.write(self.above + separator.join(header) + (self.header_end or "\n"))
+        for labels, end in self.labels:
+            out.write(separator.join([*labels, *[""] * len(values)]) + end)
         for number, (row, end, blank) in enumerate(zip(self.rows, self.ends, self.blanks[:-1], strict=True)):
             if any(number in cells for cells in written.values()):
                 row = [
@@ -143,47 +157,61 @@ class CSVText:
             marks = ["true" if filled[name][number] else "false" for name in values]
             out.write(blank + separator.join([*row, *marks]) + end)
         out.write(self.blanks[-1])
-        return out.getvalue().encode(self.dialect.encoding)
+        return self.file.encode(out.getvalue())
 
-    def _number(self, value: float, decimals: int | None) -> str:
+    def _number(self, value: float, decimals: int | None, style: NumberStyle) -> str:
         if decimals is None:
             text = f"{value:.{_FLOAT32_DIGITS}g}"
         else:
             whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
             text = f"{value:.{max(0, min(decimals, max(_FLOAT32_DIGITS - whole, 0)))}f}"
             text = text.replace("-", "") if not text.strip("-0.") else text  # no "-0"
-        return text.replace(".", ",") if self.dialect.decimal_comma else text
+        text = text.replace(".", style.decimal)
+        return f'"{text}"' if style.decimal == self.dialect.separator else text
 
     def _quoted(self, field: str) -> str:
-        if any(character in field for character in (self.dialect.separator, '"', "\n", "\r")):
+        if any(character in field for character in (self.dialect.separator or ",", '"', "\n", "\r")):
             doubled = field.replace('"', '""')
             return f'"{doubled}"'
         return field
 
 
-def read_csv_text(path: str | Path, dialect: CSVDialect | None = None) -> CSVText:
-    """Read a CSV file (plain or gzip) that ``read_csv_table`` has accepted.
+def read_csv_text(file: TextFile, dialect: CSVDialect) -> CSVText:
+    """Take a CSV file apart that ``read_table`` has accepted.
+
+    Args:
+        file: the file.
+        dialect: ``Table.dialect``, with everything settled that the reading has found.
 
     Raises:
         DataError: the text cannot be taken apart into as many fields in every row as the header has.
     """
-    dialect = dialect or CSVDialect()
-    data = Path(path).read_bytes()
-    if data.startswith(_GZIP):
-        data = gzip.decompress(data)
-    text = data.decode(dialect.encoding)
-    records = list(_records(text, dialect.separator))
+    head = find_head(file, dialect)
+    lines = file.text().split("\n")
+    above = "".join(line + "\n" for line in lines[: head.line - 1])
+    records = list(_records("\n".join(lines[head.line - 1 :]), head.separator))
     fields, header_end = records[0]
-    result = CSVText(fields, header_end, [], [], [""], dialect)
-    for row, end in records[1:]:
-        if row == [""]:
-            result.blanks[-1] += end
+    result = CSVText(file, dialect, head, above, fields, header_end, [], [], [], [""])
+    labels = len(head.labels)
+    # In a file of one column an empty line is an empty cell, but for those at the end.
+    last = max(number for number, (row, _) in enumerate(records) if row != [""])
+    for number, (row, end) in enumerate(records[1:], 1):
+        if row == [""] and (len(fields) > 1 or number > last):
+            if len(result.labels) == labels:
+                result.blanks[-1] += end
+            elif result.labels:
+                result.labels[-1] = (result.labels[-1][0], result.labels[-1][1] + end)
+            else:
+                result.header_end += end
             continue
         if len(row) != len(fields):
             raise DataError(
-                f"{path}: row {len(result) + 1} has {len(row)} fields, the header {len(fields)}; every row "
-                "needs as many as the header"
+                f"{file.name}: row {len(result) + 1} has {len(row)} fields, the header {len(fields)}; every "
+                "row needs as many as the header"
             )
+        if len(result.labels) < labels:
+            result.labels.append((row, end))
+            continue
         result.rows.append(row)
         result.ends.append(end)
         result.blanks.append("")
@@ -191,8 +219,7 @@ def read_csv_text(path: str | Path, dialect: CSVDialect | None = None) -> CSVTex
 
 
 def unquoted(field: str) -> str:
-    """A field's content: without byte order mark, and without the quotes around it."""
-    field = field.removeprefix("\ufeff")
+    """A field's content: without the quotes around it."""
     if len(field) >= 2 and field[0] == field[-1] == '"':
         return field[1:-1].replace('""', '"')
     return field

@@ -1,45 +1,98 @@
 """The columns a series store is built from, whichever way they were read."""
 
 import difflib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.time.combined_columns import CombinedTimes, combine_time_columns
 
 
 @dataclass
 class Table:
-    """Time, id and target columns in the order of the source.
+    """Time, id, target and covariate columns in the order of the source.
 
     Attributes:
         source: what messages call the source: the file's path, or "frame".
-        time: String, Date or Datetime column of length N.
-        ids: column of series ids, or None for a single series.
+        time: String, Date or Datetime column of length N; several columns of times are joined to one. None:
+            the rows of each series are steps, in their order.
+        keys: the N cells of each id column; None for a single series.
         values: [N, C] float32; missing cells are NaN.
+        covariates: N rows, a column for each covariate: Float32 for numbers, String for text; missing cells
+            are null.
         row_numbers: [N] int64 line of each row in the file, for messages; None: row i is line
             i + first_line.
         first_line: line of the first row.
         is_file: whether rows are lines of a file (counted from 1, the header being line 1) or frame rows
             (counted from 0).
+        dialect: how the file is written, with everything settled; None for a frame.
+        combined: how ``time`` was joined of several columns; None where it is one.
+        other_columns: reads the columns that are none of the above, for messages.
     """
 
     source: str
-    time: pl.Series
-    ids: pl.Series | None
+    time: pl.Series | None
+    keys: pl.DataFrame | None
     values: NDArray[np.float32]
+    covariates: pl.DataFrame = field(default_factory=pl.DataFrame)
     row_numbers: NDArray[np.int64] | None = None
     first_line: int = 2
     is_file: bool = True
+    dialect: CSVDialect | None = None
+    combined: CombinedTimes | None = None
+    other_columns: Callable[[], pl.DataFrame] | None = None
+
+    @property
+    def ids(self) -> pl.Series | None:
+        """The id of each row's series: the one id column, or the cells of several joined by a slash."""
+        if self.keys is None:
+            return None
+        return self.keys.to_series() if self.keys.width == 1 else joined_ids(self.keys)
+
+    def take_times(self, columns: Mapping[str, pl.Series]) -> None:
+        """Take the column of times, or join several.
+
+        Raises:
+            DataError: several columns are no parts of a time.
+        """
+        if len(columns) > 1:
+            try:
+                self.combined = combine_time_columns(columns)
+            except DataError as error:
+                raise DataError(f"{self.source}: {error}") from None
+            self.time = self.combined.text
+        else:
+            self.time = next(iter(columns.values()), None)
 
     def row_name(self, row: int) -> str:
         """What a message calls row ``row``: "line 14" of a file, "row 12" of a frame."""
         if not self.is_file:
             return f"row {row}"
         return f"line {row + self.first_line if self.row_numbers is None else int(self.row_numbers[row])}"
+
+
+def joined_ids(keys: pl.DataFrame) -> pl.Series:
+    """Join the cells of several id columns by "/", so that different cells give different ids.
+
+    A slash or backslash within a cell is written with a backslash before it. A missing cell makes the id
+    null.
+
+    Returns:
+        Categorical column.
+    """
+    texts = keys.select(pl.all().cast(pl.String))
+    combinations = texts.unique(maintain_order=True)
+    escaped = pl.all().str.replace_all(r"([\\/])", r"\${1}")
+    ids = combinations.with_columns(
+        combinations.select(pl.concat_str(escaped, separator="/").alias("\0id"))["\0id"]
+    )
+    joined = texts.join(ids, on=texts.columns, how="left", nulls_equal=True, maintain_order="left")
+    return joined["\0id"].rename("/".join(keys.columns)).cast(pl.Categorical)
 
 
 def check_columns(source: str, wanted: Sequence[tuple[str, str]], columns: Sequence[str]) -> None:

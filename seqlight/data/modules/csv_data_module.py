@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from seqlight.data.errors import DataError
-from seqlight.data.io.columns import target_columns
-from seqlight.data.io.csv_file import CSVDialect, read_csv_table
-from seqlight.data.io.frames import frame_table, is_frame
+from seqlight.data.io.columns import as_names, target_columns
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.frames import is_frame
+from seqlight.data.io.read import read_table
 from seqlight.data.modules.series_data_module import check_positive
 from seqlight.data.modules.window_data_module import Part, WindowDataModule
 from seqlight.data.store.mase_scale import seasonal_scale
@@ -36,9 +37,9 @@ class CSVDataModule(WindowDataModule):
 
     Args:
         path: the file, or a polars or pandas frame.
-        time_col: column of timestamps.
+        time_col: column of timestamps, or columns that make them together, such as date and time of day.
         target_cols: column or columns to forecast.
-        id_col: column of series ids; None for a single series.
+        id_col: column of series ids, or columns that name a series together; None for a single series.
         context_length: input steps of a window.
         prediction_length: target steps of a window.
         batch_size: windows in a batch.
@@ -62,9 +63,14 @@ class CSVDataModule(WindowDataModule):
         frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q", or a
             calendar: "BME", "SMS", "WOM-2FRI", "30min@Mon-Fri 09:30-16:00", "XNYS", "observed"; None infers.
         skip_short: leave series out that are too short for a window in every part, instead of refusing them.
-        separator: character between the fields.
-        decimal_comma: numbers are written 1,5.
-        encoding: text encoding, such as "latin-1".
+        separator: character between the fields; None finds it.
+        decimal_comma: numbers are written 1,5 (True) or 1.5 (False); None finds it, and refuses numbers that
+            can be read both ways.
+        encoding: text encoding, such as "latin-1"; None finds it.
+        thousands: what groups thousands: ",", ".", " " or "'"; None finds it, likewise.
+        missing_values: cells that stand for a missing value, such as ["-9999", "n/e"], on top of the usual
+            spellings.
+        skip_rows: lines above the header; None finds it.
         time_format: strftime pattern of the timestamps, or "epoch", "epoch_ms", "epoch_us", "epoch_ns",
             "excel", "quarter", "iso_week", "interval"; None finds it. Times with UTC offsets become UTC
             (local days where the steps are days or longer).
@@ -81,9 +87,9 @@ class CSVDataModule(WindowDataModule):
         self,
         path: str | Path | pl.DataFrame,
         *,
-        time_col: str,
+        time_col: str | list[str],
         target_cols: str | list[str],
-        id_col: str | None = None,
+        id_col: str | list[str] | None = None,
         context_length: int,
         prediction_length: int,
         batch_size: int = 64,
@@ -97,9 +103,12 @@ class CSVDataModule(WindowDataModule):
         season_length: int | None = None,
         frequency: str | None = None,
         skip_short: bool = False,
-        separator: str = ",",
-        decimal_comma: bool = False,
-        encoding: str = "utf-8",
+        separator: str | None = None,
+        decimal_comma: bool | None = None,
+        encoding: str | None = None,
+        thousands: str | None = None,
+        missing_values: Sequence[str] = (),
+        skip_rows: int | None = None,
         time_format: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
@@ -116,7 +125,7 @@ class CSVDataModule(WindowDataModule):
             context_length=context_length,
             prediction_length=prediction_length,
             target_cols=target_cols,
-            time_col=time_col,
+            time_col=" ".join(as_names(time_col)),
             future_covariate_size=FEATURE_WIDTH * len(calendar_features),
             observed_indicator=missing == "mask",
             batch_size=batch_size,
@@ -141,7 +150,9 @@ class CSVDataModule(WindowDataModule):
         # A frame is data, not a setting: it would not load from a checkpoint with weights_only=True.
         self.save_hyperparameters(ignore=["path"] if is_frame(path) else [], logger=False)
         self.path = path
-        self.id_col = id_col
+        self.time_cols = as_names(time_col)
+        self.id_cols = as_names(id_col)
+        self.id_col = "/".join(self.id_cols) if self.id_cols else None
         self.val_size = val_size
         self.test_size = test_size
         self.stride = stride
@@ -149,7 +160,14 @@ class CSVDataModule(WindowDataModule):
         self.calendar_features = calendar_features
         self.frequency = frequency
         self.skip_short = skip_short
-        self.dialect = CSVDialect(separator=separator, decimal_comma=decimal_comma, encoding=encoding)
+        self.dialect = CSVDialect(
+            separator=separator,
+            decimal_comma=decimal_comma,
+            encoding=encoding,
+            thousands=thousands,
+            missing_values=missing_values,
+            skip_rows=skip_rows,
+        )
         self.time_format = time_format
         self._season_length = season_length
         self._store: SeriesStore | None = None
@@ -229,23 +247,18 @@ class CSVDataModule(WindowDataModule):
         )
 
     def _read(self) -> tuple[SeriesStore, TimeSplit]:
-        if is_frame(self.path):
-            table = frame_table(
-                self.path, time_col=self.time_col, target_cols=self.target_cols, id_col=self.id_col
-            )
-        else:
-            table = read_csv_table(
-                str(self.path),
-                time_col=self.time_col,
-                target_cols=self.target_cols,
-                id_col=self.id_col,
-                dialect=self.dialect,
-            )
+        table = read_table(
+            self.path,
+            time_cols=self.time_cols,
+            target_cols=self.target_cols,
+            id_cols=self.id_cols,
+            dialect=self.dialect,
+        )
         store = build_store(
             table,
-            time_col=self.time_col,
+            time_col=self.time_cols,
             target_cols=self.target_cols,
-            id_col=self.id_col,
+            id_col=self.id_cols,
             missing=self.missing,
             frequency=self.frequency,
             time_format=self.time_format,

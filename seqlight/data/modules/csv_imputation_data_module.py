@@ -7,11 +7,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqlight.data.errors import DataError
-from seqlight.data.io.columns import target_columns
-from seqlight.data.io.csv_file import CSVDialect
+from seqlight.data.io.columns import as_names, target_columns
 from seqlight.data.io.csv_text import CSVText, read_csv_text
+from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
+from seqlight.data.io.text_file import TextFile, open_text
 from seqlight.data.modules.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
 from seqlight.data.store.series_store import SeriesStore, TimedRows
 from seqlight.data.store.timed_rows import read_timed_rows
@@ -29,9 +29,9 @@ class CSVImputationDataModule(ImputationDataModule):
 
     Args:
         path: the file, or a polars or pandas frame.
-        time_col: column of timestamps.
+        time_col: column of timestamps, or columns that make them together.
         target_cols: numeric column or columns with cells to fill; columns without help to fill the others.
-        id_col: column of series ids; None for a single series.
+        id_col: column of series ids, or columns that name a series together; None for a single series.
         window_length: rows of a window.
         stride: distance between the training windows of a series; None takes an eighth of a window.
         val_size: share of the known cells that is hidden for validation.
@@ -41,9 +41,12 @@ class CSVImputationDataModule(ImputationDataModule):
         insert_rows: add rows between the first and the last time of each series where its regular grid has
             none, to be filled; the times must then lie on a grid.
         frequency: step of that grid, such as "1h"; None infers it.
-        separator: character between the fields.
-        decimal_comma: numbers are written 1,5.
+        separator: character between the fields; this and what follows is found where it is None.
+        decimal_comma: numbers are written 1,5 (True) or 1.5 (False).
         encoding: text encoding, such as "latin-1".
+        thousands: what groups thousands: ",", ".", " " or "'".
+        missing_values: cells to fill beside the empty ones and the usual spellings, such as ["-9999", "n/e"].
+        skip_rows: lines above the header.
         time_format: as in :class:`~seqlight.data.CSVDataModule`; None finds it.
         seed: of the cells that are hidden and of the order of training windows.
         num_workers: worker processes of the loaders; 0 is fastest.
@@ -58,9 +61,9 @@ class CSVImputationDataModule(ImputationDataModule):
         self,
         path: str | Path | pl.DataFrame,
         *,
-        time_col: str,
+        time_col: str | list[str],
         target_cols: str | list[str],
-        id_col: str | None = None,
+        id_col: str | list[str] | None = None,
         window_length: int = 168,
         stride: int | None = None,
         val_size: float = 0.1,
@@ -69,9 +72,12 @@ class CSVImputationDataModule(ImputationDataModule):
         calendar_features: Sequence[str] = (),
         insert_rows: bool = False,
         frequency: str | None = None,
-        separator: str = ",",
-        decimal_comma: bool = False,
-        encoding: str = "utf-8",
+        separator: str | None = None,
+        decimal_comma: bool | None = None,
+        encoding: str | None = None,
+        thousands: str | None = None,
+        missing_values: Sequence[str] = (),
+        skip_rows: int | None = None,
         time_format: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
@@ -90,7 +96,7 @@ class CSVImputationDataModule(ImputationDataModule):
             val_size=val_size,
             test_size=test_size,
             target_cols=target_cols,
-            time_col=time_col,
+            time_col=" ".join(as_names(time_col)),
             covariate_size=FEATURE_WIDTH * len(calendar_features),
             batch_size=batch_size,
             seed=seed,
@@ -101,12 +107,22 @@ class CSVImputationDataModule(ImputationDataModule):
         # A frame is data, not a setting: it would not load from a checkpoint with weights_only=True.
         self.save_hyperparameters(ignore=["path"] if is_frame(path) else [], logger=False)
         self.path = path
-        self.id_col = id_col
+        self.time_cols = as_names(time_col)
+        self.id_cols = as_names(id_col)
+        self.id_col = "/".join(self.id_cols) if self.id_cols else None
         self.calendar_features = calendar_features
         self.insert_rows = insert_rows
         self.frequency = frequency
-        self.dialect = CSVDialect(separator=separator, decimal_comma=decimal_comma, encoding=encoding)
+        self.dialect = CSVDialect(
+            separator=separator,
+            decimal_comma=decimal_comma,
+            encoding=encoding,
+            thousands=thousands,
+            missing_values=missing_values,
+            skip_rows=skip_rows,
+        )
         self.time_format = time_format
+        self._file: TextFile | None = None
         self._rows: TimedRows | None = None
         self._time_gap: NDArray[np.float32] | None = None
         self._covariates: NDArray[np.float32] | None = None
@@ -115,11 +131,14 @@ class CSVImputationDataModule(ImputationDataModule):
     def rows(self) -> TimedRows:
         """The rows sorted by series and time; read when first asked for."""
         if self._rows is None:
+            if not is_frame(self.path):
+                # Its text is written again, cell by cell: one and the same, whatever becomes of the file.
+                self._file = open_text(str(self.path), self.dialect.encoding, in_memory=True)
             self._rows = read_timed_rows(
-                self.path,
-                time_col=self.time_col,
+                self.path if self._file is None else self._file,
+                time_col=self.time_cols,
                 target_cols=self.target_cols,
-                id_col=self.id_col,
+                id_col=self.id_cols,
                 dialect=self.dialect,
                 time_format=self.time_format,
                 insert_rows=self.insert_rows,
@@ -164,14 +183,12 @@ class CSVImputationDataModule(ImputationDataModule):
         Of a frame: its time, id and target columns as CSV, sorted by series and time.
         """
         rows = self.rows
-        if is_frame(self.path):
+        if self._file is None or rows.dialect is None:
             times = pl.Series(self.time_col, rows.times).cast(pl.Datetime("us"))
             series = np.repeat(rows.store.ids, rows.store.lengths)
             columns = {self.time_col: times} | ({} if self.id_col is None else {self.id_col: series})
             return filled_table(rows.store, pl.DataFrame(columns), self.target_cols, values, filled, suffix)
-        text = read_csv_text(str(self.path), self.dialect)
-        if len(text) != np.count_nonzero(rows.order >= 0):
-            raise DataError(f"{self.path}: changed while it was being worked on; start again")
+        text = read_csv_text(self._file, rows.dialect)
         line = rows.order.copy()  # the row of the text that each row of the store is
         if (line < 0).any():
             text, line = self._with_added_rows(text)
@@ -197,8 +214,12 @@ class CSVImputationDataModule(ImputationDataModule):
                 length = int(own[-1] - begin) + 1
                 written = rows.store.grid.format(rows.store.timestamps(series, 0, length))
                 times |= {int(row): written[int(row - begin)] for row in own}
-        copied = [] if self.id_col is None else [self.id_col]
-        text, old, new = text.with_rows(after, {self.time_col: [times[int(row)] for row in added]}, copied)
+        names = text.resolved(self.time_cols)
+        cells = {names[0]: [times[int(row)] for row in added]}
+        if rows.combined is not None:
+            parts = rows.combined.split(pl.Series("time", cells[names[0]], pl.String))
+            cells = dict(zip(names, (part.to_list() for part in parts.values()), strict=True))
+        text, old, new = text.with_rows(after, cells, text.resolved(self.id_cols))
         line = np.where(rows.order >= 0, old[rows.order], -1)
         line[added] = new
         return text, line

@@ -10,7 +10,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
+from seqlight.data.io.columns import as_names
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.repeats import hint_of_repeats
 from seqlight.data.io.table import Table
+from seqlight.data.time.combined_columns import CombinedTimes
 from seqlight.data.time.frequency import (
     DAY,
     FixedFrequency,
@@ -142,9 +146,9 @@ class SeriesStore:
 def build_store(
     table: Table,
     *,
-    time_col: str,
+    time_col: str | Sequence[str],
     target_cols: Sequence[str],
-    id_col: str | None = None,
+    id_col: str | Sequence[str] | None = None,
     missing: str = "error",
     frequency: str | None = None,
     time_format: str | None = None,
@@ -156,9 +160,9 @@ def build_store(
 
     Args:
         table: the columns.
-        time_col: name of the time column, for messages.
+        time_col: name of the time column, or of several, for messages.
         target_cols: names of the C target columns, for messages.
-        id_col: name of the id column, for messages.
+        id_col: name of the id column, or of several, for messages.
         missing: "error" refuses missing cells, "mask" keeps them as NaN.
         frequency: the grid's step such as "1h", or None to infer it.
         time_format: strftime pattern of text timestamps, or None to find it.
@@ -178,19 +182,23 @@ class TimedRows:
         store: the S series; position p of a series is its p-th row in the order of time.
         times: [rows] int64 microseconds since 1970, in the order of ``store.values``.
         order: [rows] int64, the row of the table that each row of the store was; -1 for an added row.
+        dialect: how the file is written that the rows came from.
+        combined: how times were joined of several columns; None where they are one.
     """
 
     store: SeriesStore
     times: Int64Array
     order: Int64Array
+    dialect: CSVDialect | None = None
+    combined: CombinedTimes | None = None
 
 
 def sort_rows(
     table: Table,
     *,
-    time_col: str,
+    time_col: str | Sequence[str],
     target_cols: Sequence[str],
-    id_col: str | None = None,
+    id_col: str | Sequence[str] | None = None,
     time_format: str | None = None,
 ) -> TimedRows:
     """Sort the table's rows into series by time, whatever the steps between them; missing cells are NaN.
@@ -205,16 +213,25 @@ def sort_rows(
 
 
 class _Builder:
-    def __init__(self, table: Table, time_col: str, target_cols: list[str], id_col: str | None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        time_col: str | Sequence[str],
+        target_cols: list[str],
+        id_col: str | Sequence[str] | None,
+    ) -> None:
         self.table = table
-        self.time_col = time_col
+        self.time_cols = as_names(time_col)
+        self.time_col = " ".join(self.time_cols)
         self.target_cols = target_cols
-        self.id_col = id_col
+        self.id_cols = as_names(id_col)
+        self.id_col = "/".join(self.id_cols) if self.id_cols else None
         self.inferred = True  # the frequency, from the times
         self.order: Int64Array | None = None  # row of the table per sorted row; None while in table order
 
     def build(self, missing: str, frequency: str | None, time_format: str | None) -> SeriesStore:
         self._check_finite()
+        assert self.table.time is not None  # read with a column of times
         dates = self.table.time.dtype == pl.Date
         times, text_format, zone = self._times(time_format)
         self.table.time = self.table.time.clear()  # text takes 35 bytes a row; only the times are needed now
@@ -252,7 +269,7 @@ class _Builder:
         order = np.arange(rows, dtype=np.int64) if self.order is None else self.order
         store = SeriesStore(np.ascontiguousarray(self.table.values[order]), indptr, ids)
         self._check_missing(store, "mask")
-        return TimedRows(store, times, order)
+        return TimedRows(store, times, order, self.table.dialect, self.table.combined)
 
     def _check_finite(self) -> None:
         infinite = np.isinf(self.table.values)
@@ -265,6 +282,9 @@ class _Builder:
 
     def _times(self, pattern: str | None) -> tuple[Int64Array, TimeFormat | None, str | None]:
         column = self.table.time
+        assert column is not None  # read with a column of times
+        if pattern is None and self.table.combined is not None:
+            pattern = self.table.combined.time_format
         where = f"column {self.time_col!r}"
         if column.dtype == pl.String:
             blanks = r"^\s|\s$"
@@ -323,11 +343,9 @@ class _Builder:
         if repeated.any():
             row = int(np.argmax(repeated)) + 1
             name = ids[int(np.searchsorted(indptr, row, side="right")) - 1]
-            hint = (
-                "name the column of series ids with id_col, or remove the row"
-                if self.id_col is None
-                else "remove one of the rows"
-            )
+            in_table = times if self.order is None else times[np.argsort(self.order)]
+            again = self._table_row(row)
+            hint = hint_of_repeats(self.table, in_table, self.time_cols, self.id_cols, again)
             earlier, later = sorted((self._table_row(row - 1), self._table_row(row)))
             raise self._error(
                 f"{self.table.row_name(later)}, column {self.time_col!r}: the timestamp "

@@ -1,12 +1,13 @@
 """Reading rows at whatever times they are, or with those added that are absent from a regular grid."""
 
-import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from seqlight.data.io.csv_file import CSVDialect, read_csv_table
-from seqlight.data.io.frames import frame_table, is_frame
+from seqlight.data.io.columns import as_names
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.read import read_table
 from seqlight.data.store.series_store import SeriesStore, TimedRows, build_store, sort_rows
 from seqlight.data.time.frequency import infer_frequency
 
@@ -14,9 +15,9 @@ from seqlight.data.time.frequency import infer_frequency
 def read_timed_rows(
     source: Any,
     *,
-    time_col: str,
+    time_col: str | Sequence[str],
     target_cols: list[str],
-    id_col: str | None = None,
+    id_col: str | Sequence[str] | None = None,
     dialect: CSVDialect | None = None,
     time_format: str | None = None,
     insert_rows: bool = False,
@@ -39,10 +40,13 @@ def read_timed_rows(
         DataError: the data cannot be read; with ``insert_rows`` also if a time lies off the grid.
     """
     columns: dict[str, Any] = {"time_col": time_col, "target_cols": target_cols, "id_col": id_col}
-    if is_frame(source):
-        table = frame_table(source, **columns)
-    else:
-        table = read_csv_table(os.fspath(source), dialect=dialect, **columns)
+    table = read_table(
+        source,
+        time_cols=as_names(time_col),
+        target_cols=target_cols,
+        id_cols=as_names(id_col),
+        dialect=dialect,
+    )
     rows = sort_rows(table, time_format=time_format, **columns)
     if not insert_rows:
         return rows
@@ -81,4 +85,4 @@ def _on_grid(rows: TimedRows, store: SeriesStore) -> TimedRows:
         times[begin:end] = grid.frequency.timestamps(positions, grid.origin[series], grid.anchor[series])
         own = slice(*rows.store.indptr[series : series + 2])
         order[begin + np.searchsorted(times[begin:end], rows.times[own])] = rows.order[own]
-    return TimedRows(store, times, order)
+    return TimedRows(store, times, order, rows.dialect, rows.combined)

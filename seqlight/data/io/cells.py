@@ -1,0 +1,188 @@
+"""The number columns of a table: text read in the one way that fits, and notes about odd values."""
+
+import warnings
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqlight.data.errors import DataError
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.numbers import NumberStyle, TextNumbers, as_float, is_missing, read_numbers, tidied
+from seqlight.data.io.sentinels import find_sentinels
+from seqlight.data.io.table import Table
+
+COARSEST = 0.05  # of a column's standard deviation
+_MOSTLY = 0.5  # numbers in a column of covariates that may hold text
+_TEXT_MISSING = ("", "na", "n/a", "#n/a", "nan", "null")
+
+
+class NumberColumns:
+    """Columns that are to hold numbers, decided together: a file writes its numbers in one way.
+
+    Args:
+        dialect: what is given about the numbers.
+        table: names rows in messages.
+        separator: of the file; None for a frame.
+    """
+
+    def __init__(self, dialect: CSVDialect, table: Table, *, separator: str | None = None) -> None:
+        self.dialect = dialect
+        self.table = table
+        self.separator = separator
+        self.columns: dict[str, pl.Series | TextNumbers] = {}
+        self.texts: dict[str, pl.Series] = {}
+        self.marks: set[str] = set()  # decimal marks that a column shows beyond doubt
+        self.grouping: set[str] = set()
+
+    def add(self, name: str, column: pl.Series, *, text_allowed: bool = False) -> None:
+        """Take a column of numbers, or of text that reads as numbers; or, if allowed, of any text.
+
+        Raises:
+            DataError: a cell is no number.
+        """
+        if column.dtype != pl.String:
+            if column.dtype == pl.Float32:
+                self.marks.add(".")
+            self.columns[name] = column.cast(pl.Float32)
+            return
+        text = tidied(column)
+        missing = is_missing(text, self.dialect.missing_values)
+        read = read_numbers(text, missing, self.dialect.styles())
+        if text_allowed and read.bad is not None:
+            known = int((~missing).sum())
+            if int(read.values.is_not_null().sum()) <= _MOSTLY * known:
+                gone = text.str.to_lowercase().is_in([*_TEXT_MISSING]) | text.is_in(
+                    list(self.dialect.missing_values)
+                )
+                self.columns[name] = text.set(gone.fill_null(True), None)
+                return
+        if read.bad is not None:
+            raise self._bad_cell(name, text, read)
+        if read.decided:
+            self.marks.add(read.style.decimal)
+        if read.style.thousands is not None and read.other is None:
+            self.grouping.add(read.style.thousands)
+        self.texts[name] = text
+        self.columns[name] = read
+
+    @property
+    def decimal_comma(self) -> bool | None:
+        """Whether the decimal mark is a comma; None where no column tells."""
+        if self.dialect.decimal_comma is not None or len(self.marks) != 1:
+            return self.dialect.decimal_comma
+        return "," in self.marks
+
+    @property
+    def thousands(self) -> str | None:
+        """What groups thousands, as given or where all columns that have groups agree."""
+        if self.dialect.thousands is not None or len(self.grouping) != 1:
+            return self.dialect.thousands
+        return next(iter(self.grouping))
+
+    def settled(self) -> dict[str, pl.Series]:
+        """Return each column as Float32 (or String), null where missing.
+
+        Raises:
+            DataError: the numbers of a column can be read in two ways, and nothing in the table decides.
+        """
+        result = {}
+        for name, read in self.columns.items():
+            if isinstance(read, TextNumbers):
+                style = read.style if read.other is None else self._decide(name, read, read.other)
+                if style is not read.style:
+                    text = self.texts[name]
+                    values = style.numbers(text.set(is_missing(text, self.dialect.missing_values), None))
+                else:
+                    values = read.values
+                column = values.cast(pl.Float32).alias(name)
+            else:
+                column = read.alias(name)
+            if column.dtype == pl.Float32:
+                column = self._without_missing_values(column)
+                self._note(name, column.to_numpy())
+            result[name] = column
+        return result
+
+    def _decide(self, name: str, read: TextNumbers, other: NumberStyle) -> NumberStyle:
+        """The style of a column that two fit: by the other columns, or where one is hardly possible."""
+        assert read.example is not None  # the two differ there
+        text = self.texts[name]
+        fitting = [style for style in (read.style, other) if style.decimal in self.marks]
+        if len(self.marks) == 1 and len(fitting) == 1:
+            chosen, why = fitting[0], "as in the other columns"
+        elif self.separator == "," and text.str.contains(r"^[+-]?\d+\.\d{3}$").all():
+            # Grouped thousands would leave some cell below 1000, in a file with commas between its fields.
+            chosen, why = NumberStyle("."), "as every cell has three digits behind its point"
+        else:
+            one, two = (
+                _written(style.numbers(text.slice(read.example, 1))[0]) for style in (read.style, other)
+            )
+            cell = text[read.example]
+            raise self._error(
+                f"{self.table.row_name(read.example)}, column {name!r}: {cell!r} can be read as {one} or as "
+                f"{two}, and so can the other cells; pass {read.style} for {one}, {other} for {two}"
+            )
+        rejected = other if chosen == read.style else read.style
+        values = [_written(style.numbers(text.slice(read.example, 1))[0]) for style in (chosen, rejected)]
+        warnings.warn(
+            f"{self.table.source}: column {name!r}: {text[read.example]!r} was read as {values[0]}, {why}; "
+            f"pass {rejected} if it is {values[1]}, {chosen} if it is not",
+            stacklevel=6,
+        )
+        return chosen
+
+    def _bad_cell(self, name: str, text: pl.Series, read: TextNumbers) -> DataError:
+        assert read.bad is not None  # why this is called
+        value = text[read.bad]
+        if value.lower().lstrip("+-") in ("inf", "infinity"):
+            return self._error(
+                f"{self.table.row_name(read.bad)}, column {name!r}: infinity; mend the cell, or leave it "
+                "empty if the value is missing"
+            )
+        hint = (
+            f"mend the cell, or leave it empty if the value is missing (or pass missing_values=[{value!r}])"
+        )
+        if any(character.isdigit() for character in value) and any(mark in value for mark in ",."):
+            hint = f"the rest of the column is written with {_described(read.style)}; mend the cell"
+        return self._error(
+            f"{self.table.row_name(read.bad)}, column {name!r}: expected a number, got {value!r}; {hint}"
+        )
+
+    def _without_missing_values(self, column: pl.Series) -> pl.Series:
+        """Numbers among ``missing_values`` taken out; float32 holds them as it holds the cells."""
+        numbers = [number for number in map(as_float, self.dialect.missing_values) if number is not None]
+        if not numbers:
+            return column
+        return column.set(column.is_in(pl.Series(numbers, dtype=pl.Float32)).fill_null(False), None)
+
+    def _note(self, name: str, values: NDArray[np.float32]) -> None:
+        """Tell of numbers that float32 can hardly tell apart, and of those far outside the rest."""
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return
+        step, spread = float(np.spacing(np.abs(known).max())), float(known.std(dtype=np.float64))
+        if step > COARSEST * spread > 0:
+            warnings.warn(
+                f"{self.table.source}: column {name!r} varies by {spread:.3g} only, and numbers as large as "
+                f"its own are kept in steps of {step:.3g}; subtract a constant from them first",
+                stacklevel=6,
+            )
+        for sentinel in find_sentinels(known):
+            warnings.warn(
+                f"{self.table.source}: column {name!r}: {sentinel}; if it stands for a missing value, pass "
+                f"missing_values=['{sentinel.text}']",
+                stacklevel=6,
+            )
+
+    def _error(self, what: str) -> DataError:
+        return DataError(f"{self.table.source}: {what}")
+
+
+def _written(value: float | None) -> str:
+    return "no number" if value is None else f"{value:.12g}"
+
+
+def _described(style: NumberStyle) -> str:
+    mark = "decimal commas" if style.decimal == "," else "decimal points"
+    return mark if style.thousands is None else f"{mark} and thousands grouped by {style.thousands!r}"

@@ -1,0 +1,148 @@
+"""The head of a CSV file: its separator, where the header is, and which lines below it are still header."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seqlight.data.errors import DataError
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.numbers import MISSING_SPELLINGS
+from seqlight.data.io.text_file import TextFile
+
+SEPARATORS = (",", ";", "\t", "|")
+_MOST_LINES = 100  # searched for a header
+_MOST_LABELS = 3  # lines of a header below its first one
+_NUMBER = re.compile(r"[+-]?[\d.,' ]*\d[\d.,' ]*([eE][+-]?\d+)?%?")
+_DATE_LIKE = re.compile(r"\d{1,4}[-/.:]\d")
+
+
+@dataclass(frozen=True)
+class CSVHead:
+    """What stands above the rows.
+
+    Attributes:
+        separator: between the fields.
+        names: of the columns.
+        line: of the header, from 1.
+        rows_line: of the first row, from 1.
+        labels: lines of names or units below the header, as lists of cells.
+    """
+
+    separator: str
+    names: list[str]
+    line: int
+    rows_line: int
+    labels: tuple[tuple[str, ...], ...] = ()
+
+    def resolve(self, name: str) -> str:
+        """Return the header's name of a column that may be named by a line below the header instead."""
+        if name in self.names:
+            return name
+        below = {index for cells in self.labels for index, cell in enumerate(cells) if cell == name}
+        return self.names[below.pop()] if len(below) == 1 else name
+
+
+def find_head(file: TextFile, dialect: CSVDialect, wanted: Sequence[str] = ()) -> CSVHead:
+    """Find separator and header: the first line that names every wanted column, or is as wide as most.
+
+    Raises:
+        DataError: the header is not well-formed.
+    """
+    lines = [line.removesuffix("\r") for line in file.head.split("\n")]
+    separators = SEPARATORS if dialect.separator is None else (dialect.separator,)
+    heads = [head for separator in separators if (head := _head(file, dialect, lines, separator, wanted))]
+    naming = [head for head in heads if all(head.resolve(name) in head.names for name in wanted)]
+    # Of several, the one that most lines agree with.
+    return max(naming or heads, key=lambda head: _agreement(lines, head))
+
+
+def _head(
+    file: TextFile, dialect: CSVDialect, lines: list[str], separator: str, wanted: Sequence[str]
+) -> CSVHead:
+    skip = dialect.skip_rows or 0
+    filled = [index for index, line in enumerate(lines) if index >= skip and line.strip()]
+    if not filled:
+        raise file.error(f"skip_rows: {skip} lines are skipped, and nothing is below them in the first lines")
+    candidates = filled[:1] if dialect.skip_rows is not None else filled[:_MOST_LINES]
+    first = None
+    for index in candidates:
+        head = _head_at(file, lines, separator, index)
+        if first is None and head.names and _is_as_wide_as_most(lines, filled, separator, index):
+            first = head
+        if wanted and all(head.resolve(name) in head.names for name in wanted):
+            return head
+    return first or _head_at(file, lines, separator, candidates[0])
+
+
+def _head_at(file: TextFile, lines: list[str], separator: str, index: int) -> CSVHead:
+    names, after = _record(file, lines, separator, index)
+    labels: list[tuple[str, ...]] = []
+    position = after
+    while len(labels) <= _MOST_LABELS and position < len(lines):
+        if not lines[position].strip():
+            position += 1
+            continue
+        cells, end = _record(file, lines, separator, position)
+        if len(cells) != len(names) or not _labels(cells):
+            break
+        labels.append(tuple(cell.strip() for cell in cells))
+        position = end
+    # Labels are labels only above a row of data; text all the way down is something else.
+    if len(labels) > _MOST_LABELS or position >= len(lines) or not lines[position].strip():
+        labels, position = [], after
+    while position < len(lines) and not lines[position].strip():
+        position += 1
+    return CSVHead(separator, names, index + 1, position + 1, tuple(labels))
+
+
+def _labels(cells: list[str]) -> bool:
+    """Whether cells are names or units: some text, and no number, date or spelling of a missing value."""
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    first = cells[0].strip()
+    return (
+        bool(texts)
+        and not re.search(r"\d", first)
+        and not any(
+            _NUMBER.fullmatch(text) or _DATE_LIKE.search(text) or text.lower() in MISSING_SPELLINGS
+            for text in texts
+        )
+    )
+
+
+def _record(file: TextFile, lines: list[str], separator: str, index: int) -> tuple[list[str], int]:
+    """The fields of the record that begins in a line, and the line after it."""
+    reader = csv.reader((line + "\n" for line in lines[index:]), delimiter=separator)
+    try:
+        return next(reader), index + reader.line_num
+    except csv.Error as error:
+        raise file.error(f"line {index + 1}: the header is not well-formed: {error}") from None
+
+
+def _width(line: str, separator: str) -> int:
+    return re.sub(r'"[^"]*"', "", line).count(separator) + 1
+
+
+def _is_as_wide_as_most(lines: list[str], filled: list[int], separator: str, index: int) -> bool:
+    widths = Counter(_width(lines[other], separator) for other in filled[1:] or filled)
+    return _width(lines[index], separator) == widths.most_common(1)[0][0]
+
+
+def _agreement(lines: list[str], head: CSVHead) -> tuple[float, int, int]:
+    """How well a separator fits: the share of rows as wide as the header, weighed by whether it is there."""
+    rows = [line for line in lines[head.rows_line - 1 : head.rows_line + 200] if line.strip()][:100]
+    width = len(head.names)
+    share = sum(_width(line, head.separator) == width for line in rows) / max(1, len(rows))
+    return (
+        share if width > 1 else 0.0,
+        width,
+        -SEPARATORS.index(head.separator) if (head.separator in SEPARATORS) else 0,
+    )
+
+
+def check_line_ends(file: TextFile) -> None:
+    """Raise DataError for a carriage return within the first line."""
+    first = file.head.split("\n", 1)[0].removesuffix("\r")
+    if "\r" in first:
+        raise DataError(f"{file.name}: the header is not well-formed: it has a carriage return in it")
