@@ -56,9 +56,10 @@ CELLS = (
 
 
 class FusedLayer:
-    """Comes before a layer's own class in the class of the fused layer; has no state of its own."""
+    """Comes before torch's class in the class of a fused layer; has no state of its own."""
 
     _fused_cell: FusedCell
+    _unfused: type[nn.RNNBase]  #: the layer's own class
 
     def forward(self, input: Any, hx: Any = None) -> Any:
         """Run the kernels where they take the call, and torch's forward where they do not."""
@@ -133,15 +134,20 @@ def change_class(layer: nn.RNNBase, kind: type[FusedLayer] | None) -> None:
 
 @lru_cache(maxsize=256)
 def fused_class(own: Any, kind: Any) -> Any:
-    """Make the subclass of a layer's class that runs on the kernels; the same one each time."""
+    """Make the subclass of a layer's class that runs on the kernels; the same one each time.
+
+    `kind` stands before torch's class and behind all that is derived from it, so that a forward of a derived
+    class calls the kernels where it calls torch's by ``super()``.
+    """
     cell = next(cell for cell in CELLS if issubclass(own, cell.torch_class))
     doc = f"{own.__name__} of {own.__module__} on the kernels of seqlight."
-    namespace = {"_fused_cell": cell, "__module__": __name__, "__doc__": doc}
-    return type(f"Fused{own.__name__}", (kind, own), namespace)
+    namespace = {"_fused_cell": cell, "_unfused": own, "__module__": __name__, "__doc__": doc}
+    bases = (kind, own) if own is cell.torch_class else (own, fused_class(cast(Any, cell.torch_class), kind))
+    return type(own)(f"Fused{own.__name__}", bases, namespace)
 
 
 def _unfused_class(fused: Any) -> Any:
-    return fused.__bases__[1]
+    return fused._unfused
 
 
 def _own_class(cls: Any) -> Any:
@@ -160,7 +166,7 @@ def _fused_part(cls: Any) -> Any:
 
 
 def _is_fused_class(cls: Any) -> bool:
-    return "_fused_cell" in vars(cls)
+    return "_unfused" in vars(cls)
 
 
 def _with_base(cls: Any, old: Any, new: Any) -> Any:

@@ -16,9 +16,8 @@ from seqlight.ops.backend import why_not_native
 
 Model = TypeVar("Model", bound=nn.Module)
 
-#: What torch's forward is made of; a subclass that has its own of one of them runs that.
+#: What torch's forward calls; a subclass that has its own of one of them runs that.
 _OF_FORWARD = (
-    "forward",
     "check_forward_args",
     "check_input",
     "check_hidden_size",
@@ -73,8 +72,8 @@ def fuse(model: Model, *, replace: bool = False) -> Model:
     keys, an instance of its class, called as before. So optimisers, DistributedDataParallel, tied weights,
     parametrisations and checkpoints hold. Outputs and gradients are torch's up to rounding; dropout between
     layers draws other masks. What the kernels do not take (another device, other dtypes, tracing, arguments
-    that torch refuses) goes through torch's own forward, per call. Subclasses are fused where they keep
-    torch's forward.
+    that torch refuses) goes through torch's own forward, per call. Subclasses are fused too: where they
+    have a forward of their own, it runs as before, and what it calls by ``super().forward`` is fused.
 
     Copies and pickles of a fused model are fused, and loading such a pickle needs seqlight; a state_dict
     needs nothing, and :func:`unfuse` makes the model torch's own again, to be pickled for places without
@@ -209,10 +208,10 @@ def _obstacle(layer: nn.Module) -> str | None:
         return "it is none of torch.nn.LSTM, GRU and RNN"
     if layer.proj_size != 0:
         return f"proj_size={layer.proj_size}; the kernels have no projection"
-    for method in _OF_FORWARD:
+    for method in ("forward", *_OF_FORWARD):
         if method in layer.__dict__:
             return f"its {method} has been replaced"
-        if getattr(type(layer), method) is not getattr(cell.torch_class, method):
+        if method != "forward" and getattr(type(layer), method) is not getattr(cell.torch_class, method):
             return f"its class has a {method} of its own"
     return None
 

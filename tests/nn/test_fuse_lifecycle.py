@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -237,8 +238,8 @@ def test_traced_and_exported_programs_are_torch_s() -> None:
 
 def test_what_is_not_fused_is_said() -> None:
     class Odd(nn.LSTM):
-        def forward(self, input: Tensor, hx: Any = None) -> Any:
-            return super().forward(input, hx)
+        def permute_hidden(self, hx: Any, permutation: Any) -> Any:
+            return super().permute_hidden(hx, permutation)
 
     patched = nn.GRU(3, 5)
     patched.forward = lambda x: x  # type: ignore[method-assign,assignment]
@@ -272,6 +273,36 @@ def test_what_is_not_fused_is_said() -> None:
     for function in (fuse, unfuse, fusion_report):
         with pytest.raises(TypeError, match=r"model expected a torch\.nn\.Module, got type"):
             function(nn.LSTM)  # type: ignore[type-var]
+
+
+class Own(nn.Module):
+    """Derived classes of libraries add to torch's forward, and have a base beside it."""
+
+    def forward(self, x: Tensor, hx: Any = None, factor: float = 2.0) -> Any:
+        output, states = super().forward(x, hx)  # type: ignore[misc]
+        return factor * output, states
+
+
+class Derived(Own, nn.LSTM):
+    pass
+
+
+def test_a_forward_that_calls_torch_s(native: ModuleType) -> None:
+    theirs = Derived(3, 5).double()
+    layer = fuse(copy.deepcopy(theirs))
+    assert isinstance(layer, Derived)
+    before = native.call_counts().get("lstm_forward.float64", 0)
+    torch.testing.assert_close(layer(X, factor=3.0), theirs(X, factor=3.0))
+    assert native.call_counts()["lstm_forward.float64"] == before + 1
+    again = pickle.loads(pickle.dumps(layer))
+    assert type(again) is type(layer)
+    assert torch.equal(again(X)[0], layer(X)[0])
+    parametrize.register_parametrization(layer, "weight_hh_l0", Double())
+    parametrize.register_parametrization(theirs, "weight_hh_l0", Double())
+    torch.testing.assert_close(layer(X), theirs(X))
+    unfuse(layer)
+    parametrize.remove_parametrizations(layer, "weight_hh_l0")
+    assert type(layer) is Derived
 
 
 def test_fusing_again_changes_nothing() -> None:
