@@ -369,3 +369,29 @@ def test_times_of_a_frame_are_written_apart():
         )
         module.setup("fit")
         assert module.store.grid.format(module.store.timestamps(0, 0, 2)).to_list() == [first, second]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text(max_size=30),
+            st.text("0123456789-:/. TZ+Q", max_size=25),
+            st.text("0123456789", min_size=1, max_size=21),
+            st.from_regex(
+                r"[0-3]?\d[-/. ](\d\d|Jan|May)[-/. ]\d{2,4}[T ,]?(\d\d:\d\d(:\d\d)?)?.{0,4}", fullmatch=True
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from([None, "epoch", "epoch_ns", "excel", "quarter", "interval", "%Y%m%d", "%d.%m.%y %H"]),
+)
+def test_any_text_is_read_or_refused(texts, pattern):
+    try:
+        times, fmt, bad = parse_times(pl.Series(texts, dtype=pl.String), pattern)
+    except DataError:
+        return
+    assert len(times) == len(texts)
+    if bad is None and not fmt.has_offset:
+        # What was read is written as the same time again.
+        assert writes_apart(fmt, pl.Series(times).cast(pl.Datetime("us")))

@@ -60,6 +60,8 @@ _ZONE = re.compile(
     r"(?P<gap> ?)(?P<zone>Z|[+-]\d{2}(?::?\d{2})?|[A-Z]{3,5}|[A-Z][A-Za-z_]+/[A-Za-z_/]+)"
     r"(?P<rest>\[[A-Za-z_/]+\])?"
 )
+# No interval of two times with weekday, month and zone written out is longer; prose need not be looked at.
+_LONGEST = 100
 _GAPS = ("T", " ", ", ", "_", ";", " - ", "  ", "t", "-", ":")
 
 
@@ -71,6 +73,8 @@ def candidates(example: str, *, fractions: bool = False, intervals: bool = True)
         fractions: whether other values have fractions of seconds.
         intervals: whether to look for intervals too.
     """
+    if len(example) > _LONGEST:
+        return []
     number = _number_formats(example)
     if number:
         return number

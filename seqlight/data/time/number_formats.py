@@ -15,6 +15,7 @@ _EXCEL_1970 = 25_569
 EPOCH_UNITS = {"epoch": 1_000_000_000, "epoch_ms": 1_000_000, "epoch_us": 1_000, "epoch_ns": 1}
 NUMBER_NAMES = (*EPOCH_UNITS, "excel")
 
+_YEAR_1, _YEAR_9999 = -62_135_596_800 * SECOND, 253_402_300_799 * SECOND
 _SCIENTIFIC = -1
 # Digits after the point in a day number of all the precision that floats have.
 _DOUBLE_DECIMALS = 11
@@ -50,7 +51,8 @@ class NumberFormat(TimeFormat):
             else:
                 fractional = (number * (EPOCH_UNITS[self.pattern] / 1000)).round()
             times = times.fill_null(fractional.cast(pl.Int64, strict=False))
-        return times
+        # Years beyond 9999 are another unit's numbers.
+        return times.set(~times.is_between(_YEAR_1, _YEAR_9999).fill_null(True), None)
 
     def format(self, times: pl.Series) -> pl.Series:
         """Return the numbers with as many digits as they came with, or as the times need."""
