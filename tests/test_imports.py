@@ -137,6 +137,17 @@ def hands_names_on(node: ast.stmt) -> bool:
     return isinstance(node, (ast.Import, ast.ImportFrom, ast.Expr, ast.Assign, ast.AnnAssign))
 
 
+DATA_FOLDERS = ("time", "io", "store", "windows", "modules")
+
+
+@pytest.mark.parametrize("folder", DATA_FOLDERS)
+def test_folders_of_data_import_those_before_them(folder: str) -> None:
+    after = tuple(f"seqlight.data.{name}" for name in DATA_FOLDERS[DATA_FOLDERS.index(folder) + 1 :])
+    for path in (PACKAGE / "data" / folder).rglob("*.py"):
+        strangers = [name for name in imported_modules(path) if name.startswith(after)] if after else []
+        assert not strangers, f"{path.name} imports {strangers}"
+
+
 def run_python(code: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", code], cwd=PACKAGE.parent, check=True, capture_output=True, text=True
