@@ -216,3 +216,27 @@ def test_unknown_calendars_are_refused(sessions):
 def test_names(text, name):
     assert parse_frequency(text).name == name
     assert parse_frequency(name).name == name
+
+
+def test_hours_of_the_week_are_those_of_the_local_clock():
+    local = pd.date_range("2023-01-02", periods=12_000, freq="30min", tz="America/New_York")
+    minutes = local.hour * 60 + local.minute
+    open_times = local[(weekday(local) < 5) & (minutes >= 570) & (minutes <= 960)]
+    utc = microseconds(open_times.tz_convert("UTC").tz_localize(None))
+    frequency = infer_frequency(utc, START, "America/New_York")
+    check(utc, "30min@Mon-Fri 09:30-16:00 America/New_York", 0, frequency)
+    frame = pl.DataFrame({"time": pl.Series(utc[:1400]).cast(pl.Datetime("us")), "y": range(1400)})
+    frame = frame.with_columns(
+        pl.col("time").dt.replace_time_zone("UTC").dt.convert_time_zone("America/New_York")
+    )
+    module = CSVDataModule(frame, time_col="time", target_cols="y", context_length=28, prediction_length=14)
+    module.setup("fit")
+    following = module.timestamps(0, 1400, 500)
+    assert following.to_list() == open_times[1400:1900].to_pydatetime().tolist()
+
+
+def test_an_exchange_has_a_zone_of_its_own(sessions):
+    local = (sessions.to_numpy()[:, None] + pd.to_timedelta([570, 960], unit="min").to_numpy()).ravel()
+    utc = microseconds(pd.DatetimeIndex(local).tz_localize("America/New_York").tz_convert(None))
+    frequency = frequency_on("XNYS", utc[:500], START, "Europe/London")
+    check(utc, "30min@Mon-Fri 09:30,16:00 XNYS America/New_York", 0, frequency)

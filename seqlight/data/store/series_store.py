@@ -238,7 +238,7 @@ class _Builder:
         ids, indptr, times = self._sort(times)
         self.ids = ids
         first_rows = indptr[:-1]
-        step = self._frequency(frequency, times, first_rows)
+        step = self._frequency(frequency, times, first_rows, zone)
         origin = times[first_rows]
         anchor = step.anchors(times, first_rows)
         lengths, positions = self._positions(step, times, indptr, origin, anchor)
@@ -381,11 +381,13 @@ class _Builder:
             self.order = np.argsort(codes, kind="stable")
         return ids, indptr, codes
 
-    def _frequency(self, given: str | None, times: Int64Array, first_rows: Int64Array) -> Frequency:
+    def _frequency(
+        self, given: str | None, times: Int64Array, first_rows: Int64Array, zone: str | None
+    ) -> Frequency:
         self.inferred = given is None
         if given is not None:
-            return frequency_on(given, times, first_rows)
-        inferred = infer_frequency(times, first_rows)
+            return frequency_on(given, times, first_rows, zone)
+        inferred = infer_frequency(times, first_rows, zone)
         if inferred is None:
             raise self._error("every series has one row; pass the frequency, such as frequency='1h'")
         return inferred

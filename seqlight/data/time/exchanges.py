@@ -2,6 +2,7 @@
 
 import warnings
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,11 @@ FIRST_DAY = -3653
 _END_DAY = 47_482
 _EARLIEST = "1990-01-01"
 _INSTALL = "pip install 'seqlight[calendars]'"
+
+
+def exchange_zone(code: str) -> str:
+    """Return the zone of an exchange, such as "America/New_York"."""
+    return str(_calendar(code).tz)
 
 
 @cache
@@ -31,6 +37,18 @@ def open_days(code: str) -> BoolArray:
     Raises:
         DataError: exchange_calendars is not installed or does not know the code.
     """
+    calendar = _calendar(code)
+    sessions = calendar.sessions.to_numpy("datetime64[D]").astype(np.int64)
+    weekly = np.bincount((sessions[-1000:] + 3) % 7, minlength=7) > 100
+    days = np.arange(FIRST_DAY, _END_DAY)
+    is_open = weekly[(days + 3) % 7]
+    known_days = (days >= sessions[0]) & (days <= sessions[-1])
+    is_open[known_days] = np.isin(days[known_days], sessions)
+    return is_open
+
+
+@cache
+def _calendar(code: str) -> Any:
     try:
         import exchange_calendars
     except ImportError:
@@ -41,17 +59,10 @@ def open_days(code: str) -> BoolArray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own use of deprecated parts of pandas
         try:
-            calendar = exchange_calendars.get_calendar(code, start=_EARLIEST)
+            return exchange_calendars.get_calendar(code, start=_EARLIEST)
         except exchange_calendars.errors.InvalidCalendarName:
             names = exchange_calendars.get_calendar_names(include_aliases=False)
             known = ", ".join(name for name in sorted(names) if name.startswith("X"))
             raise DataError(f"calendar: there is no exchange {code!r}; there are {known}") from None
         except (ValueError, NotImplementedError):
-            calendar = exchange_calendars.get_calendar(code)  # its holidays are not known so far back
-    sessions = calendar.sessions.to_numpy("datetime64[D]").astype(np.int64)
-    weekly = np.bincount((sessions[-1000:] + 3) % 7, minlength=7) > 100
-    days = np.arange(FIRST_DAY, _END_DAY)
-    is_open = weekly[(days + 3) % 7]
-    known_days = (days >= sessions[0]) & (days <= sessions[-1])
-    is_open[known_days] = np.isin(days[known_days], sessions)
-    return is_open
+            return exchange_calendars.get_calendar(code)  # its holidays are not known so far back

@@ -8,6 +8,7 @@ import re
 import numpy as np
 
 from seqlight.data.errors import DataError
+from seqlight.data.time.exchanges import exchange_zone
 from seqlight.data.time.month_rules import month_rule_named, month_rules, semi_months
 from seqlight.data.time.steps import (
     DAY,
@@ -116,7 +117,9 @@ def check_frequency(name: str) -> None:
         parse_frequency(name)
 
 
-def frequency_on(name: str, timestamps: Int64Array, first_rows: Int64Array) -> Frequency:
+def frequency_on(
+    name: str, timestamps: Int64Array, first_rows: Int64Array, zone: str | None = None
+) -> Frequency:
     """The frequency named ``name``, completed from the times where the name leaves something to them.
 
     "observed" is the pattern of the times of the week that occur; "XNYS" (or another exchange) is that
@@ -126,6 +129,7 @@ def frequency_on(name: str, timestamps: Int64Array, first_rows: Int64Array) -> F
         name: as above.
         timestamps: [rows] int64 microseconds, the series one after the other, each increasing.
         first_rows: [S] first row of each series.
+        zone: the zone that UTC times were given in; an exchange has a zone of its own.
 
     Raises:
         DataError: the name is unknown, or the times have no pattern of the week.
@@ -139,7 +143,9 @@ def frequency_on(name: str, timestamps: Int64Array, first_rows: Int64Array) -> F
     found = None
     if len(steps):
         step = _pattern_step(steps)
-        found = observed_pattern(np.unique(timestamps), step, exchange)
+        if zone is not None and exchange is not None:
+            zone = exchange_zone(exchange)
+        found = observed_pattern(np.unique(timestamps), step, exchange, None if zone == "UTC" else zone)
     if found is None:
         raise DataError(
             f"calendar: {name!r} learns the times of the week at which rows occur, and these times have no "
@@ -148,7 +154,9 @@ def frequency_on(name: str, timestamps: Int64Array, first_rows: Int64Array) -> F
     return found[0]
 
 
-def infer_frequency(timestamps: Int64Array, first_rows: Int64Array) -> Frequency | None:
+def infer_frequency(
+    timestamps: Int64Array, first_rows: Int64Array, zone: str | None = None
+) -> Frequency | None:
     """The frequency on which the given times lie, or None where no series has two rows.
 
     ``timestamps`` [rows] holds the series one after the other, each strictly increasing; ``first_rows`` [S]
@@ -156,7 +164,8 @@ def infer_frequency(timestamps: Int64Array, first_rows: Int64Array) -> Frequency
     of the month (or month ends, business days, weekdays of the month, two days a month); business days by
     weekends that are all absent, and other times of the week that never occur by three weeks or more without
     them; otherwise it is the smallest step if the others are multiples of it, else the commonest step, and
-    whatever lies off that grid is for the caller to refuse.
+    whatever lies off that grid is for the caller to refuse. ``zone`` is the zone that UTC times were given
+    in: hours of the week are those of its clocks.
     """
     inside = np.ones(max(len(timestamps) - 1, 0), np.bool_)
     inside[first_rows[1:] - 1] = False
@@ -180,7 +189,7 @@ def infer_frequency(timestamps: Int64Array, first_rows: Int64Array) -> Frequency
             return halves
     if smallest == DAY and _skips_every_weekend(timestamps, steps):
         return BusinessDayFrequency()
-    pattern = _infer_pattern(timestamps, values)
+    pattern = _infer_pattern(timestamps, values, zone)
     if pattern is not None:
         return pattern
     return FixedFrequency(smallest if not np.any(values % smallest) else commonest)
@@ -199,14 +208,17 @@ def _pattern_step(steps: Int64Array) -> int:
     return DAY if step % DAY == 0 else step
 
 
-def _infer_pattern(timestamps: Int64Array, steps: Int64Array) -> WeekPatternFrequency | None:
+def _infer_pattern(
+    timestamps: Int64Array, steps: Int64Array, zone: str | None
+) -> WeekPatternFrequency | None:
     step = _pattern_step(steps)
     if np.gcd.reduce(steps) % WEEK == 0:
         return None
     distinct = distinct_times(timestamps, step)
     if distinct is None:
         return None
-    found = observed_pattern(distinct, step)
+    local = None if zone in (None, "UTC") else observed_pattern(distinct, step, zone=zone)
+    found = local or observed_pattern(distinct, step)
     return found[0] if found is not None and is_structural(*found, distinct) else None
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from zoneinfo import available_timezones
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from seqlight.data.time.steps import (
     Frequency,
     Int64Array,
 )
+from seqlight.data.time.zones import local_times, utc_times
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOST_SLOTS = WEEK // MINUTE
@@ -34,18 +36,20 @@ class WeekPatternFrequency(Frequency):
         step: the step within a day, in microseconds.
         slots: times of the week in microseconds since Monday 00:00, increasing.
         exchange: code of an exchange on whose trading days alone there are rows; None for every week alike.
+        zone: the zone in whose local time the week is, where the times are UTC; None where they are local.
     """
 
     step: int
     slots: tuple[int, ...]
     exchange: str | None = None
+    zone: str | None = None
 
     @property
     def name(self) -> str:
         """The step and the times of the week: "30min@Mon-Fri 09:30-16:00", "1d@Sun-Thu", "1d@XNYS"."""
         every_day = self.slots == tuple(range(0, WEEK, DAY))
         times = "" if every_day and self.exchange else ";".join(self._groups())
-        return f"{FixedFrequency(self.step).name}@{' '.join(filter(None, (times, self.exchange)))}"
+        return f"{FixedFrequency(self.step).name}@{' '.join(filter(None, (times, self.exchange, self.zone)))}"
 
     @property
     def season_length(self) -> int:
@@ -65,14 +69,15 @@ class WeekPatternFrequency(Frequency):
         index = self._index(np.asarray(origin))[0] + np.asarray(positions, np.int64)
         if self.exchange is None:
             weeks, slot = np.divmod(index, len(self.slots))
-            return np.asarray(weeks * WEEK + self._slots[slot] - 3 * DAY)
+            return utc_times(weeks * WEEK + self._slots[slot] - 3 * DAY, self.zone)
         before = self._slots_before
         day = np.searchsorted(before, index, side="right") - 1
         if np.any(index < 0) or np.any(index >= before[-1]):
             raise DataError(f"calendar: {self.exchange} is known from 1960 to 2099 only")
         weekday = (day + FIRST_DAY + 3) % 7
         first_slot = np.concatenate([[0], np.cumsum(self._per_weekday)])[weekday]
-        return np.asarray((day + FIRST_DAY) * DAY + self._slots[first_slot + index - before[day]] % DAY)
+        time_of_day = self._slots[first_slot + index - before[day]] % DAY
+        return utc_times((day + FIRST_DAY) * DAY + time_of_day, self.zone)
 
     @cached_property
     def _slots(self) -> Int64Array:
@@ -92,6 +97,7 @@ class WeekPatternFrequency(Frequency):
 
     def _index(self, timestamps: Int64Array) -> tuple[Int64Array, BoolArray]:
         """Number of the last slot at or before each time, and whether it is exactly there."""
+        timestamps = local_times(timestamps, self.zone)
         # 1970-01-01 was a Thursday.
         weeks, time_of_week = np.divmod(timestamps + 3 * DAY, WEEK)
         slot = np.searchsorted(self._slots, time_of_week, side="right") - 1
@@ -132,7 +138,11 @@ def parse_week_pattern(step: int, text: str) -> WeekPatternFrequency | None:
     Raises:
         DataError: an exchange is named that is not known.
     """
-    exchange = None
+    exchange = zone = None
+    if match := re.fullmatch(r"(.*?) ?([A-Z][A-Za-z]+/[A-Za-z_/+-]+)", text):
+        text, zone = match[1], match[2]
+        if zone not in available_timezones():
+            return None
     if match := re.fullmatch(r"(.*?) ?([A-Z][A-Z0-9]{3})", text):
         text, exchange = match[1], match[2]
         open_days(exchange)
@@ -150,11 +160,11 @@ def parse_week_pattern(step: int, text: str) -> WeekPatternFrequency | None:
         if exchange is None:
             return None
         slots = set(range(0, WEEK, step))
-    return WeekPatternFrequency(step, tuple(sorted(slots)), exchange)
+    return WeekPatternFrequency(step, tuple(sorted(slots)), exchange, zone)
 
 
 def observed_pattern(
-    times: Int64Array, step: int, exchange: str | None = None
+    times: Int64Array, step: int, exchange: str | None = None, zone: str | None = None
 ) -> tuple[WeekPatternFrequency, float] | None:
     """Return the pattern of all times of the week that occur, and the share of its cells that have rows.
 
@@ -162,17 +172,20 @@ def observed_pattern(
         times: [times] int64 microseconds, increasing, each once.
         step: what divides all steps between them.
         exchange: code of an exchange that the pattern is to be limited to.
+        zone: the zone in whose local time the week is, where the times are UTC.
 
     Returns:
         None where the step is so fine that a week has more than a slot a minute.
     """
     if step < WEEK // _MOST_SLOTS or WEEK % step:
         return None
-    weeks, time_of_week = np.divmod(times + 3 * DAY, WEEK)
+    weeks, time_of_week = np.divmod(local_times(times, zone) + 3 * DAY, WEEK)
     slots = np.unique(time_of_week)
+    if zone is not None and np.any((slots >= 6 * DAY) & (slots < 6 * DAY + 4 * HOUR)):
+        return None  # on Sunday nights clocks are put forward and back: local times are missing or come twice
     if len(slots) > _MOST_SLOTS:
         return None
-    pattern = WeekPatternFrequency(step, tuple(int(slot) for slot in slots), exchange)
+    pattern = WeekPatternFrequency(step, tuple(int(slot) for slot in slots), exchange, zone)
     return pattern, len(times) / (len(np.unique(weeks)) * len(slots))
 
 
