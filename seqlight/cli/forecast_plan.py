@@ -8,6 +8,7 @@ import numpy as np
 from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import InputArguments, dialect_of
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
+from seqlight.cli.wording import as_options
 from seqlight.data import SeriesStore, read_table
 from seqlight.data.store.series_store import build_store
 
@@ -45,7 +46,7 @@ def plan(given: InputArguments) -> ForecastPlan:
     length = np.median(store.lengths) if given.skip_short else store.lengths.min()
     wanted = {"horizon": given.horizon, "context": given.context}
     context, horizon = choose_sizes(int(length), season, **wanted)
-    notes = [str(warning.message) for warning in caught]
+    notes = [as_options(str(warning.message)) for warning in caught]
     if horizon < choose_sizes(int(np.median(store.lengths)), season, **wanted)[1]:
         shortest = int(np.argmin(store.lengths))
         notes.append(

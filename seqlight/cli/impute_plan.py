@@ -10,6 +10,7 @@ from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.sizes import choose_calendar_features
 from seqlight.cli.time_column import find_time_column
+from seqlight.cli.wording import as_options
 from seqlight.data import read_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
 from seqlight.data.io.text_file import open_text
@@ -82,7 +83,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
             insert_rows=given.insert_rows,
             frequency=given.frequency,
         )
-    notes = list(dict.fromkeys(str(warning.message) for warning in caught))
+    notes = list(dict.fromkeys(as_options(str(warning.message)) for warning in caught))
     if not given.insert_rows:
         absent, step_name = absent_rows(rows)
         if absent:

@@ -72,7 +72,7 @@ def _candidate(known: NDArray[np.float32], value: np.float32) -> Sentinel | None
     far = _FAR_CODE if code else _FAR
     resolution = float(np.finfo(np.float32).eps) * max(abs(low), abs(high), 1e-30)
     spread = max(high - low, resolution)
-    if gap <= far * spread or nearest <= spread:
+    if gap <= far * spread or nearest <= spread or not (code or low < high):
         return None
     return Sentinel(float(value), count, low, high)
 
