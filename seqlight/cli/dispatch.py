@@ -13,6 +13,7 @@ from seqlight.cli.errors import (
     EXIT_USER_ERROR,
     CommandError,
     is_user_error,
+    memory_error,
     message_lines,
 )
 from seqlight.cli.parser import Parser
@@ -48,9 +49,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns 0, the exit code of success. Raises:
         SystemExit: code 2 with at most five lines on standard error when the user has something to mend
-            (:class:`CommandError`, ``seqlight.data.DataError``, a full disk), 130 after Ctrl-C, 141 where
-            nobody reads standard output any more. Any other exception is a
-            defect and passes through with its traceback.
+            (:class:`CommandError`, ``seqlight.data.DataError``, a full disk, too little memory), 130 after
+            Ctrl-C, 141 where nobody reads standard output any more. Any other exception is a defect and
+            passes through with its traceback.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         discard_output()
         raise SystemExit(EXIT_NO_READER) from None
     except Exception as error:
-        if not is_user_error(error):
+        if not is_user_error(error) and memory_error(error) is None:
             raise
         if isinstance(error, OSError):
             discard_output()

@@ -49,9 +49,25 @@ def is_user_error(error: BaseException) -> bool:
     return finite is not None and isinstance(error, finite.NonFiniteError)
 
 
+def memory_error(error: BaseException | None) -> BaseException | None:
+    """Return ``error``, or the one behind it, that says that memory did not suffice; None if none does."""
+    while error is not None:
+        text = str(error).lower()  # torch says it by a RuntimeError
+        told = isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text)
+        if told or isinstance(error, MemoryError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def message_lines(error: BaseException) -> list[str]:
     """The message of ``error`` as at most four lines, the last of which says what was left out."""
     text = str(error)
+    out_of_memory = memory_error(error)
+    if out_of_memory is not None and not isinstance(error, CommandError):
+        text = str(out_of_memory)
+        text = f"not enough memory: {text.splitlines()[0] if text else 'none was left'}\n"
+        text += "  give smaller sizes, of the network (hidden size, layers), the context or the batch"
     if isinstance(error, OSError) and error.errno in SYSTEM_ERRORS and not isinstance(error, WriteError):
         text = f"{error.strerror}: {error.filename}" if error.filename else str(error.strerror)
     lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]

@@ -21,8 +21,8 @@ from seqlight.cli.checkpoint_data import data_of_checkpoint
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_files import KeepResumedCheckpoint, SaveConfig, files_read, files_written
 from seqlight.cli.lightning_messages import as_options, condense, note_or_warning, raised_within
+from seqlight.cli.lightning_numbers import check_numbers
 from seqlight.cli.outputs import check_not_read, check_output
-from seqlight.cli.parser import LARGEST_SEED
 from seqlight.data import (
     ImputationDataModule,
     WindowDataModule,
@@ -83,20 +83,16 @@ def run(command: type["SeqlightCLI"], arguments: list[str]) -> None:
         command(arguments)
     except models.NonFiniteError as error:
         raise CommandError(as_options(str(error))) from error
-    except MisconfigurationException as error:
-        raise CommandError(condense(str(error))) from error
+    except (MisconfigurationException, ValueError) as error:
+        if is_user_error(error) or not raised_within(error, ("lightning",)):
+            raise
+        raise CommandError(condense(str(error).strip())) from error
 
 
 def check_checkpoint_file(path: str) -> None:
     """Raise :class:`CommandError` unless the file is there."""
     if not Path(path).is_file():
         raise CommandError(f"--ckpt_path: there is no file {path!r}")
-
-
-def check_seed(seed: int | bool | None) -> None:
-    """Raise :class:`CommandError` for a seed that NumPy does not take."""
-    if seed is not None and not 0 <= seed <= LARGEST_SEED:
-        raise CommandError(f"--seed_everything: expected 0 to {LARGEST_SEED}, got {seed}")
 
 
 class ConciseParser(LightningArgumentParser):
@@ -197,7 +193,7 @@ class SeqlightCLI(LightningCLI):
             check_checkpoint_file(self.checkpoint)
         settings = [self.checkpoint, config.get("data"), config.get("model")]
         self.inputs = files_read(self.arguments, settings)
-        check_seed(config.get("seed_everything"))
+        check_numbers(config)
 
     def after_instantiate_classes(self) -> None:
         """Check that nothing that is read is written over."""
