@@ -29,6 +29,7 @@ BASICS = frozenset(
         "nn",
         "onnx",
         "strategies",
+        "inputs",
         "models",
     }
 )
@@ -43,8 +44,9 @@ MAY_IMPORT = {
     "ops": frozenset({"_extension"}),
     "nn": frozenset({"ops"}),
     "onnx": frozenset({"ops", "nn"}),
-    "strategies": frozenset({"nn"}),
-    "models": frozenset({"nn", "metrics", "onnx", "transforms", "strategies"}),
+    "inputs": frozenset({"nn"}),
+    "strategies": frozenset({"nn", "inputs"}),
+    "models": frozenset({"nn", "metrics", "onnx", "transforms", "strategies", "inputs"}),
     "callbacks": BASICS,
     "evaluation": BASICS | {"callbacks"},
     "plot": BASICS | {"callbacks", "evaluation"},

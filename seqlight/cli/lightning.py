@@ -36,8 +36,12 @@ LINKED = (
     ("context_length", "context_length"),
     ("prediction_length", "prediction_length"),
     ("window_length", "window_length"),
+    ("past_covariate_size", "past_covariate_size"),
     ("future_covariate_size", "future_covariate_size"),
     ("static_covariate_size", "static_covariate_size"),
+    ("past_cardinalities", "past_cardinalities"),
+    ("future_cardinalities", "future_cardinalities"),
+    ("static_cardinalities", "static_cardinalities"),
     ("num_classes", "num_classes"),
     ("label_size", "label_size"),
     ("observed_indicator", "observed_indicator"),
@@ -50,6 +54,7 @@ SIZES = (
     "prediction_length",
     "window_length",
     "covariate_size",
+    "past_covariate_size",
     "future_covariate_size",
     "static_covariate_size",
     "num_classes",
@@ -171,6 +176,12 @@ class SeqlightCLI(LightningCLI):
         """Link sizes from the data to the model; a model without such an argument does not get it."""
         for source, target in LINKED:
             parser.link_arguments(f"data.{source}", f"model.init_args.{target}", apply_on="instantiate")
+        parser.link_arguments(
+            "data",
+            "model.init_args.schema",
+            compute_fn=lambda data: data.schema() if callable(getattr(data, "schema", None)) else None,
+            apply_on="instantiate",
+        )
         # Windows to forecast have this name too, for a version: an alias, which the forecaster is not to get.
         parser.link_arguments(
             "data",

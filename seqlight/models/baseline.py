@@ -18,16 +18,19 @@ class BaselineForecaster(Forecaster):
     nothing to learn: it validates once and stops after one epoch. Lightning's ModelCheckpoint waits for a
     step of an optimiser, and so writes nothing; ``trainer.save_checkpoint`` does.
 
+    A baseline forecasts from the target alone: batches may hold any covariates, none is used.
+
     Args:
         context_length: number L of past steps.
         prediction_length: number H of future steps.
         target_size: number C of target channels.
-        future_covariate_size: covariates in the batches; not used.
-        observed_indicator: accepted for the same call as the other forecasters; missing cells are always
-            minded.
+        future_covariate_size: accepted for the same call as the other forecasters.
+        observed_indicator: likewise; missing cells are always minded.
         covariate_size: the old name of ``future_covariate_size``.
 
     """
+
+    target_only = True
 
     def __init__(
         self,

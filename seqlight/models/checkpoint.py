@@ -11,12 +11,20 @@ from torch import nn
 CHECKPOINT_KEY = "seqlight"
 """The entry of a checkpoint that holds what :func:`~seqlight.models.load` and resuming need."""
 
+CHECKPOINT_FORMAT = 2
+"""Counts what changed in the meaning of a checkpoint; those of version 0.1 do not say theirs."""
+
 _COMPILED = "_orig_mod."
 
 
 def class_reference(cls: type) -> str:
     """Return ``"module:qualified name"`` of a class."""
     return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def is_of_0_1(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint was written by version 0.1."""
+    return "format" not in checkpoint.get(CHECKPOINT_KEY, {})
 
 
 def plain_names(state_dict: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,13 +78,14 @@ class EncoderDecoderForecaster(Forecaster):
         super().__init__(strategy="encoder_decoder", **kwargs)
 
     def build_network(self) -> nn.Module:
-        """Return the encoder-decoder, whose both layers take ``input_size`` channels."""
+        """Return the encoder-decoder; past covariates enter the encoder only."""
         num_layers, dropout = self.hparams["num_layers"], self.hparams["dropout"]
         options = {"num_layers": num_layers, "dropout": dropout if num_layers > 1 else 0.0}
         options |= self.hparams["cell_options"] or {}
         cell, hidden_size = self.hparams["cell"], self.hparams["hidden_size"]
         encoder, decoder = (
-            build_core(cell, self.input_size, hidden_size, options, name="cell_options") for _ in range(2)
+            build_core(cell, input_size, hidden_size, options, name="cell_options")
+            for input_size in (self.input_size, self.inputs.decoder_input_size)
         )
         return EncoderDecoder(encoder, decoder, self.output_size, dropout=dropout)  # type: ignore[arg-type]
 

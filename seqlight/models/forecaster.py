@@ -2,29 +2,28 @@
 
 import inspect
 from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MetricCollection
 
-from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells, forecast_metrics
-from seqlight.strategies import STRATEGIES, Window, masked_loss
+from seqlight.inputs import NetworkInputs, Window, check_schema
+from seqlight.metrics import MeanOverCells, forecast_metrics
+from seqlight.strategies import STRATEGIES
 from seqlight.transforms import WindowState, build_transform
 
-from .carried_state import CarriesState
-from .checkpoint import constructor_arguments
-from .checks import check_batch, check_integer, check_shape, choose, plain_value
-from .finite import check_prediction
+from .bounds import Bounds
+from .checkpoint import constructor_arguments, is_of_0_1
+from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
+from .forecaster_steps import Batch, ForecasterSteps, observed_at_all
 from .losses import LOSSES
-from .module import SeqlightModule
 from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
-from .state_rows import has_tensors, state_batch_dim
 from .training_values import values_of_trainer
 
-Batch = Mapping[str, Tensor]
+__all__ = ["Batch", "Forecaster"]
 
 
-class Forecaster(SeqlightModule, CarriesState):
+class Forecaster(ForecasterSteps):
     """A network, a strategy, a transform and a loss, joined to a LightningModule that forecasts raw values.
 
     Subclass it and return a network from :meth:`build_network`; arguments of your own are found in
@@ -43,9 +42,17 @@ class Forecaster(SeqlightModule, CarriesState):
     ``observed_indicator`` adds a channel that tells the network which they are. Loss and metrics leave
     missing targets out.
 
-    **The network's input** at time t is ``[target_t, observed_t, covariates_(t+1), static]``, ``input_size``
-    channels: covariates are known ahead, so they enter one step early. The strategies ``"recursive"`` and
-    ``"encoder_decoder"`` see those of the whole future; the others see them up to the first future step.
+    **The network's input** at time t is ``[target_t, observed_t, past covariates_t, known covariates_(t+1),
+    static values]``, ``input_size`` channels, joined by :class:`seqlight.inputs.NetworkInputs`: what is known
+    ahead enters one step early. The strategies ``"recursive"`` and ``"encoder_decoder"`` decode with the
+    known covariates of each step; an output of ``"direct"`` and ``"every_step"``, which holds H steps, is
+    completed by those of all of them (:class:`seqlight.inputs.FutureHead`).
+
+    **Covariates.** Numeric ones are scaled by what ``covariate_statistics()`` of the DataModule says of the
+    training part, a dict from ``"past_covariates"``, ``"future_covariates"`` and ``"static_covariates"`` to
+    pairs (mean, std) of one number a column; without it they are taken as they are. The checkpoint keeps the
+    numbers. Categories are embedded. A past covariate that is missing (NaN) enters as its mean; one that is
+    known ahead may not be missing. A covariate that the model was not built for is refused.
 
     **Long sequences.** Where training batches have ``reset`` (``tbptt_steps`` or ``stateful`` of the
     DataModules, :class:`seqlight.data.TBPTTLoader`), the network goes on with the state that it had at the
@@ -69,8 +76,20 @@ class Forecaster(SeqlightModule, CarriesState):
         context_length: number L of past steps the forecast is made from.
         prediction_length: number H of future steps.
         target_size: number C of target channels.
+        past_covariate_size: number P of covariates known up to now only.
         future_covariate_size: number F of covariates that are known ahead.
         static_covariate_size: number S of values that do not change over time.
+        past_cardinalities: number of known values of each column of categories that is known up to now only.
+            Batches hold codes, 1 to that number, and 0 for a value that training has not seen.
+        future_cardinalities: likewise, of each column of categories that is known ahead.
+        static_cardinalities: likewise, of each column of categories that does not change over time.
+        category_dropout: probability with which a category is taken for a value not seen in training, so that
+            there is something to say of one.
+        schema: names, step and meanings of the data, a plain dict, see :mod:`seqlight.inputs.schema`. The
+            checkpoint keeps it; a DataModule with a method ``schema()`` must agree with it.
+        future_rows: ``"all"``, or ``"next"`` for outputs that see the known covariates of the first future
+            step only: the form that forecasters had before 0.2, in which :func:`seqlight.load` makes those of
+            old checkpoints.
         observed_indicator: whether the network is told which cells were observed; wanted for data with
             missing cells.
         strategy: ``"direct"``, ``"recursive"`` or ``"every_step"``, or ``"encoder_decoder"`` for a network
@@ -87,6 +106,10 @@ class Forecaster(SeqlightModule, CarriesState):
         lr: learning rate, the highest one of a schedule.
         weight_decay: the optimiser's weight decay.
         lr_schedule: None, ``"cosine"`` (down to 0) or ``"one_cycle"``, over the whole training.
+        bounds: ``(low, high)`` of the forecast in original units, None for no bound: values outside are set
+            to the bound after the transform was undone. The losses are taken without bounds.
+        nonnegative: the same as a ``low`` of 0.
+        integer: round the forecast to whole numbers.
         covariate_size: the old name of ``future_covariate_size``.
         static_size: the old name of ``static_covariate_size``.
 
@@ -98,6 +121,10 @@ class Forecaster(SeqlightModule, CarriesState):
     """
 
     renamed_arguments = COVARIATE_SIZES
+    target_only: ClassVar[bool] = False
+    """Whether forecasts are made of the target alone, whatever else a batch holds."""
+    linear_inputs: ClassVar[bool] = False
+    """Whether covariates enter linearly, so that the whole forecaster can be solved by least squares."""
 
     def __init__(
         self,
@@ -105,8 +132,15 @@ class Forecaster(SeqlightModule, CarriesState):
         context_length: int,
         prediction_length: int,
         target_size: int = 1,
+        past_covariate_size: int = 0,
         future_covariate_size: int = 0,
         static_covariate_size: int = 0,
+        past_cardinalities: list[int] | None = None,
+        future_cardinalities: list[int] | None = None,
+        static_cardinalities: list[int] | None = None,
+        category_dropout: float = 0.05,
+        schema: dict[str, Any] | None = None,
+        future_rows: Literal["all", "next"] = "all",
         observed_indicator: bool = False,
         strategy: str = "direct",
         transform: str = "instance",
@@ -115,6 +149,9 @@ class Forecaster(SeqlightModule, CarriesState):
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         lr_schedule: str | None = None,
+        bounds: tuple[float | None, float | None] | None = None,
+        nonnegative: bool = False,
+        integer: bool = False,
         covariate_size: int | None = None,
         static_size: int | None = None,
     ) -> None:
@@ -133,8 +170,23 @@ class Forecaster(SeqlightModule, CarriesState):
         self.context_length = check_integer("context_length", context_length, 1)
         self.prediction_length = check_integer("prediction_length", prediction_length, 1)
         self.target_size = check_integer("target_size", target_size, 1)
-        self.future_covariate_size = check_integer("future_covariate_size", future_covariate_size, 0)
-        self.static_covariate_size = check_integer("static_covariate_size", static_covariate_size, 0)
+        sizes = {
+            "past_covariate_size": past_covariate_size,
+            "future_covariate_size": future_covariate_size,
+            "static_covariate_size": static_covariate_size,
+        }
+        sizes = {name: check_integer(name, size, 0) for name, size in sizes.items()}
+        self.future_covariate_size = sizes["future_covariate_size"]
+        self.static_covariate_size = sizes["static_covariate_size"]
+        cardinalities = {
+            "past_cardinalities": past_cardinalities or [],
+            "future_cardinalities": future_cardinalities or [],
+            "static_cardinalities": static_cardinalities or [],
+        }
+        for name, numbers in cardinalities.items():
+            for number in numbers:
+                check_integer(name, number, 0)
+        self.schema = schema
         self.observed_indicator = bool(observed_indicator)
         self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
         self.pointwise_loss = choose("loss", loss, LOSSES)
@@ -146,10 +198,21 @@ class Forecaster(SeqlightModule, CarriesState):
                 f"{transform!r} needs of a window's past, got {self.context_length}; raise it, or shorten "
                 "the transform's lags or seasons"
             )
-        indicators = self.target_size if self.observed_indicator else 0
-        self.input_size = (
-            self.target_size + indicators + self.future_covariate_size + self.static_covariate_size
+        self.bounds = Bounds.of(bounds, nonnegative, integer)
+        choose("future_rows", future_rows, {"all": None, "next": None})
+        self.inputs = NetworkInputs(
+            target_size=self.target_size,
+            prediction_length=self.prediction_length,
+            observed_indicator=self.observed_indicator,
+            **sizes,  # type: ignore[arg-type]
+            **cardinalities,  # type: ignore[arg-type]
+            schema=self.schema,
+            all_future_rows=future_rows == "all" and self.strategy.horizon > 1,
+            linear=self.linear_inputs,
+            category_dropout=check_number("category_dropout", category_dropout, 0.0, below=1.0),
         )
+        self.strategy.check_inputs(self.inputs)
+        self.input_size = self.inputs.input_size
         self.output_size = self.strategy.output_size
         self.network = self.build_network()
         self.strategy.check_network(self.network)
@@ -201,17 +264,29 @@ class Forecaster(SeqlightModule, CarriesState):
         static_covariates: Tensor | None = None,
         *,
         past_covariates: Tensor | None = None,
+        past_categories: Tensor | None = None,
+        historic_future_categories: Tensor | None = None,
+        future_categories: Tensor | None = None,
+        static_categories: Tensor | None = None,
         static: Tensor | None = None,
     ) -> Tensor:
         """Forecast raw values from raw values; no DataModule is needed.
 
+        What the forecaster was built for is needed, and nothing else is taken. Numbers are float32 in
+        original units, categories int64 codes.
+
         Args:
             past_target: ``[B, L, C]`` in original units; missing cells are NaN.
             past_observed: bool ``[B, L, C]``, False where a cell is missing; None means all that are not NaN.
-            historic_future_covariates: ``[B, L, F]``, what is known ahead, over the past; needed if F > 0.
-            future_covariates: ``[B, H, F]``, the same over the future; needed if F > 0.
-            static_covariates: ``[B, S]``, needed if S > 0.
-            past_covariates: the old name of ``historic_future_covariates``.
+            historic_future_covariates: ``[B, L, F]``, what is known ahead, over the past.
+            future_covariates: ``[B, H, F]``, the same over the future.
+            static_covariates: ``[B, S]``, what does not change over time.
+            past_covariates: ``[B, L, P]``, what is known up to now only; missing cells are NaN. (The old name
+                of ``historic_future_covariates``, where the forecaster has no past covariates.)
+            past_categories: ``[B, L, Pc]``, categories known up to now only.
+            historic_future_categories: ``[B, L, Fc]``, categories known ahead, over the past.
+            future_categories: ``[B, H, Fc]``, the same over the future.
+            static_categories: ``[B, Sc]``, categories that do not change over time.
             static: the old name of ``static_covariates``.
 
         Returns:
@@ -219,132 +294,80 @@ class Forecaster(SeqlightModule, CarriesState):
             NaN for a channel whose past has no observed cell: nothing is forecast from nothing.
 
         Raises:
-            ValueError: a tensor is missing or has the wrong shape.
+            ValueError: a tensor is missing, has the wrong shape, or is not what the forecaster was built for;
+                or what is known ahead is missing.
 
         """
         given = {
             "past_observed": past_observed,
-            "historic_future_covariates": historic_future_covariates,
-            "future_covariates": future_covariates,
-            "static_covariates": static_covariates,
             "past_covariates": past_covariates,
+            "past_categories": past_categories,
+            "historic_future_covariates": historic_future_covariates,
+            "historic_future_categories": historic_future_categories,
+            "future_covariates": future_covariates,
+            "future_categories": future_categories,
+            "static_covariates": static_covariates,
+            "static_categories": static_categories,
             "static": static,
         }
-        window, state = self._window(past_target, None, **self._under_new_names(given))
-        forecast = self.transform.inverse(self.decode(window), state)
-        return forecast.masked_fill(~_observed_at_all(past_target, past_observed), torch.nan)
+        window, state = self._window(past_target, self._under_new_names(given))
+        forecast = self._original_units(self.decode(window), state)
+        return forecast.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)
 
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
-        inputs = {
-            # Ones, which every transform takes; 0 has no logarithm.
-            "past_target": torch.ones(batch_size, self.context_length, self.target_size),
-            "historic_future_covariates": torch.zeros(
-                batch_size, self.context_length, self.future_covariate_size
-            ),
-            "future_covariates": torch.zeros(batch_size, self.prediction_length, self.future_covariate_size),
-            "static_covariates": torch.zeros(batch_size, self.static_covariate_size),
-        }
-        return {name: value for name, value in inputs.items() if value.numel()}
+        # Ones, which every transform takes; 0 has no logarithm.
+        past = torch.ones(batch_size, self.context_length, self.target_size)
+        return {"past_target": past, **self.inputs.example(batch_size, self.context_length)}
+
+    def _original_units(self, decoded: Tensor, state: WindowState) -> Tensor:
+        """Return a forecast out of transformed space, within the bounds."""
+        return self.bounds.apply(self.transform.inverse(decoded, state))
 
     def _under_new_names(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         """Return the inputs that there are, those with an old name under the new one."""
         given = {name: value for name, value in inputs.items() if value is not None}
+        needed = self.inputs.names
         for old, new in (("past_covariates", "historic_future_covariates"), ("static", "static_covariates")):
-            if old in given and new not in given:
+            if old in given and old not in needed and new in needed and new not in given:
                 warn_renamed(old, new)
                 given[new] = given.pop(old)
         return given
 
     def _window(
-        self,
-        past_target: Tensor,
-        length: int | None = None,
-        *,
-        past_observed: Tensor | None = None,
-        historic_future_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
+        self, past_target: Tensor, given: Mapping[str, Tensor], length: int | None = None
     ) -> tuple[Window, WindowState]:
         """Check one batch's inputs and take them to transformed space; ``length`` replaces L."""
         length = self.context_length if length is None else length
         steps = {"B": None, "L": length, "C": self.target_size}
         check_shape("past_target", past_target, steps, f"past_target[:, -{length}:] are the last L steps")
-        batch = past_target.shape[0]
         past = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
+        past_observed = given.get("past_observed")
         if past_observed is not None:
-            check_shape("past_observed", past_observed, {**steps, "B": batch})
+            check_shape("past_observed", past_observed, {**steps, "B": past_target.shape[0]})
             past = past.masked_fill(~past_observed.bool(), torch.nan)
-        covariates = None
-        if self.future_covariate_size:
-            if historic_future_covariates is None or future_covariates is None:
-                raise ValueError(
-                    "historic_future_covariates and future_covariates: needed, for future_covariate_size is "
-                    f"{self.future_covariate_size}"
-                )
-            covariate_axes = {"B": batch, "L": length, "F": self.future_covariate_size}
-            check_shape("historic_future_covariates", historic_future_covariates, covariate_axes)
-            covariate_axes = {"B": batch, "H": self.prediction_length, "F": self.future_covariate_size}
-            check_shape("future_covariates", future_covariates, covariate_axes)
-            covariates = torch.cat([historic_future_covariates[:, 1:], future_covariates], dim=1)
-        if self.static_covariate_size:
-            if static_covariates is None:
-                raise ValueError(
-                    f"static_covariates: needed, for static_covariate_size is {self.static_covariate_size}"
-                )
-            check_shape("static_covariates", static_covariates, {"B": batch, "S": self.static_covariate_size})
+        if not self.target_only:
+            self.inputs.check_known(given)
         transformed, state = self.transform.transform(past)
-        window = Window(
-            past=transformed,
-            prediction_length=self.prediction_length,
-            covariates=covariates,
-            static=static_covariates if self.static_covariate_size else None,
-            observed_indicator=self.observed_indicator,
-            input_dtype=next((p.dtype for p in self.network.parameters()), transformed.dtype),
-        )
-        return window, state
+        dtype = next((p.dtype for p in self.network.parameters()), transformed.dtype)
+        return self.inputs.window(transformed, given, length, dtype), state
 
     def _batch_window(
         self, batch: Batch, *, with_future: bool, length: int | None = None
     ) -> tuple[Window, WindowState]:
-        names = ["past_target", "past_observed", "historic_future_covariates", "future_covariates"]
-        names += ["static_covariates", "past_covariates", "static"]
-        check_batch(batch, ["past_target"])
-        given = self._under_new_names({name: batch.get(name) for name in names})
-        required = ["past_target"]
-        if with_future:
-            required.append("future_target")
-        if self.future_covariate_size:
-            required += ["historic_future_covariates", "future_covariates"]
-        if self.static_covariate_size:
-            required.append("static_covariates")
-        check_batch({**batch, **given}, required)
-        return self._window(given.pop("past_target"), length, **given)
-
-    def _future(self, batch: Batch) -> Tensor:
-        """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
-        future = batch["future_target"]
-        axes = {"B": batch["past_target"].shape[0], "H": self.prediction_length, "C": self.target_size}
-        check_shape("future_target", future, axes)
-        future = future.to(torch.promote_types(future.dtype, torch.float32))
-        if batch.get("future_observed") is not None:
-            check_shape("future_observed", batch["future_observed"], axes)
-            future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
-        return future
-
-    def _forecastable(self, batch: Batch) -> Tensor:
-        """Return whether the past has an observed cell, ``[B, 1, C]``.
-
-        Asked of the original values: of few, a transform can leave none, and its inverse still goes on from
-        them.
-        """
-        return _observed_at_all(batch["past_target"], batch.get("past_observed"))
+        required = ["past_target", *(["future_target"] if with_future else []), *self.inputs.names]
+        given = self._under_new_names(batch) if isinstance(batch, Mapping) else batch
+        check_batch(given, required)
+        return self._window(given["past_target"], given, length)
 
     # Lightning's hooks
 
     def setup(self, stage: str) -> None:
-        """Fit the transform on the training part, unless it was fitted before or loaded."""
+        """Compare the data's schema with the model's; fit transform and scales on the training part, unless
+        they were fitted before or loaded."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if self.schema is not None and callable(getattr(data, "schema", None)):
+            check_schema(self.schema, data.schema())
         steps = getattr(data, "tbptt_steps", None)
         if stage == "fit" and (steps is not None or getattr(data, "stateful", False)):
             # Now, before anything is fitted or trained.
@@ -355,47 +378,35 @@ class Forecaster(SeqlightModule, CarriesState):
             found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
             if found is not None:
                 self.transform.fit(*found)
+        if stage == "fit" and callable(getattr(data, "covariate_statistics", None)):
+            self.inputs.fit_scales(data.covariate_statistics())
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """Return the strategy's training loss, a mean over the known cells of all processes."""
-        if batch.get("reset") is not None:
-            total, count = self._chunk_loss(batch)
-        else:
-            window, state = self._batch_window(batch, with_future=True)
-            future = self.transform.transform_future(self._future(batch), state)
-            total, count = self.training_loss(window, future)
-        loss = self.mean_over_processes(total, count)
-        size = batch["past_target"].shape[0]
-        self.log(
-            "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
-        )
-        return loss
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Look for missing values before training where it is not the CPU that trains.
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update ``val_loss`` and the validation metrics."""
-        self._evaluation_step(batch, "val", self.val_mean_loss, self.val_metrics)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update ``test_loss`` and the test metrics."""
-        self._evaluation_step(batch, "test", self.test_mean_loss, self.test_metrics)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B].
-
-        The prediction is NaN for a channel whose past has no observed cell.
-
-        Raises:
-            NonFiniteError: a forecast is not finite, though the window holds known values.
-
+        On the CPU every batch is looked at; elsewhere that would have the host wait for the device.
         """
-        window, state = self._batch_window(batch, with_future=False)
-        known = self._forecastable(batch)
-        prediction = self.transform.inverse(self.decode(window), state)
-        output = {"prediction": prediction.masked_fill(~known, torch.nan)}
-        check_prediction(output, batch, known)
-        return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
+        super().on_train_batch_start(batch, batch_idx)
+        if batch_idx == 0 and self.device.type != "cpu" and isinstance(batch, Mapping):
+            self.inputs.check_values(batch)
 
-    # Shared by the steps
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take a checkpoint of 0.1, which scaled no covariates, for one that scales them by 1."""
+        super().on_load_checkpoint(checkpoint)
+        if is_of_0_1(checkpoint):
+            for name, value in self.state_dict().items():
+                if name.startswith("inputs.scalers."):
+                    checkpoint["state_dict"].setdefault(name, value)
+
+    @classmethod
+    def arguments_of_0_1(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments that make a forecaster as version 0.1 made it of others."""
+        made = super().arguments_of_0_1(arguments)
+        if made.get("future_covariate_size") and not cls.target_only:
+            made["future_rows"] = "next"
+        return made
+
+    # The hooks of subclasses that forecast in a way of their own
 
     def decode(self, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` of a window in transformed space."""
@@ -410,77 +421,3 @@ class Forecaster(SeqlightModule, CarriesState):
 
         """
         return self.strategy.loss(self.network, window, future, self.pointwise_loss)
-
-    def _check_chunk(self, length: int, scaling: WindowState) -> None:
-        """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
-        if not self.strategy.carries_state:
-            raise ValueError(
-                f"strategy={self.hparams.get('strategy')!r} begins every window anew; train with "
-                "strategy='every_step' or 'recursive', or without tbptt_steps and stateful"
-            )
-        if self.strategy.sequence_to_vector and length < self.context_length:
-            raise ValueError(
-                f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and a chunk "
-                f"of {length} of its {self.context_length} steps has none; train with strategy='every_step' "
-                "or 'recursive', or without tbptt_steps"
-            )
-        if has_tensors(scaling):
-            raise ValueError(
-                f"transform={self.hparams.get('transform')!r} depends on the window, so that a state carried "
-                "from one chunk of time to the next would change its meaning; train with "
-                "transform='standard' or 'none', or without tbptt_steps and stateful"
-            )
-
-    def _chunk_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the loss, summed, and the count of a batch that goes on where the one before ended."""
-        check_batch(batch, ["past_target"])
-        length = batch["past_target"].shape[1]
-        window, scaling = self._batch_window(batch, with_future=True, length=length)
-        self._check_chunk(length, scaling)
-        future = self.transform.transform_future(self._future(batch), scaling)
-        total, count, state = self.strategy.chunk_loss(
-            self.network, window, future, self.pointwise_loss, self.carried_state(batch["reset"])
-        )
-        if not has_tensors(state):
-            raise ValueError(
-                f"{type(self.network).__name__} has no state to carry from one chunk of time to the next; "
-                "train on whole windows, without tbptt_steps and stateful"
-            )
-        self.carry_state(state, batch_dim=state_batch_dim(self.network))
-        return total, count
-
-    def _evaluation_step(
-        self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection
-    ) -> None:
-        window, state = self._batch_window(batch, with_future=True)
-        future = self._future(batch)
-        future = future.masked_fill(~self._forecastable(batch), torch.nan)
-        decoded = self.decode(window)
-        target = self.transform.transform_future(future, state)
-        mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))
-        size = future.shape[0]
-        self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
-        if self.strategy.forecasts_at_every_step:
-            name = f"{stage}_loss_all_steps"
-            all_steps = getattr(self, name)
-            all_steps.update(*self.strategy.loss(self.network, window, target, self.pointwise_loss))
-            self.log(name, all_steps, on_step=False, on_epoch=True, batch_size=size)
-
-        preds = self.transform.inverse(decoded, state)
-        known, scale = ~future.isnan(), batch.get("scale")
-        for name, metric in metrics.items(keep_base=True):
-            if not isinstance(metric, MeanAbsoluteScaledError):
-                metric.update(preds, future, known)
-            elif scale is not None:
-                metric.update(preds, future, scale, known)
-            else:
-                continue
-            self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
-
-
-def _observed_at_all(past_target: Tensor, past_observed: Tensor | None) -> Tensor:
-    """Return whether each channel ``[B, L, C]`` has an observed cell, ``[B, 1, C]``."""
-    observed = ~past_target.isnan()
-    if past_observed is not None:
-        observed = observed & past_observed.bool()
-    return observed.any(1, keepdim=True)

@@ -40,9 +40,12 @@ class WindowLinear(nn.Module):
 class LinearForecaster(Forecaster):
     """One linear layer over the window, trained by gradient, or solved exactly by :meth:`solve`.
 
-    Takes the arguments of :class:`Forecaster`. With the strategy ``"every_step"`` it is the same as with
-    ``"direct"``, for it has one output only.
+    Takes the arguments of :class:`Forecaster`. The known covariates of all future steps enter each output,
+    and each known value of a category is a channel of its own, 0 or 1 (a value not seen is none of them).
+    With the strategy ``"every_step"`` it is the same as with ``"direct"``, for it has one output only.
     """
+
+    linear_inputs = True
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -80,7 +83,7 @@ class LinearForecaster(Forecaster):
             batch = {name: value.to(self.device) for name, value in batch.items()}
             window, state = self._batch_window(batch, with_future=True)
             future = self.transform.transform_future(self._future(batch), state)
-            inputs = window.inputs().flatten(1)
+            inputs = torch.cat([window.inputs().flatten(1), window.future_rows().flatten(1)], dim=1)
             steps = range(self.context_length - 1, self.context_length)
             targets = self.strategy.targets(window.past, future, steps).flatten(1)
             if equations is None:
@@ -90,6 +93,9 @@ class LinearForecaster(Forecaster):
             raise ValueError("loader: expected at least one batch, got none")
         weight, bias = equations.solve(ridge)
         linear = cast(WindowLinear, self.network).linear
-        linear.weight.copy_(weight)
+        inputs_size = linear.in_features
+        linear.weight.copy_(weight[:, :inputs_size])
+        if self.inputs.future_head is not None:
+            self.inputs.future_head.set_linear_(weight[:, inputs_size:])
         linear.bias.copy_(bias)
         return self

@@ -7,9 +7,8 @@ from typing import Any, TypeVar, overload
 
 import torch
 
-from .checkpoint import CHECKPOINT_KEY, class_reference
+from .checkpoint import CHECKPOINT_KEY, class_reference, is_of_0_1
 from .module import SeqlightModule
-from .renamed import rename_arguments
 
 ModuleT = TypeVar("ModuleT", bound=SeqlightModule)
 
@@ -58,8 +57,9 @@ def load(
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint or "state_dict" not in checkpoint:
         raise ValueError(f"path: {path} is no checkpoint of a seqlight model")
     cls = cls or _find_class(checkpoint[CHECKPOINT_KEY]["class"])
-    arguments = dict(checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {}))
-    rename_arguments(cls, cls.renamed_arguments, arguments)
+    arguments = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
+    if is_of_0_1(checkpoint):
+        arguments = cls.arguments_of_0_1(arguments)
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, and replaced
         # Lightning's CLI adds private arguments.
         model = cls(**{name: value for name, value in arguments.items() if not name.startswith("_")})

@@ -10,13 +10,14 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from .checkpoint import CHECKPOINT_KEY, class_reference, names_of_module, plain_names
+from .checkpoint import CHECKPOINT_FORMAT, CHECKPOINT_KEY, class_reference, names_of_module, plain_names
 from .checks import check_number, choose
 from .finite import FiniteTraining, check_weights
 from .loader_positions import restore_loader_positions
 from .mixed_lightning import RefusesPytorchLightning
 from .optimization import LR_SCHEDULES, OPTIMIZERS, build_optimizer, build_schedule
 from .random_state import random_state, set_random_state
+from .renamed import rename_arguments
 
 
 class SeqlightModule(RefusesPytorchLightning, LightningModule):
@@ -108,7 +109,11 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
             torch.distributed.all_gather_object(states, random_state(self.device))
         else:
             states = [random_state(self.device)]
-        checkpoint[CHECKPOINT_KEY] = {"class": class_reference(type(self)), "random_states": states}
+        checkpoint[CHECKPOINT_KEY] = {
+            "class": class_reference(type(self)),
+            "format": CHECKPOINT_FORMAT,
+            "random_states": states,
+        }
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             checkpoint[CHECKPOINT_KEY]["data_module"] = class_reference(type(data))
@@ -156,6 +161,13 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
         """
         mean_count = self.trainer.strategy.reduce(count, reduce_op="mean") if self._is_distributed else count
         return total / mean_count.clamp(min=1.0)
+
+    @classmethod
+    def arguments_of_0_1(cls, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments, out of a checkpoint of version 0.1, that make the same model now."""
+        made = dict(arguments)
+        rename_arguments(cls, cls.renamed_arguments, made)
+        return made
 
     def _arguments_to_save(self) -> dict[str, Any]:
         """Return the hyperparameters that the class is to be made with when it is loaded."""

@@ -1,5 +1,7 @@
 """Strategies for forecasting several steps ahead: recursive, direct, every step, encoder-decoder."""
 
+from seqlight.inputs import Window
+
 from .base import Strategy
 from .direct import DirectStrategy
 from .encoder_decoder import EncoderDecoderNetwork, EncoderDecoderStrategy
@@ -7,7 +9,6 @@ from .every_step import EveryStepStrategy
 from .loss import PointwiseLoss, masked_loss
 from .network import output_steps, run_network
 from .recursive import RecursiveStrategy
-from .window import Window
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "direct": DirectStrategy,

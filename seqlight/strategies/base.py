@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqlight.inputs import NetworkInputs, Window
+
 from .loss import PointwiseLoss, masked_loss
 from .network import output_steps, run_network
-from .window import Window
 
 
 class Strategy(ABC):
@@ -41,6 +42,9 @@ class Strategy(ABC):
     def output_size(self) -> int:
         """Number of output channels that the network must have: ``horizon * target_size``, steps first."""
         return self.horizon * self.target_size
+
+    def check_inputs(self, inputs: NetworkInputs) -> None:  # noqa: B027
+        """Raise ValueError if the strategy has no place for some of a network's inputs."""
 
     def check_network(self, network: nn.Module) -> None:  # noqa: B027
         """Raise TypeError if ``network`` cannot be used; most strategies take any sequence network."""
@@ -95,11 +99,17 @@ class Strategy(ABC):
 
     def decode(self, network: nn.Module, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` in transformed space."""
-        return self._run_past(network, window)[0][:, -1]
+        return self._run_past(network, window, last_only=True)[0][:, -1]
 
-    def _run_past(self, network: nn.Module, window: Window, state: Any = None) -> tuple[Tensor, range, Any]:
+    def _run_past(
+        self, network: nn.Module, window: Window, state: Any = None, *, last_only: bool = False
+    ) -> tuple[Tensor, range, Any]:
         """Run over the past: outputs ``[B, T', horizon, C]``, their steps, and the network's state."""
         inputs = window.inputs()
         output, state = run_network(network, inputs, state, self.output_size, window)
         steps = output_steps(network, inputs.shape[1], output.shape[1])
+        if last_only:
+            output, steps = output[:, -1:], steps[-1:]
+        if self.horizon > 1:
+            output = window.finish(output, steps)
         return output.unflatten(2, (self.horizon, self.target_size)), steps, state

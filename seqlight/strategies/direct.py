@@ -4,16 +4,17 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from seqlight.inputs import Window
+
 from .base import Strategy
 from .loss import PointwiseLoss, masked_loss
-from .window import Window
 
 
 class DirectStrategy(Strategy):
     """Sequence-to-vector: the network's last output holds all H steps at once (one model, multi-output).
 
-    The literature's "direct" can also mean one model per step; that is not meant here. The network sees the
-    known covariates up to one step ahead.
+    The literature's "direct" can also mean one model per step; that is not meant here. The output sees the
+    known covariates of all H steps, see :meth:`seqlight.inputs.Window.finish`.
     """
 
     sequence_to_vector = True
@@ -31,6 +32,6 @@ class DirectStrategy(Strategy):
         self, network: nn.Module, window: Window, future: Tensor, pointwise: PointwiseLoss, state: Any
     ) -> tuple[Tensor, Tensor, Any]:
         """Return the loss of the last output, its count of known cells, and the network's state."""
-        output, _, state = self._run_past(network, window, state)
+        output, _, state = self._run_past(network, window, state, last_only=True)
         total, count = masked_loss(pointwise, output[:, -1], future)
         return total, count, state

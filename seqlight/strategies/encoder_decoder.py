@@ -5,9 +5,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from seqlight.inputs import Window
+
 from .base import Strategy
 from .loss import PointwiseLoss, masked_loss
-from .window import Window
 
 
 class EncoderDecoderNetwork(Protocol):
@@ -24,9 +25,9 @@ class EncoderDecoderStrategy(Strategy):
     """The encoder's state after the past begins the decoder, which predicts one future step after the other.
 
     The decoder's input for a step is what the network's input is everywhere else: the target one step before,
-    the known covariates of the step itself, and the static values; for the first step that is the last input
-    of the past. So the covariates of the whole future are used. In decoding the target one step before is the
-    decoder's own forecast.
+    the known covariates of the step itself, and the static values; for the first step the target is the last
+    of the past. So the covariates of the whole future are used. The encoder alone is given past covariates,
+    which nobody knows of a future step. In decoding the target one step before is the decoder's own forecast.
 
     In training it is the true value with probability ``teacher_forcing``, else the decoder's own forecast:
     scheduled sampling (Bengio et al., "Scheduled sampling for sequence prediction with recurrent neural
@@ -89,7 +90,7 @@ class EncoderDecoderStrategy(Strategy):
         """Decode step by step, feeding back the forecast or, by chance, the truth ``[B, H, C]``."""
         inputs = window.inputs()
         state = network.encode(inputs)  # type: ignore[operator]
-        u = inputs[:, -1:]
+        u = window.decoder_start()
         forecasts: list[Tensor] = []
         for step in range(window.prediction_length):
             if step:

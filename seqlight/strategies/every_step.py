@@ -7,8 +7,8 @@ class EveryStepStrategy(Strategy):
     """Sequence-to-sequence: at every step t the network emits t+1 to t+H; the forecast is the last output.
 
     The loss is taken over all steps, which gives the network L times as many targets as
-    :class:`DirectStrategy` and gradients that do not all have to travel through the whole sequence. The
-    network sees the known covariates up to one step ahead.
+    :class:`DirectStrategy` and gradients that do not all have to travel through the whole sequence. Each
+    output sees the known covariates of its own H steps, see :meth:`seqlight.inputs.Window.finish`.
     """
 
     forecasts_at_every_step = True

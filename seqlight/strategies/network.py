@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .window import Window
+from seqlight.inputs import Window
 
 
 def run_network(

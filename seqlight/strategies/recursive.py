@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from seqlight.inputs import NetworkInputs, Window
+
 from .base import Strategy
 from .network import run_network
-from .window import Window
 
 
 class RecursiveStrategy(Strategy):
@@ -13,8 +14,8 @@ class RecursiveStrategy(Strategy):
 
     In training the network emits t+1 at every step t of the past (teacher forcing: its inputs are the true
     values), and the loss is taken over all of them. In decoding, a forecast enters as the next observed
-    value, together with the known covariates of the step after it, so that this strategy alone uses the
-    covariates of the whole future.
+    value, together with the known covariates of the step after it. Past covariates have no place here: nobody
+    knows those of a step that is fed back.
 
     A network with state takes one step for each new value. One without (it returns None for its state) is
     run again on the last L inputs.
@@ -24,6 +25,15 @@ class RecursiveStrategy(Strategy):
     def horizon(self) -> int:
         """1, the next step."""
         return 1
+
+    def check_inputs(self, inputs: NetworkInputs) -> None:
+        """Raise ValueError for past covariates."""
+        if inputs.past_size:
+            raise ValueError(
+                "strategy='recursive' feeds its forecast back as the next input, for which past covariates "
+                "would be needed of future steps, and these nobody knows; choose strategy='direct' or "
+                "'every_step', or leave past_covariate_size and past_cardinalities out"
+            )
 
     def decode(self, network: nn.Module, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` in transformed space."""

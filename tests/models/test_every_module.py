@@ -1,8 +1,10 @@
 """What every LightningModule can do: be trained, resumed, compiled, exported, used in mixed precision."""
 
 import copy
+import runpy
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ import seqlight
 from seqlight import models
 from seqlight.data import SyntheticDataModule, SyntheticImputationDataModule
 
+covariates = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("covariates.py"))))
+
 # torch's own call of an autograd.Function while it traces.
 TRACING = pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 
@@ -24,9 +28,9 @@ SMALL: dict[str, Any] = BASIC | {"dropout": 0.3}
 FORECASTER = SIZES | SMALL
 
 
-def drawn(generator: str, **sizes: int) -> Callable[[], Any]:
+def drawn(generator: str, cls: type = SyntheticDataModule, **sizes: int) -> Callable[[], Any]:
     counts = {"n_train": 16, "n_val": 4, "n_test": 4, "batch_size": 4}
-    return lambda: SyntheticDataModule(generator, **counts, **({"context_length": 24} | sizes))
+    return lambda: cls(generator, **counts, **({"context_length": 24} | sizes))
 
 
 def with_gaps() -> Any:
@@ -34,25 +38,35 @@ def with_gaps() -> Any:
 
 
 SERIES = drawn("sine_waves", prediction_length=2)
+# Forecasters are tried with covariates of every kind.
+COVARIATES = drawn("sine_waves", covariates.CovariateData, prediction_length=2)
+KNOWN_AHEAD = drawn("sine_waves", covariates.KnownAheadData, prediction_length=2)
+FORECASTER |= covariates.EVERY
 WAVENET = {"num_blocks": 1, "layers_per_block": 2}
 
 # Each module, and data for it: four batches of four.
 TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "LSTMForecaster": (
         lambda: models.LSTMForecaster(strategy="every_step", layer_norm=True, **FORECASTER),
-        SERIES,
+        COVARIATES,
     ),
-    "GRUForecaster": (lambda: models.GRUForecaster(strategy="recursive", **FORECASTER), SERIES),
-    "RNNForecaster": (lambda: models.RNNForecaster(**FORECASTER), SERIES),
-    "ConvGRUForecaster": (lambda: models.ConvGRUForecaster(strategy="every_step", **FORECASTER), SERIES),
-    "ConvLSTMForecaster": (lambda: models.ConvLSTMForecaster(**FORECASTER), SERIES),
-    "TCNForecaster": (lambda: models.TCNForecaster(num_blocks=1, **FORECASTER), SERIES),
-    "WaveNetForecaster": (lambda: models.WaveNetForecaster(**WAVENET, **SIZES, **BASIC), SERIES),
+    "GRUForecaster": (
+        lambda: models.GRUForecaster(strategy="recursive", **SIZES, **SMALL, **covariates.AHEAD),
+        KNOWN_AHEAD,
+    ),
+    "RNNForecaster": (lambda: models.RNNForecaster(**FORECASTER), COVARIATES),
+    "ConvGRUForecaster": (lambda: models.ConvGRUForecaster(strategy="every_step", **FORECASTER), COVARIATES),
+    "ConvLSTMForecaster": (lambda: models.ConvLSTMForecaster(**FORECASTER), COVARIATES),
+    "TCNForecaster": (lambda: models.TCNForecaster(num_blocks=1, **FORECASTER), COVARIATES),
+    "WaveNetForecaster": (
+        lambda: models.WaveNetForecaster(**WAVENET, **SIZES, **BASIC, **covariates.EVERY),
+        COVARIATES,
+    ),
     "EncoderDecoderForecaster": (
         lambda: models.EncoderDecoderForecaster(teacher_forcing=0.5, **FORECASTER),
-        SERIES,
+        COVARIATES,
     ),
-    "LinearForecaster": (lambda: models.LinearForecaster(**SIZES), SERIES),
+    "LinearForecaster": (lambda: models.LinearForecaster(**SIZES, **covariates.EVERY), COVARIATES),
     "SequenceClassifier": (
         lambda: models.SequenceClassifier(num_classes=4, core="lstm", **SMALL),
         drawn("waveforms"),
@@ -73,7 +87,7 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "ConvImputer": (lambda: models.ConvImputer(num_blocks=1, window_length=24, **SMALL), with_gaps),
 }
 BASELINES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-    "NaiveForecaster": (lambda: models.NaiveForecaster(**SIZES), SERIES),
+    "NaiveForecaster": (lambda: models.NaiveForecaster(**SIZES), COVARIATES),
     "SeasonalNaiveForecaster": (lambda: models.SeasonalNaiveForecaster(season_length=6, **SIZES), SERIES),
     "LastValueImputer": (lambda: models.LastValueImputer(), with_gaps),
     "LinearInterpolationImputer": (lambda: models.LinearInterpolationImputer(), with_gaps),
@@ -104,7 +118,10 @@ def test_each_has_a_configuration() -> None:
 
 def example(model: Any, batch_size: int) -> dict[str, Tensor]:
     torch.manual_seed(1)
-    return {name: torch.randn_like(value) for name, value in model.example_inputs(batch_size).items()}
+    return {
+        name: torch.randn_like(value) if value.is_floating_point() else torch.randint_like(value, 3)
+        for name, value in model.example_inputs(batch_size).items()
+    }
 
 
 class Losses(Callback):

@@ -1,6 +1,9 @@
 """Truncated backpropagation through time, stateful training: gradients, memory, the Trainer's features."""
 
+import runpy
 import weakref
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +25,8 @@ from seqlight.models import (
     TCNForecaster,
     WaveNetForecaster,
 )
+
+covariates = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("covariates.py"))))
 
 LAYERS = {
     "rnn": lambda: seqlight.nn.RNN(2, 5),
@@ -141,6 +146,8 @@ def test_rows_of_different_lengths(trainer):
 def test_a_forecasters_chunks_sum_up_to_the_windows_loss(kind, strategy, windows):
     samples = windows(4, missing=0.2)
     batch = torch.utils.data.default_collate(samples)
+    # Evaluated, for categories are dropped in training by chance.
+    batch |= covariates.covariates_of(batch["series_index"], 24, 6, past=strategy == "every_step")
     forecaster = kind(
         context_length=24,
         prediction_length=6,
@@ -148,7 +155,8 @@ def test_a_forecasters_chunks_sum_up_to_the_windows_loss(kind, strategy, windows
         strategy=strategy,
         transform="none",
         observed_indicator=True,
-    )
+        **(covariates.EVERY if strategy == "every_step" else covariates.AHEAD),
+    ).eval()
     window, _ = forecaster._batch_window(batch, with_future=True)
     future = forecaster._future(batch)
     total, count = forecaster.strategy.loss(forecaster.network, window, future, forecaster.pointwise_loss)

@@ -71,6 +71,11 @@ class Several(torch.nn.Module):
         historic_future_covariates: Any = None,
         future_covariates: Any = None,
         static_covariates: Any = None,
+        past_covariates: Any = None,
+        past_categories: Any = None,
+        historic_future_categories: Any = None,
+        future_categories: Any = None,
+        static_categories: Any = None,
         target: Any = None,
         time_gap: Any = None,
     ) -> dict[str, Any]:

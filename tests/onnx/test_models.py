@@ -1,5 +1,8 @@
 """Every model exported to ONNX with its transform and decoding: equal outputs in onnxruntime."""
 
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -7,6 +10,7 @@ from torch import Tensor
 
 from seqlight import models
 
+covariates = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent.parent / "models" / "covariates.py")))
 SIZES: dict[str, Any] = {"context_length": 24, "prediction_length": 4}
 SMALL = SIZES | {"hidden_size": 4}
 
@@ -16,6 +20,8 @@ def inputs_of(model: Any, batch_size: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(batch_size)
     made = {
         name: 0.5 + torch.rand(value.shape, generator=generator)
+        if value.is_floating_point()
+        else torch.randint(3, value.shape, generator=generator)
         for name, value in model.example_inputs(batch_size).items()
     }
     for name in ("past_target", "target"):
@@ -65,8 +71,8 @@ def test_forecasters(exported_equals: Any) -> None:
 
 
 def test_forecasters_with_covariates(exported_equals: Any) -> None:
-    """The recursive one runs once for each step ahead, and no more."""
-    sizes: dict[str, Any] = {"future_covariate_size": 2, "static_covariate_size": 1, **SMALL}
+    """Numbers and categories are inputs of the file; the recursive forecaster runs once for each step."""
+    sizes = SMALL | covariates.AHEAD
     forecasters = several(
         models.LSTMForecaster(peephole=True, observed_indicator=True, **sizes),
         models.GRUForecaster(strategy="recursive", **sizes),
@@ -75,6 +81,19 @@ def test_forecasters_with_covariates(exported_equals: Any) -> None:
     found = exported_equals(forecasters, None, inputs)
     assert (found["LSTM"], found["GRU"]) == (1, 4)
     assert not {"Loop", "If"} & found.keys()
+
+
+def test_forecasters_with_past_covariates(exported_equals: Any) -> None:
+    sizes = SIZES | covariates.EVERY
+    forecasters = several(
+        models.LSTMForecaster(strategy="every_step", hidden_size=4, nonnegative=True, **sizes),
+        models.TCNForecaster(hidden_size=4, num_blocks=1, bounds=(0.9, 1.1), **sizes),
+        models.EncoderDecoderForecaster(hidden_size=4, integer=True, **sizes),
+        models.LinearForecaster(**sizes),
+    )
+    inputs = [inputs_of(forecasters["LinearForecaster 3"], batch) for batch in (2, 7)]
+    inputs[0]["past_covariates"][0, 4, 1] = torch.nan
+    exported_equals(forecasters, None, inputs)
 
 
 def test_one_forecaster_by_its_own_example(exported_equals: Any) -> None:

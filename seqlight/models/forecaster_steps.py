@@ -1,0 +1,185 @@
+"""What a forecaster does with a batch in training, validation, test and prediction."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MetricCollection
+
+from seqlight.inputs import Window
+from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells
+from seqlight.strategies import PointwiseLoss, Strategy, masked_loss
+from seqlight.transforms import Transform, WindowState
+
+from .carried_state import CarriesState
+from .checks import check_batch, check_shape
+from .finite import check_prediction
+from .module import SeqlightModule
+from .state_rows import has_tensors, state_batch_dim
+
+Batch = Mapping[str, Tensor]
+
+
+class ForecasterSteps(SeqlightModule, CarriesState):
+    """The steps of :class:`~seqlight.models.Forecaster`, on what that makes of a batch."""
+
+    prediction_length: int
+    context_length: int
+    target_size: int
+    network: nn.Module
+    strategy: Strategy
+    transform: Transform
+    pointwise_loss: PointwiseLoss
+    val_metrics: MetricCollection
+    test_metrics: MetricCollection
+    val_mean_loss: MeanOverCells
+    test_mean_loss: MeanOverCells
+
+    @abstractmethod
+    def decode(self, window: Window) -> Tensor:
+        """Return the forecast ``[B, H, C]`` of a window in transformed space."""
+
+    @abstractmethod
+    def training_loss(self, window: Window, future: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the training loss summed over the known cells, and their count."""
+
+    @abstractmethod
+    def _batch_window(
+        self, batch: Batch, *, with_future: bool, length: int | None = None
+    ) -> tuple[Window, WindowState]: ...
+
+    @abstractmethod
+    def _original_units(self, decoded: Tensor, state: WindowState) -> Tensor: ...
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """Return the strategy's training loss, a mean over the known cells of all processes."""
+        if batch.get("reset") is not None:
+            total, count = self._chunk_loss(batch)
+        else:
+            window, state = self._batch_window(batch, with_future=True)
+            future = self.transform.transform_future(self._future(batch), state)
+            total, count = self.training_loss(window, future)
+        loss = self.mean_over_processes(total, count)
+        size = batch["past_target"].shape[0]
+        self.log(
+            "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
+        )
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update ``val_loss`` and the validation metrics."""
+        self._evaluation_step(batch, "val", self.val_mean_loss, self.val_metrics)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Update ``test_loss`` and the test metrics."""
+        self._evaluation_step(batch, "test", self.test_mean_loss, self.test_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B].
+
+        The prediction is NaN for a channel whose past has no observed cell.
+
+        Raises:
+            NonFiniteError: a forecast is not finite, though the window holds known values.
+
+        """
+        window, state = self._batch_window(batch, with_future=False)
+        known = self._forecastable(batch)
+        prediction = self._original_units(self.decode(window), state)
+        output = {"prediction": prediction.masked_fill(~known, torch.nan)}
+        check_prediction(output, batch, known)
+        return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
+
+    def _future(self, batch: Batch) -> Tensor:
+        """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
+        future = batch["future_target"]
+        axes = {"B": batch["past_target"].shape[0], "H": self.prediction_length, "C": self.target_size}
+        check_shape("future_target", future, axes)
+        future = future.to(torch.promote_types(future.dtype, torch.float32))
+        if batch.get("future_observed") is not None:
+            check_shape("future_observed", batch["future_observed"], axes)
+            future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
+        return future
+
+    def _forecastable(self, batch: Batch) -> Tensor:
+        """Return whether the past has an observed cell, ``[B, 1, C]``.
+
+        Asked of the original values: of few, a transform can leave none, and its inverse still goes on from
+        them.
+        """
+        return observed_at_all(batch["past_target"], batch.get("past_observed"))
+
+    def _check_chunk(self, length: int, scaling: WindowState) -> None:
+        """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
+        if not self.strategy.carries_state:
+            raise ValueError(
+                f"strategy={self.hparams.get('strategy')!r} begins every window anew; train with "
+                "strategy='every_step' or 'recursive', or without tbptt_steps and stateful"
+            )
+        if self.strategy.sequence_to_vector and length < self.context_length:
+            raise ValueError(
+                f"strategy={self.hparams.get('strategy')!r} has its loss at the end of a window, and a chunk "
+                f"of {length} of its {self.context_length} steps has none; train with strategy='every_step' "
+                "or 'recursive', or without tbptt_steps"
+            )
+        if has_tensors(scaling):
+            raise ValueError(
+                f"transform={self.hparams.get('transform')!r} depends on the window, so that a state carried "
+                "from one chunk of time to the next would change its meaning; train with "
+                "transform='standard' or 'none', or without tbptt_steps and stateful"
+            )
+
+    def _chunk_loss(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the loss, summed, and the count of a batch that goes on where the one before ended."""
+        check_batch(batch, ["past_target"])
+        length = batch["past_target"].shape[1]
+        window, scaling = self._batch_window(batch, with_future=True, length=length)
+        self._check_chunk(length, scaling)
+        future = self.transform.transform_future(self._future(batch), scaling)
+        total, count, state = self.strategy.chunk_loss(
+            self.network, window, future, self.pointwise_loss, self.carried_state(batch["reset"])
+        )
+        if not has_tensors(state):
+            raise ValueError(
+                f"{type(self.network).__name__} has no state to carry from one chunk of time to the next; "
+                "train on whole windows, without tbptt_steps and stateful"
+            )
+        self.carry_state(state, batch_dim=state_batch_dim(self.network))
+        return total, count
+
+    def _evaluation_step(
+        self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection
+    ) -> None:
+        window, state = self._batch_window(batch, with_future=True)
+        future = self._future(batch)
+        future = future.masked_fill(~self._forecastable(batch), torch.nan)
+        decoded = self.decode(window)
+        target = self.transform.transform_future(future, state)
+        mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))
+        size = future.shape[0]
+        self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
+        if self.strategy.forecasts_at_every_step:
+            name = f"{stage}_loss_all_steps"
+            all_steps = getattr(self, name)
+            all_steps.update(*self.strategy.loss(self.network, window, target, self.pointwise_loss))
+            self.log(name, all_steps, on_step=False, on_epoch=True, batch_size=size)
+
+        preds = self._original_units(decoded, state)
+        known, scale = ~future.isnan(), batch.get("scale")
+        for name, metric in metrics.items(keep_base=True):
+            if not isinstance(metric, MeanAbsoluteScaledError):
+                metric.update(preds, future, known)
+            elif scale is not None:
+                metric.update(preds, future, scale, known)
+            else:
+                continue
+            self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
+
+
+def observed_at_all(past_target: Tensor, past_observed: Tensor | None) -> Tensor:
+    """Return whether each channel ``[B, L, C]`` has an observed cell, ``[B, 1, C]``."""
+    observed = ~past_target.isnan()
+    if past_observed is not None:
+        observed = observed & past_observed.bool()
+    return observed.any(1, keepdim=True)
