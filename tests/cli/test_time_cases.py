@@ -1,6 +1,7 @@
 """Small files whose times are written or spaced as people write and space them, through the command."""
 
 import csv
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -108,3 +109,50 @@ def test_unknown_calendar_is_refused(name, words, case_file, tmp_path, capsys):
     code, _, said = forecast(path, "ds", "y", tmp_path / "f.csv", capsys, "--calendar", name)
     assert code == 2
     assert words in said
+
+
+def hours_of_digits(count):
+    return "t,y\n" + "".join(f"202001{1 + i // 24:02d}{i % 24:02d},{i % 7}\n" for i in range(count))
+
+
+def test_two_readings_are_asked_about_and_both_options_work(tmp_path, capsys):
+    path = tmp_path / "one_day.csv"
+    path.write_text(hours_of_digits(24))
+    code, _, said = forecast(path, "t", "y", tmp_path / "f.csv", capsys)
+    assert code == 2
+    assert "--time-format '%Y%m%d%H' (the first is 2020-01-01 00:00:00)" in said
+    assert "--time-format 'epoch' (the first is 2034-01-04 17:55:00)" in said
+    for pattern, first in (("%Y%m%d%H", "2020010200"), ("epoch", "2020010124")):
+        code, times, _ = forecast(path, "t", "y", tmp_path / "f.csv", capsys, "--time-format", pattern)
+        assert code == 0
+        assert times[0] == first
+
+
+def day_ends_at_24(time):
+    start = time - timedelta(hours=1)
+    return f"{start:%Y-%m-%d} 24:00" if time.hour == 0 else f"{time:%Y-%m-%d %H:%M}"
+
+
+WRITTEN = {
+    "24:00": day_ends_at_24,
+    "intervals": lambda time: f"{time:%Y-%m-%d %H:%M} - {time + timedelta(hours=1):%Y-%m-%d %H:%M}",
+    "hours alone": lambda time: f"{time:%Y-%m-%d %H}",
+    "no leading zeros": lambda time: f"{time.day}/{time.month}/{time.year} {time.hour}:00",
+    "milliseconds": lambda time: f"{time:%Y-%m-%dT%H:%M:%S}.000",
+    "quarters": lambda time: f"{time.day + 1980}-Q{time.hour // 6 + 1}",
+}
+
+
+@pytest.mark.parametrize("kind", WRITTEN)
+def test_rows_are_inserted_as_the_others_are_written(kind, tmp_path, capsys):
+    hours = [
+        datetime(2020, 1, 1, 1) + timedelta(hours=i) for i in range(0, 700, 6 if kind == "quarters" else 1)
+    ]
+    lines = [f"{WRITTEN[kind](hour)},{i % 24}" for i, hour in enumerate(hours)]
+    path, filled = tmp_path / "rows.csv", tmp_path / "filled.csv"
+    absent = {22, 23, 24, 60}
+    path.write_text("\n".join(["t,y", *(line for i, line in enumerate(lines) if i not in absent)]) + "\n")
+    options = ["--time", "t", "--target", "y", "--insert-rows", "--model", "linear", "--output", str(filled)]
+    assert main(["impute", str(path), *options]) == 0, capsys.readouterr().err
+    written = [line.split(",")[0] for line in filled.read_text().splitlines()[1:]]
+    assert written == [line.split(",")[0] for line in lines]
