@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def check_output(path: Path, option: str) -> None:
     parent = path.resolve().parent
     if not parent.is_dir():
         raise CommandError(
-            f"{option}: the folder {str(parent)!r} does not exist; create it first: mkdir -p {parent}"
+            f"{option}: the folder {str(parent)!r} does not exist; create it first: "
+            f"mkdir -p {shlex.quote(str(parent))}"
         )
     if path.is_dir():
         raise CommandError(f"{option}: {str(path)!r} is a folder; give a file name in it")
