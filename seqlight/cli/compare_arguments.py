@@ -5,13 +5,13 @@ from pathlib import Path
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import (
-    InputArguments,
     add_input_options,
     add_size_options,
     settle_source,
 )
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, duration, positive_float, positive_int, seed
+from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
 NETWORKS = ("lstm", "gru", "rnn", "wavenet", "tcn")
 RECURRENT = ("lstm", "gru", "rnn")
@@ -44,7 +44,7 @@ class CompareArguments:
     ``inputs`` is None for the chapter's series, whose windows have ``context`` and ``horizon`` steps.
     """
 
-    inputs: InputArguments | None
+    inputs: SeriesArguments | None
     context: int
     horizon: int
     network: str
@@ -65,6 +65,7 @@ def build_parser() -> Parser:
     """The parser of ``seqlight compare strategies``."""
     parser = Parser(prog="seqlight compare strategies", description=DESCRIPTION, epilog=EPILOG)
     add_input_options(parser)
+    add_series_options(parser)
     model = parser.add_argument_group("model")
     add_size_options(model)
     model.add_argument("--network", choices=NETWORKS, default="lstm", help="default: lstm")
@@ -127,7 +128,7 @@ def parse(arguments: list[str]) -> CompareArguments:
     given.inputs = None
     if given.demo or given.csv is not None:
         settle_source(parser, given, columns_needed=True)
-        given.inputs = collected(InputArguments, given)
+        given.inputs = collected(SeriesArguments, given)
     else:
         of_files = (("--time", given.time), ("--target", given.targets), ("--id", given.id))
         for option, value in (*of_files, ("--season", given.season)):

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Literal
 
 from seqlight.cli.input_arguments import (
-    InputArguments,
     add_input_options,
     add_size_options,
     settle_source,
 )
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, duration, positive_int, seed
+from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
 Model = Literal["auto", "lstm", "linear", "seasonal", "naive"]
 
 DESCRIPTION = """\
-Train a peephole LSTM on a CSV and forecast the time after its last row, with it or a simple forecast.
+Train a peephole LSTM on a CSV and forecast the time after its last known value, with it or a simple forecast.
 
 The file has one row per time step (and per series, with --id): a column of timestamps at regular distances,
 and one or more numeric columns. Rows may be in any order; absent rows and empty cells are missing values.
@@ -33,7 +33,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastArguments(InputArguments):
+class ForecastArguments(SeriesArguments):
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
     model: Model
@@ -52,6 +52,7 @@ def build_parser() -> Parser:
     """The parser of ``seqlight forecast``."""
     parser = Parser(prog="seqlight forecast", description=DESCRIPTION, epilog=EPILOG)
     add_input_options(parser)
+    add_series_options(parser)
 
     model = parser.add_argument_group("model")
     model.add_argument(

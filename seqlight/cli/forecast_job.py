@@ -14,8 +14,9 @@ from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
 from seqlight.cli.forecast_plan import ForecastPlan
-from seqlight.cli.input_arguments import InputArguments, dialect_arguments
+from seqlight.cli.input_arguments import dialect_arguments
 from seqlight.cli.report import best_row, deciding_error, error_table, verdict
+from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.training import predict, predict_windows, quiet_lightning, save_checkpoint, train
 from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
 from seqlight.evaluation import compare
@@ -54,16 +55,15 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     """
     console = Console(highlight=False, soft_wrap=True)
     console.print(plan.description, markup=False)
+    console.print(plan.begins, markup=False)
     for note in plan.notes:
         console.print(f"note: {note}", markup=False)
     data = build_data(given, given.seed, plan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("fit")
-    if len(data.series_ids) < plan.series_count:
-        console.print(
-            f"note: left out for being too short: {plan.series_count - len(data.series_ids)} series"
-        )
+    for note in short_series_notes(data, plan):
+        console.print(f"note: {note}", markup=False)
 
     with work_folder() as folder, quiet_lightning():
         names = model_names(data.season_length)
@@ -114,9 +114,9 @@ def output_paths(given: ForecastArguments) -> list[Path]:
     return [path for path in (given.output, given.plot, given.save) if path is not None]
 
 
-def build_data(given: InputArguments, seed: int, plan: ForecastPlan) -> CSVDataModule:
-    """The data module of the plan."""
-    return CSVDataModule(
+def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVDataModule:
+    """The data module of the plan; it has the plan's series and reads no file."""
+    data = CSVDataModule(
         given.csv,
         time_col=given.time,
         target_cols=given.targets,
@@ -131,8 +131,28 @@ def build_data(given: InputArguments, seed: int, plan: ForecastPlan) -> CSVDataM
         frequency=given.frequency,
         **dialect_arguments(given),
         time_format=given.time_format,
+        origin=given.origin,
+        as_of=given.as_of,
         seed=seed,
     )
+    data.use_store(plan.store)
+    return data
+
+
+def short_series_notes(data: CSVDataModule, plan: ForecastPlan) -> list[str]:
+    """Sentences about series that are too short for all that is done with the others."""
+    left_out = len(plan.store) - len(data.series_ids)
+    notes = [f"left out for being too short: {left_out} series"] if left_out else []
+    unjudged = data.unjudged_series()
+    if len(unjudged):
+        first = unjudged[0]
+        more = f" and {len(unjudged) - 1} more" if len(unjudged) > 1 else ""
+        steps = int(data.store.ends[first])
+        notes.append(
+            f"series {data.series_ids[first]!r} ({steps} step{'s' * (steps != 1)}){more}: too short to be "
+            "judged, in neither the validation nor the test part; --skip-short leaves short series out"
+        )
+    return notes
 
 
 def data_of_checkpoint(

@@ -6,31 +6,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.input_arguments import InputArguments, dialect_of
+from seqlight.cli.input_arguments import dialect_of
+from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.cli.wording import as_options
 from seqlight.data import SeriesStore, read_table
+from seqlight.data.store.origins import forecast_origins, origin_note
 from seqlight.data.store.series_store import build_store
 
 
 @dataclass(frozen=True)
 class ForecastPlan:
-    """The settled sizes, in steps of the data, and what is to be said about the data.
+    """The series, the settled sizes in steps of them, and what is to be said about them.
 
-    ``calendar_features`` are names that ``CSVDataModule`` takes; ``notes`` are sentences for the user.
+    ``calendar_features`` are names that ``CSVDataModule`` takes; ``begins`` says where the forecast begins,
+    ``notes`` are more sentences for the user.
     """
 
+    store: SeriesStore
     context_length: int
     prediction_length: int
     season_length: int
     batch_size: int
     calendar_features: list[str]
-    series_count: int
     description: str
+    begins: str
     notes: list[str]
 
 
-def plan(given: InputArguments) -> ForecastPlan:
+def plan(given: SeriesArguments) -> ForecastPlan:
     """Read the file and choose what was not given.
 
     Raises:
@@ -43,24 +47,19 @@ def plan(given: InputArguments) -> ForecastPlan:
     if season is None:
         assert store.grid is not None  # read with a column of timestamps
         season = store.grid.frequency.season_length
-    length = np.median(store.lengths) if given.skip_short else store.lengths.min()
-    wanted = {"horizon": given.horizon, "context": given.context}
-    context, horizon = choose_sizes(int(length), season, **wanted)
+    length = int(np.median(store.ends))
+    context, horizon = choose_sizes(length, season, horizon=given.horizon, context=given.context)
     notes = [as_options(str(warning.message)) for warning in caught]
-    if horizon < choose_sizes(int(np.median(store.lengths)), season, **wanted)[1]:
-        shortest = int(np.argmin(store.lengths))
-        notes.append(
-            f"series {store.ids[shortest]!r} has {store.lengths[shortest]:,} steps and so limits all series "
-            f"to {horizon} ahead; --skip-short leaves it out"
-        )
+    origins = forecast_origins(store, given.origin, context)
     return ForecastPlan(
+        store=store,
         context_length=context,
         prediction_length=horizon,
         season_length=season,
-        batch_size=choose_batch_size(int(store.lengths.sum())),
+        batch_size=choose_batch_size(int(store.ends.sum())),
         calendar_features=choose_calendar_features(*step_and_span(store)),
-        series_count=len(store),
         description=describe(store, given),
+        begins=as_options(origin_note(store, origins, context)),
         notes=notes,
     )
 
@@ -78,7 +77,7 @@ def check_model(model: str, plan: ForecastPlan) -> None:
     )
 
 
-def read_store(given: InputArguments) -> SeriesStore:
+def read_store(given: SeriesArguments) -> SeriesStore:
     """The series of the file, on their time grids."""
     table = read_table(
         given.csv,
@@ -95,13 +94,14 @@ def read_store(given: InputArguments) -> SeriesStore:
         missing=given.missing,
         frequency=given.frequency,
         time_format=given.time_format,
+        as_of=given.as_of,
     )
 
 
-def describe(store: SeriesStore, given: InputArguments) -> str:
+def describe(store: SeriesStore, given: SeriesArguments) -> str:
     """One line: number and length of the series, their step and dates, and the share of missing cells."""
     assert store.grid is not None  # read with a column of timestamps
-    lengths = store.lengths
+    lengths = store.ends  # what comes later is the future
     length = (
         f"{lengths.min():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
     )
@@ -109,7 +109,8 @@ def describe(store: SeriesStore, given: InputArguments) -> str:
     longest = int(np.argmax(lengths))
     times = store.timestamps(longest, 0, int(lengths[longest]))
     first, last = store.grid.format(times.gather([0, len(times) - 1])).to_list()
-    missing = float(np.isnan(store.values).mean())
+    gaps = int(np.isnan(store.values).sum()) - int((store.lengths - lengths).sum()) * store.values.shape[1]
+    missing = gaps / (int(lengths.sum()) * store.values.shape[1])
     parts = [
         f"{given.csv.name}: {count} series of {length} steps"
         if count > 1

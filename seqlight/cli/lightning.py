@@ -23,10 +23,7 @@ from seqlight.cli.lightning_files import KeepResumedCheckpoint, SaveConfig, file
 from seqlight.cli.lightning_messages import as_options, condense, note_or_warning, raised_within
 from seqlight.cli.lightning_numbers import check_numbers
 from seqlight.cli.outputs import check_not_read, check_output
-from seqlight.data import (
-    ImputationDataModule,
-    WindowDataModule,
-)
+from seqlight.data import CSVDataModule, ImputationDataModule, WindowDataModule
 from seqlight.models import LabelledSequenceModule
 
 # What the data module has, and what the model's argument is called.
@@ -236,7 +233,7 @@ class SeqlightCLI(LightningCLI):
                 f"use {'CSVImputationDataModule' if fills else 'CSVDataModule'}"
             )
         if isinstance(self.datamodule, WindowDataModule | ImputationDataModule):
-            _ = self.datamodule.store
+            self.datamodule.setup(self.command)
         return super().instantiate_trainer(**kwargs)
 
 
@@ -352,8 +349,10 @@ class PredictCLI(CheckpointCLI):
         self.trainer.callbacks.append(writer(self.config[self.command].output))  # type: ignore[attr-defined]
 
     def after_predict(self) -> None:
-        """Say where the forecast is."""
+        """Say where the forecast is, and where it begins."""
         if self.trainer.is_global_zero:
+            if isinstance(self.datamodule, CSVDataModule):
+                print(as_options(self.datamodule.origin_note()))
             print(f"wrote {self.config[self.command].output}")
 
 

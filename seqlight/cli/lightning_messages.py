@@ -44,8 +44,9 @@ def condense(message: str) -> str:
 
 
 def as_options(message: str) -> str:
-    """Replace arguments of the model and the Trainer by options: ``lr=0.1`` becomes ``--model.lr=0.1``."""
+    """Replace arguments of model, data and Trainer by options: ``lr=0.1`` becomes ``--model.lr=0.1``."""
     message = re.sub(r"\b(lr|transform)=", r"--model.\1=", message)
+    message = re.sub(r"\b(origin|as_of)=", r"--data.\1=", message)
     return re.sub(r"\b(gradient_clip_val|precision)=", r"--trainer.\1=", message)
 
 

@@ -20,6 +20,8 @@ OPTIONS = {
     "time_format": "--time-format",
     "missing": "--missing",
     "skip_short": "--skip-short",
+    "origin": "--origin",
+    "as_of": "--as-of",
     "separator": "--separator",
     "decimal_comma": "--decimal-comma",
     "encoding": "--encoding",

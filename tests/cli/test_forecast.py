@@ -214,14 +214,16 @@ def test_the_season_that_mase_takes_is_told(
     assert said in " ".join(capsys.readouterr().out.split())
 
 
-def test_short_series_are_left_out_on_request(
+def test_short_series_are_forecast_or_left_out(
     run: Run, tmp_path: Path, two_series_csv: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "sales.csv"
-    path.write_text(two_series_csv.read_text() + "2024-03-01 00:00:00,new,5,x\n2024-03-01 01:00:00,new,5,x\n")
-    arguments = ["forecast", path, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
-    assert run(*arguments) == 2
-    assert "series 'new' has 2 time steps" in capsys.readouterr().err
+    path.write_text(two_series_csv.read_text() + "2024-03-06 22:00:00,new,5,x\n2024-03-06 23:00:00,new,6,x\n")
+    arguments = ["forecast", path, *COLUMNS, *SIZES, "--model", "naive", "-o", tmp_path / "out.csv"]
+    assert run(*arguments) == 0
+    assert "note: series 'new' (2 steps): too short to be judged" in capsys.readouterr().out
+    table = pl.read_csv(tmp_path / "out.csv")
+    assert table.filter(pl.col("shop") == "new")["sales"].to_list() == [6.0] * 6
     assert run(*arguments, "--skip-short") == 0
     assert "note: left out for being too short: 1 series" in capsys.readouterr().out
     assert pl.read_csv(tmp_path / "out.csv")["shop"].unique().sort().to_list() == ["east", "west"]

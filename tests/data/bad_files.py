@@ -225,11 +225,10 @@ BAD_FILES = {
         r"frequency: expected a count and a unit.*'hourlyish'",
     ),
     "series too short": (
-        table(hours(9), VALUES[:9]),
+        table(hours(6), VALUES[:6]),
         {},
-        r"the series has 9 time steps, 10 are needed: context_length 4 \+ prediction_length 2",
+        r"the series has 6 time steps up to its last known value, 7 are needed: one step to forecast from, ",
     ),
-    "one series too short": (TWO_SERIES, {"id_col": "id"}, r"series 'brief' has 5 time steps, 10 are needed"),
     "missing cell": (
         with_line(9, "2024-01-01 07:00:00,"),
         {},

@@ -236,7 +236,6 @@ def test_windows_are_gathered_from_memory_once():
     [
         ({"context_length": 0}, "context_length: expected at least 1, got 0"),
         ({"stride": 0}, "stride: expected at least 1, got 0"),
-        ({"first": np.array([1])}, "first: expected at least context_length = 2, got 1"),
         ({"stop": np.array([9])}, "stop: expected no more than the length of the series"),
     ],
 )

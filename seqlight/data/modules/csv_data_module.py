@@ -17,9 +17,10 @@ from seqlight.data.io.read import read_table
 from seqlight.data.modules.series_data_module import check_positive
 from seqlight.data.modules.window_data_module import Part, WindowDataModule
 from seqlight.data.store.mase_scale import seasonal_scale
+from seqlight.data.store.origins import Origin, Origins, check_origin, forecast_origins, origin_note
 from seqlight.data.store.series_store import SeriesStore, build_store
 from seqlight.data.store.splits import TimeSplit, check_size, shortest_length, split_by_time
-from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
+from seqlight.data.time.calendar_features import FEATURE_WIDTH, check_features
 from seqlight.data.time.frequency import check_frequency
 from seqlight.data.windows.window_dataset import WindowDataset
 
@@ -62,7 +63,11 @@ class CSVDataModule(WindowDataModule):
             for the frequency (24 for hours, 48 for half hours, 7 for days, 52 for weeks, 12 for months).
         frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q", or a
             calendar: "BME", "SMS", "WOM-2FRI", "30min@Mon-Fri 09:30-16:00", "XNYS", "observed"; None infers.
-        skip_short: leave series out that are too short for a window in every part, instead of refusing them.
+        skip_short: leave series out that are too short for a whole window in every part.
+        origin: where forecasts begin: "own", after each series' last known target; "common", after the latest
+            one of all series; "auto", as "own", but a series that ended more than one context before the
+            latest has no forecast (NaN, at the times of "common").
+        as_of: forecast, train and judge as if targets after this time were not known yet.
         separator: character between the fields; None finds it.
         decimal_comma: numbers are written 1,5 (True) or 1.5 (False); None finds it, and refuses numbers that
             can be read both ways.
@@ -103,6 +108,8 @@ class CSVDataModule(WindowDataModule):
         season_length: int | None = None,
         frequency: str | None = None,
         skip_short: bool = False,
+        origin: Origin = "auto",
+        as_of: str | None = None,
         separator: str | None = None,
         decimal_comma: bool | None = None,
         encoding: str | None = None,
@@ -147,6 +154,7 @@ class CSVDataModule(WindowDataModule):
             check_positive(season_length=season_length)
         if frequency is not None:
             check_frequency(frequency)
+        check_origin(origin)
         # A frame is data, not a setting: it would not load from a checkpoint with weights_only=True.
         self.save_hyperparameters(ignore=["path"] if is_frame(path) else [], logger=False)
         self.path = path
@@ -160,6 +168,8 @@ class CSVDataModule(WindowDataModule):
         self.calendar_features = calendar_features
         self.frequency = frequency
         self.skip_short = skip_short
+        self.origin: Origin = origin
+        self.as_of = as_of
         self.dialect = CSVDialect(
             separator=separator,
             decimal_comma=decimal_comma,
@@ -172,22 +182,48 @@ class CSVDataModule(WindowDataModule):
         self._season_length = season_length
         self._store: SeriesStore | None = None
         self._split: TimeSplit | None = None
-        self._covariates: np.ndarray | None = None
         self._scale: np.ndarray | None = None
+        self._source = ""
 
     @property
     def store(self) -> SeriesStore:
         """The series on their grids; read when first asked for."""
         if self._store is None:
-            self._store, self._split = self._read()
+            self._store = self._read()
         return self._store
 
     @property
     def split(self) -> TimeSplit:
-        """Where each series' parts end."""
+        """Where each series' parts end.
+
+        Raises:
+            DataError: no series is long enough for all parts.
+        """
         if self._split is None:
-            self._store, self._split = self._read()
+            self._check_lengths(self.store)
+            self._split = split_by_time(
+                self.store.ends,
+                val_size=self.val_size,
+                test_size=self.test_size,
+                context_length=self.context_length,
+                prediction_length=self.prediction_length,
+            )
         return self._split
+
+    def setup(self, stage: str) -> None:
+        """Read the series; unless they are only to be predicted, split them."""
+        super().setup(stage)
+        if stage != "predict":
+            _ = self.split
+
+    @property
+    def origins(self) -> Origins:
+        """The first step to forecast of each series, and which series have no forecast."""
+        return forecast_origins(self.store, self.origin, self.context_length)
+
+    def origin_note(self) -> str:
+        """Say in one line where the forecasts begin, and which series have none."""
+        return origin_note(self.store, self.origins, self.context_length)
 
     @property
     def season_length(self) -> int:
@@ -220,33 +256,40 @@ class CSVDataModule(WindowDataModule):
         return tensor, ~torch.isnan(tensor)
 
     def dataset(self, part: Part) -> WindowDataset:
-        """The windows of a part; "predict" is one per series, after its last row."""
-        store, split = self.store, self.split
-        first, stop = {
-            "train": (np.zeros_like(split.length), split.train_stop),
-            "val": (split.train_stop, split.val_stop),
-            "test": (split.val_stop, split.length),
-            "predict": (split.length, split.length + self.prediction_length),
-        }[part]
-        first = np.maximum(first, self.context_length)
-        stride = self.stride if part == "train" else 1
-        if part == "train" and self.stateful:
-            stride = self.context_length
-            first = first + (stop - self.prediction_length - first) % stride
+        """The windows of a part; "predict" is one per series, where its forecast begins."""
+        store, context, horizon = self.store, self.context_length, self.prediction_length
+        stride, scale = 1, None
+        if part == "predict":  # needs nothing that training needs
+            first = self.origins.start
+            stop = first + horizon
+        else:
+            split, scale = self.split, self.scale
+            if part == "train":
+                # A series without one whole window gives one that begins with missing cells.
+                first = np.minimum(context, np.maximum(split.train_stop - horizon, 1))
+                stop, stride = split.train_stop, self.stride
+                if self.stateful:
+                    stride = context
+                    first = first + np.maximum(stop - horizon - first, 0) % stride
+            else:
+                first, stop = {
+                    "val": (split.train_stop, split.val_stop),
+                    "test": (split.val_stop, split.length),
+                }[part]
         return WindowDataset(
             store,
-            self.context_length,
-            self.prediction_length,
+            context,
+            horizon,
             first=first,
             stop=stop,
             stride=stride,
-            covariates=self._known_covariates(),
-            scale=self.scale,
+            calendar_features=self.calendar_features,
+            scale=scale,
             with_observed=self.observed_indicator,
             with_future=part != "predict",
         )
 
-    def _read(self) -> tuple[SeriesStore, TimeSplit]:
+    def _read(self) -> SeriesStore:
         table = read_table(
             self.path,
             time_cols=self.time_cols,
@@ -262,49 +305,43 @@ class CSVDataModule(WindowDataModule):
             missing=self.missing,
             frequency=self.frequency,
             time_format=self.time_format,
+            as_of=self.as_of,
         )
-        store = self._refuse_or_skip_short(store, table.source)
-        split = split_by_time(
-            store.lengths,
-            val_size=self.val_size,
-            test_size=self.test_size,
-            context_length=self.context_length,
-            prediction_length=self.prediction_length,
-        )
-        return store, split
+        self._source = table.source
+        return self._without_short(store)
 
-    def _refuse_or_skip_short(self, store: SeriesStore, source: str) -> SeriesStore:
-        needed = shortest_length(
+    def use_store(self, store: SeriesStore) -> None:
+        """Take series that were read before with the same settings, instead of reading the file again."""
+        self._source = str(self.path)
+        self._store, self._split, self._scale = self._without_short(store), None, None
+
+    def unjudged_series(self) -> np.ndarray:
+        """Return the indices of series that are too short for validation and test, int64."""
+        return np.flatnonzero(self.store.ends < self._shortest(1))
+
+    def _without_short(self, store: SeriesStore) -> SeriesStore:
+        if self.skip_short:
+            whole = store.ends >= self._shortest(self.context_length)
+            if whole.any() and not whole.all():
+                return store.select(whole)
+        return store
+
+    def _shortest(self, context_length: int) -> int:
+        return shortest_length(
             val_size=self.val_size,
             test_size=self.test_size,
-            context_length=self.context_length,
+            context_length=context_length,
             prediction_length=self.prediction_length,
         )
-        short = store.lengths < needed
-        if not short.any() or (self.skip_short and not short.all()):
-            return store.select(~short) if short.any() else store
-        worst = int(np.argmin(store.lengths))
-        which = "the series" if self.id_col is None else f"series {store.ids[worst]!r}"
-        more = ""
-        if not short.all():
-            others = f" (and {short.sum() - 1} more series)" if short.sum() > 1 else ""
-            more = f"{others}; skip_short=True leaves short series out"
+
+    def _check_lengths(self, store: SeriesStore) -> None:
+        needed = self._shortest(1)
+        if (store.ends >= needed).any():
+            return
+        longest = int(np.argmax(store.ends))
+        which = "the series" if self.id_col is None else f"the longest series, {store.ids[longest]!r},"
         raise DataError(
-            f"{source}: {which} has {store.lengths[worst]} time steps, {needed} are needed: context_length "
-            f"{self.context_length} + prediction_length {self.prediction_length}, and at least one "
-            f"prediction_length each for val_size and test_size unless 0; make these smaller{more}"
+            f"{self._source}: {which} has {store.ends[longest]} time steps up to its last known value, "
+            f"{needed} are needed: one step to forecast from, prediction_length {self.prediction_length}, "
+            "and at least one prediction_length each for val_size and test_size unless 0; make these smaller"
         )
-
-    def _known_covariates(self) -> np.ndarray | None:
-        """Calendar features of every row and of one horizon more per series: [rows + S * H, K]."""
-        if self._covariates is None and self.calendar_features:
-            store = self.store
-            grid = store.grid
-            assert grid is not None  # the store was built from a table with times
-            lengths = store.lengths + self.prediction_length
-            begins = np.cumsum(lengths) - lengths
-            positions = np.arange(int(lengths.sum())) - np.repeat(begins, lengths)
-            series = np.repeat(np.arange(len(store)), lengths)
-            times = grid.frequency.timestamps(positions, grid.origin[series], grid.anchor[series])
-            self._covariates = calendar_features(times, self.calendar_features)
-        return self._covariates

@@ -125,8 +125,8 @@ class WindowDataModule(SeriesDataModule):
         return self.timestamps(series_index, 0, len(values)), values
 
     def history(self, series_index: int, count: int) -> tuple[pl.Series, NDArray[np.float32]]:
-        """Times and values of the last ``count`` steps of a series (all of them if it is shorter)."""
-        values = self.store.series(series_index)
+        """Times and values of a series' last ``count`` steps up to its last known value."""
+        values = self.store.series(series_index)[: int(self.store.ends[series_index])]
         start = max(0, len(values) - count)
         return self.timestamps(series_index, start, len(values) - start), values[start:]
 

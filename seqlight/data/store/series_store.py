@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
+from functools import cached_property
 
 import numpy as np
 import polars as pl
@@ -22,6 +23,7 @@ from seqlight.data.time.frequency import (
     fraction_digits,
     frequency_on,
     infer_frequency,
+    series_of_coarser_steps,
 )
 from seqlight.data.time.time_format import TimeFormat, parse_times, writes_apart
 
@@ -101,6 +103,20 @@ class SeriesStore:
         """[S] rows of each series' grid."""
         return np.diff(self.indptr)
 
+    @cached_property
+    def ends(self) -> Int64Array:
+        """[S] position after each series' last row with a known value; 0 for a series without one.
+
+        Rows from there on, whose targets are all missing, are the future: a forecast begins there.
+        """
+        ends = self.lengths
+        for series in np.flatnonzero(ends).tolist():
+            own = self.series(series)
+            if np.isnan(own[-1]).all():
+                known = np.flatnonzero(~np.isnan(own).all(axis=1))
+                ends[series] = known[-1] + 1 if len(known) else 0
+        return ends
+
     def series(self, series_index: int) -> NDArray[np.float32]:
         """[length, C] values of one series (a view)."""
         return self.values[self.indptr[series_index] : self.indptr[series_index + 1]]
@@ -152,6 +168,8 @@ def build_store(
     missing: str = "error",
     frequency: str | None = None,
     time_format: str | None = None,
+    as_of: str | None = None,
+    one_step: bool = True,
 ) -> SeriesStore:
     """Sort the table's rows into series, find the time grid, and lay the rows out on it.
 
@@ -166,12 +184,18 @@ def build_store(
         missing: "error" refuses missing cells, "mask" keeps them as NaN.
         frequency: the grid's step such as "1h", or None to infer it.
         time_format: strftime pattern of text timestamps, or None to find it.
+        as_of: a time, written as those of the table or in ISO 8601; targets of later times are taken for
+            unknown.
+        one_step: refuse series whose own step is a multiple of the step that was found for all.
 
     Raises:
-        DataError: a timestamp does not parse, repeats within its series or lies off the grid; an id is
-            empty; a value is infinite; cells are missing and ``missing`` is "error".
+        DataError: a timestamp does not parse, repeats within its series or lies off the grid; a series has
+            steps of its own; an id is empty; a value is infinite; cells before a series' last known value
+            are missing and ``missing`` is "error".
     """
-    return _Builder(table, time_col, list(target_cols), id_col).build(missing, frequency, time_format)
+    return _Builder(table, time_col, list(target_cols), id_col).build(
+        missing, frequency, time_format, as_of, one_step
+    )
 
 
 @dataclass(frozen=True)
@@ -229,7 +253,14 @@ class _Builder:
         self.inferred = True  # the frequency, from the times
         self.order: Int64Array | None = None  # row of the table per sorted row; None while in table order
 
-    def build(self, missing: str, frequency: str | None, time_format: str | None) -> SeriesStore:
+    def build(
+        self,
+        missing: str,
+        frequency: str | None,
+        time_format: str | None,
+        as_of: str | None,
+        one_step: bool,
+    ) -> SeriesStore:
         self._check_finite()
         assert self.table.time is not None  # read with a column of times
         dates = self.table.time.dtype == pl.Date
@@ -239,6 +270,8 @@ class _Builder:
         self.ids = ids
         first_rows = indptr[:-1]
         step = self._frequency(frequency, times, first_rows, zone)
+        if one_step and self.inferred and len(ids) > 1:
+            self._check_steps(step, times, first_rows)
         origin = times[first_rows]
         anchor = step.anchors(times, first_rows)
         lengths, positions = self._positions(step, times, indptr, origin, anchor)
@@ -246,6 +279,10 @@ class _Builder:
         values = self.table.values
         if self.order is not None:
             values = values[self.order]
+        if as_of is not None:
+            values = np.where(
+                (times > self._instant(as_of, text_format))[:, None], np.float32(np.nan), values
+            )
         grid_indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         if positions is not None:
             laid_out = np.full((int(grid_indptr[-1]), values.shape[1]), np.nan, np.float32)
@@ -317,6 +354,18 @@ class _Builder:
             else:
                 column = column.dt.convert_time_zone("UTC")
         return column.dt.epoch("us").to_numpy(), None, zone
+
+    def _instant(self, as_of: str, text_format: TimeFormat | None) -> int:
+        """Microseconds since 1970 of a time that is given as text."""
+        for pattern in (None if text_format is None else text_format.pattern, None):
+            try:
+                found, _, bad = parse_times(pl.Series([as_of]), pattern)
+            except DataError:
+                continue
+            if bad is None:
+                return int(found[0])
+        written = "YYYY-MM-DD HH:MM:SS" if text_format is None else text_format.pattern
+        raise DataError(f"as_of: expected a time of the format {written!r}, got {as_of!r}")
 
     def _sort(self, times: Int64Array) -> tuple[list[str], Int64Array, Int64Array]:
         """Series names as they appear, their index pointer, and the times sorted by (series, time)."""
@@ -391,6 +440,18 @@ class _Builder:
         if inferred is None:
             raise self._error("every series has one row; pass the frequency, such as frequency='1h'")
         return inferred
+
+    def _check_steps(self, step: Frequency, times: Int64Array, first_rows: Int64Array) -> None:
+        coarser = series_of_coarser_steps(times, first_rows, step)
+        if not coarser:
+            return
+        series, own = coarser[0]
+        more = f" (and {len(coarser) - 1} more series of coarser steps)" if len(coarser) > 1 else ""
+        raise self._error(
+            f"series {self.ids[series]!r} has steps of {own.name}, others have {step.name}{more}; forecast "
+            f"them from files of their own, or pass frequency={step.name!r} to take the times between for "
+            "missing"
+        )
 
     def _positions(
         self, step: Frequency, times: Int64Array, indptr: Int64Array, origin: Int64Array, anchor: Int64Array
@@ -471,10 +532,15 @@ class _Builder:
         absent = np.isnan(store.values)
         if not absent.any():
             return
+        later = store.lengths - store.ends  # rows that are the future, not gaps
         for column, name in enumerate(self.target_cols):
             if absent[:, column].all():
                 raise self._error(f"column {name!r}: every cell is missing; expected numbers")
         if missing == "mask":
+            return
+        for begin, end in zip(store.indptr[1:] - later, store.indptr[1:], strict=True):
+            absent[begin:end] = False
+        if not absent.any():
             return
         row, column = (int(i) for i in np.argwhere(absent)[0])
         series = int(np.searchsorted(store.indptr, row, side="right")) - 1

@@ -46,21 +46,25 @@ def split_by_time(
     """Split each series on its own grid: the last steps are the test, those before them validation.
 
     A count is taken as it is. A fraction is of the series' own length, but at least one horizon if it is
-    not 0, and less than asked where training would otherwise not have one whole window. Series shorter than
-    ``shortest_length(...)`` still have room for no training window: the caller refuses or skips them.
+    not 0, and less than asked where training would otherwise not have one whole window. A series without
+    room for all parts, each of at least one window with one step of past, has no validation and no test: it
+    is all for training.
     """
     least_test = _least(test_size, prediction_length)
     least_val = _least(val_size, prediction_length)
     window = context_length + prediction_length
     test = _steps(lengths, test_size, least_test, lengths - window - least_val)
     val = _steps(lengths, val_size, least_val, lengths - window - test)
-    return TimeSplit(np.maximum(lengths - test - val, 0), np.maximum(lengths - test, 0), lengths)
+    whole = lengths - test - val >= 1 + prediction_length
+    return TimeSplit(
+        np.where(whole, lengths - test - val, lengths), np.where(whole, lengths - test, lengths), lengths
+    )
 
 
 def shortest_length(
     *, val_size: int | float, test_size: int | float, context_length: int, prediction_length: int
 ) -> int:
-    """Length of the shortest series with at least one window in each part that is wanted."""
+    """Length of the shortest series with at least one window of ``context_length`` in each wanted part."""
     return (
         context_length
         + prediction_length

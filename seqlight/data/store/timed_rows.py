@@ -50,7 +50,9 @@ def read_timed_rows(
     rows = sort_rows(table, time_format=time_format, **columns)
     if not insert_rows:
         return rows
-    store = build_store(table, missing="mask", frequency=frequency, time_format=time_format, **columns)
+    store = build_store(
+        table, missing="mask", frequency=frequency, time_format=time_format, one_step=False, **columns
+    )
     return _on_grid(rows, store)
 
 

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.windows.grid_calendar import GridCalendar
 
 Batch = dict[str, Tensor]
 
@@ -19,8 +20,9 @@ class WindowDataset(Dataset[Batch]):
     """All windows of ``context_length`` inputs and ``prediction_length`` targets in a part of each series.
 
     Window k of series s has its first target at position ``first[s] + k * stride`` and its last before
-    ``stop[s]``; its inputs are the ``context_length`` rows before, which may lie before ``first[s]``. Nothing
-    is stored per window: a window's number becomes a row by a search over the series and a multiplication.
+    ``stop[s]``; its inputs are the ``context_length`` rows before, which may lie before ``first[s]``. Where a
+    series has no such rows, before its beginning or after its end, they are missing cells. Nothing is stored
+    per window: a window's number becomes a row by a search over the series and a multiplication.
 
     ``dataset[i]`` is one window without a batch dimension, ``dataset.__getitems__(indices)`` a whole batch,
     which is what ``torch.utils.data.DataLoader`` asks for; pass ``collate_fn=WindowDataset.collate``.
@@ -40,13 +42,15 @@ class WindowDataset(Dataset[Batch]):
         stop: [S] end (exclusive) of the targets; by default each series' length.
         stride: distance between the windows of a series.
         covariates: [rows + S * H, K] float32: each series' rows and H more, one series after the other.
+        calendar_features: names of covariates that are computed from the time grid, batch by batch, see
+            :func:`seqlight.data.time.calendar_features.calendar_features`.
         scale: [S, C] float32 MASE denominators, see ``seasonal_scale``.
         of_series: values [S, ...] of each series, handed on in the batches [B, ...] under their names.
         with_observed: whether batches say which cells are there.
-        with_future: whether batches carry targets. Without, a window may start where the series ends.
+        with_future: whether batches carry targets. Without, a window may start at a series' end or later.
 
     Raises:
-        DataError: a length or the stride is not positive, or a window would begin before its series.
+        DataError: a length or the stride is not positive, or the targets go beyond a series' end.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class WindowDataset(Dataset[Batch]):
         stop: NDArray[np.int64] | None = None,
         stride: int = 1,
         covariates: NDArray[np.float32] | None = None,
+        calendar_features: Sequence[str] = (),
         scale: NDArray[np.float32] | None = None,
         of_series: Mapping[str, NDArray[Any]] | None = None,
         with_observed: bool = False,
@@ -75,10 +80,8 @@ class WindowDataset(Dataset[Batch]):
         first = np.full_like(lengths, context_length) if first is None else first
         stop = lengths if stop is None else stop
         counts = np.maximum((stop - prediction_length - first) // stride + 1, 0)
-        if np.any((first < context_length) & (counts > 0)):
-            raise DataError(f"first: expected at least context_length = {context_length}, got {first.min()}")
         last_row = first + (counts - 1) * stride + prediction_length * with_future
-        if np.any((last_row > lengths) & (counts > 0)):
+        if with_future and np.any((last_row > lengths) & (counts > 0)):
             raise DataError("stop: expected no more than the length of the series")
 
         self.context_length = context_length
@@ -87,6 +90,11 @@ class WindowDataset(Dataset[Batch]):
         self.with_observed = with_observed
         self.with_future = with_future
         self._values = torch.from_numpy(store.values)
+        if calendar_features and store.grid is None:
+            raise DataError("calendar_features: expected none, for the series have no times")
+        self._calendar = (
+            GridCalendar(store.grid, calendar_features) if calendar_features and store.grid else None
+        )
         self._covariates = None if covariates is None else torch.from_numpy(covariates)
         self._scale = None if scale is None else torch.from_numpy(scale)
         self._of_series = {name: torch.from_numpy(values) for name, values in (of_series or {}).items()}
@@ -94,6 +102,10 @@ class WindowDataset(Dataset[Batch]):
         self._ends = torch.from_numpy(np.cumsum(counts))
         self._begins = self._ends - torch.from_numpy(counts)
         self._row = torch.from_numpy(store.indptr[:-1].copy())
+        self._lengths = torch.from_numpy(lengths)
+        last_input = last_row - prediction_length * with_future
+        #: Whether some window has rows that its series does not have.
+        self._padded = bool(np.any(((first < context_length) | (last_input > lengths)) & (counts > 0)))
 
     def __len__(self) -> int:
         """Number of windows."""
@@ -116,9 +128,10 @@ class WindowDataset(Dataset[Batch]):
         series = torch.searchsorted(self._ends, number, right=True)
         start = self._first[series] + (number - self._begins[series]) * self.stride
         past = self.context_length
-        window = _gather(
+        window = self._of_rows(
             self._values,
-            self._row[series] + start - past,
+            series,
+            start - past,
             past + self.prediction_length if self.with_future else past,
         )
         batch = {"past_target": window[:, :past]}
@@ -135,6 +148,10 @@ class WindowDataset(Dataset[Batch]):
             covariates = _gather(self._covariates, row, past + self.prediction_length)
             batch["historic_future_covariates"] = covariates[:, :past]
             batch["future_covariates"] = covariates[:, past:]
+        if self._calendar is not None:
+            features = self._calendar(series.numpy(), (start - past).numpy(), past + self.prediction_length)
+            batch["historic_future_covariates"] = features[:, :past]
+            batch["future_covariates"] = features[:, past:]
         batch["series_index"] = series
         batch["start"] = start
         if self._scale is not None:
@@ -142,6 +159,17 @@ class WindowDataset(Dataset[Batch]):
         for name, values in self._of_series.items():
             batch[name] = values[series]
         return batch
+
+    def _of_rows(self, values: Tensor, series: Tensor, begin: Tensor, length: int) -> Tensor:
+        """Rows ``begin[b]`` and on of series ``series[b]``, [B, length, C]; NaN where it has none."""
+        row = self._row[series] + begin
+        if not self._padded:
+            return _gather(values, row, length)
+        steps = torch.arange(length)
+        position = begin[:, None] + steps
+        inside = (position >= 0) & (position < self._lengths[series][:, None])
+        rows = (row[:, None] + steps).clamp(0, len(values) - 1)
+        return values[rows].masked_fill(~inside[..., None], torch.nan)
 
     @staticmethod
     def collate(batch: Any) -> Batch:
