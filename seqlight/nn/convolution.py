@@ -9,6 +9,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from seqlight.nn.torch_conversion import copy_parameters
 from seqlight.ops import ConvActivation, causal_conv1d
+from seqlight.ops.checks import kind_of
 
 
 class CausalConv1d(nn.Module):
@@ -242,7 +243,7 @@ def as_one_step(layer: nn.Module, x_t: Tensor, channels: int) -> Tensor:
     """
     name = type(layer).__name__
     if not isinstance(x_t, Tensor):
-        raise TypeError(f"{name}: x_t expected a torch.Tensor, got {type(x_t).__name__}")
+        raise TypeError(f"{name}: x_t expected a torch.Tensor, got {kind_of(x_t)}")
     if x_t.dim() != 2 or x_t.shape[1] != channels:
         raise ValueError(f"{name}: x_t expected [B, C] with C = {channels}, got {list(x_t.shape)}")
     return x_t.unsqueeze(1)

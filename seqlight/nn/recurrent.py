@@ -20,7 +20,7 @@ from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_pa
 from seqlight.nn.packed_weights import PackedWeights, after_optimizer_steps
 from seqlight.nn.stacking import run_stack
 from seqlight.ops.backend import use_native
-from seqlight.ops.checks import check_lengths, check_probability
+from seqlight.ops.checks import check_lengths, check_probability, kind_of
 from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
 
 State = TypeVar("State")
@@ -348,7 +348,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
                 f"{name}: step cannot run a bidirectional layer, whose output needs the steps to come"
             )
         if not isinstance(x_t, Tensor):
-            raise TypeError(f"{name}: x_t expected a torch.Tensor, got {type(x_t).__name__}")
+            raise TypeError(f"{name}: x_t expected a torch.Tensor, got {kind_of(x_t)}")
         if x_t.dim() != 2 or x_t.shape[1] != self.input_size:
             raise ValueError(f"{name}: x_t expected [B, C] with C = {self.input_size}, got {list(x_t.shape)}")
         x = x_t.unsqueeze(1)
@@ -448,7 +448,7 @@ class Recurrent(nn.Module, Generic[State], ABC):
         """Check the shapes of input and state; give the state's tensors."""
         name = type(self).__name__
         if not isinstance(x, Tensor):
-            raise TypeError(f"{name}: x expected a torch.Tensor or PackedSequence, got {type(x).__name__}")
+            raise TypeError(f"{name}: x expected a torch.Tensor or PackedSequence, got {kind_of(x)}")
         if x.dim() != 3 or x.shape[2] != self.input_size:
             hint = "; for one sequence use x.unsqueeze(0)" if x.dim() == 2 else ""
             raise ValueError(

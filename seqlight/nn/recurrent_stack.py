@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import dropout
 
 from seqlight.nn.recurrent import Recurrent
+from seqlight.ops.checks import check_tensor
 
 State = tuple[Any, ...]
 
@@ -160,6 +161,7 @@ class SequenceBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Normalise [B, T, C]; past a row's end the output is zero."""
+        check_tensor(type(self).__name__, "x", x)
         if lengths is None:
             return self.norm(x.flatten(0, 1)).view_as(x)
         steps = torch.arange(x.shape[1], device=x.device)

@@ -8,6 +8,7 @@ from torch.nn.functional import linear, one_hot
 
 from seqlight.nn.convolution import CausalConv1d, as_one_step
 from seqlight.ops import GenerationHead, WaveNetWeights, wavenet_generate, wavenet_layer
+from seqlight.ops.checks import kind_of
 from seqlight.ops.philox import draw_seed
 
 State = tuple[Tensor, ...]
@@ -277,7 +278,7 @@ class WaveNet(nn.Module):
         if not isinstance(steps, int) or isinstance(steps, bool) or steps < 0:
             raise ValueError(f"WaveNet: steps expected an integer of at least 0, got {steps!r}")
         if not isinstance(prompt, Tensor):
-            raise TypeError(f"WaveNet: prompt expected a torch.Tensor, got {type(prompt).__name__}")
+            raise TypeError(f"WaveNet: prompt expected a torch.Tensor, got {kind_of(prompt)}")
         if prompt.dim() != 3 or prompt.shape[1] == 0:
             raise ValueError(
                 "WaveNet: prompt expected [B, T, C], or int64 classes [B, T], with at least one time step, "
@@ -361,7 +362,7 @@ class WaveNet(nn.Module):
 
     def _check(self, x: Tensor, state: State | None, condition: Tensor | None, static: Tensor | None) -> None:
         if not isinstance(x, Tensor):
-            raise TypeError(f"WaveNet: x expected a torch.Tensor, got {type(x).__name__}")
+            raise TypeError(f"WaveNet: x expected a torch.Tensor, got {kind_of(x)}")
         if x.dim() != 3 or x.shape[2] != self.input_size:
             hint = "; for one sequence use x.unsqueeze(0)" if x.dim() == 2 else ""
             raise ValueError(
@@ -502,6 +503,6 @@ def _check_condition(name: str, dims: str, value: Tensor | None, sizes: tuple[in
     if value is None:
         raise ValueError(f"WaveNet: {name} expected {dims} = {list(sizes)}, got None")
     if not isinstance(value, Tensor):
-        raise TypeError(f"WaveNet: {name} expected a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"WaveNet: {name} expected a torch.Tensor, got {kind_of(value)}")
     if value.shape != sizes:
         raise ValueError(f"WaveNet: {name} expected {dims} = {list(sizes)}, got {list(value.shape)}")

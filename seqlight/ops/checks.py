@@ -19,7 +19,13 @@ FLOATING_DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 def check_tensor(op: str, name: str, value: object) -> None:
     """Raise TypeError unless `value` is a tensor."""
     if not isinstance(value, Tensor):
-        raise TypeError(f"{op}: {name} expected a torch.Tensor, got {type(value).__name__}")
+        raise TypeError(f"{op}: {name} expected a torch.Tensor, got {kind_of(value)}")
+
+
+def kind_of(value: object) -> str:
+    """Return the name of a value's type, of a NumPy array with what makes it a tensor."""
+    name = type(value).__name__
+    return f"{name}; pass torch.from_numpy(array)" if name == "ndarray" else name
 
 
 def check_shape(op: str, name: str, tensor: Tensor, dims: str, sizes: tuple[int, ...]) -> None:

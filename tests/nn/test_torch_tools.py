@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from seqlight.nn import GRU, LSTM, RNN, TCN, CausalConv1d, WaveNet
+from seqlight.nn import GRU, LSTM, RNN, TCN, CausalConv1d, SequenceBatchNorm, WaveNet
 
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "lstm": lambda: LSTM(3, 5, 2, peephole=True, layer_norm=True),
@@ -55,3 +55,12 @@ def test_what_loops_for_torch_layers_call(layer_class: type[nn.Module]) -> None:
     layer = layer_class(3, 5)
     layer.flatten_parameters()
     assert layer.batch_first
+
+
+@pytest.mark.parametrize("make", [*LAYERS.values(), lambda: SequenceBatchNorm(3)])
+def test_an_array_is_no_tensor(make: Callable[[], nn.Module]) -> None:
+    """The message says what makes one of it, and that works."""
+    layer, array = make(), torch.randn(2, 8, 3).numpy()
+    with pytest.raises(TypeError, match=r"x expected a .*got ndarray; pass torch.from_numpy\(array\)$"):
+        layer(array)
+    layer(torch.from_numpy(array))
