@@ -395,3 +395,34 @@ def test_any_text_is_read_or_refused(texts, pattern):
     if bad is None and not fmt.has_offset:
         # What was read is written as the same time again.
         assert writes_apart(fmt, pl.Series(times).cast(pl.Datetime("us")))
+
+
+FRAMES = {
+    "integers": ([int(f"{t:%Y%m%d%H}") for t in HOURS], ["2020012100", "2020012101"]),
+    "integers that became floats": (
+        [float(f"{t:%Y%m%d%H}") for t in HOURS],
+        ["2020012100.0", "2020012101.0"],
+    ),
+    "seconds": ([m / 10**6 for m in microseconds(HOURS)], ["1579564800.0", "1579568400.0"]),
+    "nanoseconds": (
+        [float(m * 1000) for m in microseconds(HOURS)],
+        ["1579564800000000000.0", "1579568400000000000.0"],
+    ),
+    "day numbers": ([43831 + i / 24 for i in range(480)], ["43851.0", "43851.041666666664"]),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_numbers_in_frames(kind):
+    numbers, following = FRAMES[kind]
+    module = CSVDataModule(
+        pl.DataFrame({"time": numbers, "value": range(480)}),
+        time_col="time",
+        target_cols="value",
+        context_length=24,
+        prediction_length=12,
+    )
+    module.setup("fit")
+    times = module.timestamps(0, 480, 2)
+    assert times.to_list() == [HOURS[-1] + HOUR, HOURS[-1] + 2 * HOUR]
+    assert module.store.grid.format(times).to_list() == following

@@ -34,7 +34,7 @@ def check_features(names: Sequence[str]) -> None:
 
 
 def calendar_features(timestamps: NDArray[np.int64], names: Sequence[str]) -> NDArray[np.float32]:
-    """Sine and cosine of each named phase; of holidays, whether the day and the day after are one.
+    """Return sine and cosine of each named phase; of holidays, whether the day and the day after are one.
 
     Args:
         timestamps: [N] int64 microseconds since 1970-01-01.

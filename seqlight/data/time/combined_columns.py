@@ -103,7 +103,7 @@ def combine_time_columns(columns: Mapping[str, pl.Series]) -> CombinedTimes:
 
 
 def is_time_of_day(column: pl.Series) -> bool:
-    """Whether a column holds times of day without a date, such as 05:00, 5:30 PM or 13:00:00."""
+    """Return whether a column holds times of day without a date, such as 05:00, 5:30 PM or 13:00:00."""
     if column.dtype == pl.Time:
         return True
     if column.dtype != pl.String:

@@ -70,7 +70,7 @@ _MONTH_UNITS = {
 
 
 def parse_frequency(text: str) -> Frequency:
-    """The frequency named ``text``: a count and a unit, such as "1h", "30min", "7d", "1w", "1mo", "1q".
+    """Return the frequency named ``text``: a count and a unit, such as "1h", "30min", "7d", "1mo", "1q".
 
     Units: us, ms, s, min, h, d, w, b (business day), mo, q, y; pandas' aliases ("ME", "QS", "W-SUN", "MS"
     in capitals) are taken too, with those of business months ("BME", "BMS", "BQE"), half months ("SMS",
@@ -120,7 +120,7 @@ def check_frequency(name: str) -> None:
 def frequency_on(
     name: str, timestamps: Int64Array, first_rows: Int64Array, zone: str | None = None
 ) -> Frequency:
-    """The frequency named ``name``, completed from the times where the name leaves something to them.
+    """Return the frequency named ``name``, completed from the times where the name leaves something to them.
 
     "observed" is the pattern of the times of the week that occur; "XNYS" (or another exchange) is that
     pattern on trading days. The rest is as in :func:`parse_frequency`.
@@ -157,7 +157,7 @@ def frequency_on(
 def infer_frequency(
     timestamps: Int64Array, first_rows: Int64Array, zone: str | None = None
 ) -> Frequency | None:
-    """The frequency on which the given times lie, or None where no series has two rows.
+    """Return the frequency on which the given times lie, or None where no series has two rows.
 
     ``timestamps`` [rows] holds the series one after the other, each strictly increasing; ``first_rows`` [S]
     is where each starts. One frequency serves all series. Calendar months are recognised by a constant day
@@ -262,7 +262,7 @@ def _skips_every_weekend(timestamps: Int64Array, steps: Int64Array) -> bool:
 def series_of_coarser_steps(
     timestamps: Int64Array, first_rows: Int64Array, frequency: Frequency
 ) -> list[tuple[int, Frequency]]:
-    """The series whose own regular step is a multiple of ``frequency``, each with that step.
+    """Return the series whose own regular step is a multiple of ``frequency``, each with that step.
 
     A series counts if it has four rows or more, all an exact multiple (two or more) of the common step apart:
     a weekly series among daily ones. One with absent rows here and there does not.
@@ -293,7 +293,7 @@ def series_of_coarser_steps(
 
 
 def fraction_digits(frequency: Frequency, origin: Int64Array) -> int:
-    """How many digits of the second tell the times of grids apart: 0, 3 or 6.
+    """Return how many digits of the second tell the times of grids apart: 0, 3 or 6.
 
     Args:
         frequency: the step.

@@ -177,23 +177,23 @@ class BusinessDayFrequency(Frequency):
 
 
 def days_of_month(timestamps: Int64Array) -> Int64Array:
-    """Day of the month, 1 to 31, of each time."""
+    """Return the day of the month, 1 to 31, of each time."""
     first_days = months_of(timestamps).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return timestamps // DAY - first_days + 1
 
 
 def dates(timestamps: Int64Array) -> NDArray[np.datetime64]:
-    """Day of each time."""
+    """Return the day of each time."""
     return (timestamps // DAY).astype("datetime64[D]")
 
 
 def months_of(timestamps: Int64Array) -> Int64Array:
-    """Months since 1970-01 of each time."""
+    """Return the months since 1970-01 of each time."""
     return dates(np.asarray(timestamps)).astype("datetime64[M]").astype(np.int64)
 
 
 def month_lengths(months: Int64Array) -> Int64Array:
-    """Days of each month, counted from 1970-01."""
+    """Return the days of each month, which is counted from 1970-01."""
     starts = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     ends = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return ends - starts

@@ -65,7 +65,7 @@ def parse_times(text: pl.Series, pattern: str | None) -> tuple[NDArray[np.int64]
 
 
 def writes_apart(fmt: TimeFormat, times: pl.Series) -> bool:
-    """Whether every one of the Datetime column ``times`` is read back from its text as the same time.
+    """Return whether every one of the Datetime column ``times`` is read back from its text as the same time.
 
     It is not where a format lacks what a step needs: "%Y-%m-%d" cannot write the hours of steps of 12h.
     """

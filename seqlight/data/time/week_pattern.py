@@ -204,7 +204,7 @@ def distinct_times(timestamps: Int64Array, step: int) -> Int64Array | None:
 
 
 def is_structural(pattern: WeekPatternFrequency, share: float, times: Int64Array) -> bool:
-    """Whether the times of the week without rows are so by a rule rather than by chance."""
+    """Return whether the times of the week without rows are so by a rule rather than by chance."""
     weeks = len(np.unique((times + 3 * DAY) // WEEK))
     absent = WEEK // pattern.step - len(pattern.slots)
     by_chance = (1 - share) ** weeks * absent
