@@ -149,6 +149,8 @@ def assert_equal(
     expected: dict[str, Tensor],
     dtype: torch.dtype,
     peer: dict[str, Tensor] | None = None,
+    *,
+    times: float = 1.0,
 ) -> None:
     """Hold results against exact ones; a multiple of the error of a `peer` of the same precision is allowed.
 
@@ -159,7 +161,7 @@ def assert_equal(
         assert found[name].dtype == dtype, name
         scale = exact.abs().max().item() if exact.numel() else 0.0
         # Gradients of saturated or cancelled terms may be tiny beside the terms of about 1 that they sum.
-        allowed = TOLERANCE[name.split()[0], dtype] * max(scale, 0.5)
+        allowed = times * TOLERANCE[name.split()[0], dtype] * max(scale, 0.5)
         if peer is not None:
             allowed += 20 * error_of(peer[name], exact)
         error = error_of(found[name], exact)
@@ -189,7 +191,7 @@ def last_digit_changed(tensors: list[Tensor | None], case: Case) -> list[Tensor 
     return changed
 
 
-def run_against_reference(case: Case, cell: Any) -> None:
+def run_against_reference(case: Case, cell: Any, *, times: float = 1.0) -> None:
     tensors = draw_tensors(case, cell)
     lengths = None if case.lengths is None else torch.tensor(case.lengths, dtype=torch.int64)
     noise = cell.noise(
@@ -214,7 +216,7 @@ def run_against_reference(case: Case, cell: Any) -> None:
         expected = results_and_gradients(by_reference, case, cell, doubled)
         if cell.layer_norm:
             peer = results_and_gradients(by_reference, case, cell, last_digit_changed(tensors, case))
-    assert_equal(found, expected, case.dtype, peer)
+    assert_equal(found, expected, case.dtype, peer, times=times)
 
 
 @given(case=cases())
@@ -281,8 +283,9 @@ def test_sizes_beyond_the_tiles(
 
 
 def test_widest_hidden_size(device: torch.device, cell: Any) -> None:
+    # Sums of 1026 terms; processors without fused multiply-add round each product too.
     for batch_size in (1, 3):
-        run_against_reference(Case(batch_size, 2, 3, 1023, torch.float32), cell)
+        run_against_reference(Case(batch_size, 2, 3, 1023, torch.float32), cell, times=1.5)
 
 
 def test_rounding_errors_do_not_pile_up(device: torch.device, cell: Any) -> None:
