@@ -127,7 +127,7 @@ def parse(arguments: list[str]) -> CompareArguments:
     given = parser.parse_args(arguments)
     given.inputs = None
     if given.demo or given.csv is not None:
-        settle_source(parser, given, columns_needed=True)
+        settle_source(parser, given)
         given.inputs = collected(SeriesArguments, given)
     else:
         of_files = (("--time", given.time), ("--target", given.targets), ("--id", given.id))

@@ -15,6 +15,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_job import build_data, simple_forecasts
 from seqlight.cli.forecast_plan import plan
 from seqlight.cli.report import format_error
+from seqlight.cli.time_column import found_columns
 from seqlight.cli.training import fit_best, quiet_lightning
 from seqlight.data import SyntheticDataModule, WindowDataModule
 from seqlight.evaluation import ErrorsByStep, errors_by_step
@@ -90,11 +91,13 @@ def read_data(given: CompareArguments, console: Console) -> WindowDataModule:
     if given.inputs is None:
         console.print("the chapter's series: 7,000 to train, 2,000 to validate, 1,000 to test")
         return SyntheticDataModule(context_length=given.context, prediction_length=given.horizon)
-    settled = plan(given.inputs)
+    inputs, found = found_columns(given.inputs, "compare strategies")
+    settled = plan(inputs)
+    settled.notes[:0] = [found] if found else []
     console.print(settled.description, markup=False)
     for note in settled.notes:
         console.print(f"note: {note}", markup=False)
-    return build_data(given.inputs, given.seed, settled)
+    return build_data(inputs, given.seed, settled)
 
 
 def build_forecaster(given: CompareArguments, data: WindowDataModule, strategy: str) -> Forecaster:

@@ -108,6 +108,6 @@ def parse(arguments: list[str]) -> ForecastArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
-    settle_source(parser, given, columns_needed=True)
+    settle_source(parser, given)
     check_outputs(given)
     return collected(ForecastArguments, given)

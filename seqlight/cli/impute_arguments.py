@@ -153,7 +153,7 @@ def parse(arguments: list[str]) -> ImputeArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
-    settle_source(parser, given, columns_needed=False)
+    settle_source(parser, given)
     if given.hide >= 0.9:
         raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
     if given.frequency is not None and not given.insert_rows:

@@ -9,7 +9,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.sizes import choose_calendar_features
-from seqlight.cli.time_column import find_time_column
+from seqlight.cli.time_column import find_time_columns
 from seqlight.cli.wording import as_options
 from seqlight.data import read_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
@@ -56,7 +56,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
     file = open_text(given.csv, given.encoding, in_memory=True)
     time = given.time
     if time is None:
-        time = [find_time_column(file, dialect, given.time_format)]
+        time = find_time_columns(file, dialect, given.time_format)
     # With no target this checks that the file is a CSV with these columns, all rows as wide as the header.
     wanted = given.targets or []
     with warnings.catch_warnings():

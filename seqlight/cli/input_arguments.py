@@ -17,7 +17,10 @@ DEMO_COLUMNS = {"time": ["timestamp"], "targets": ["demand"], "id": ["region"]}
 
 @dataclass(frozen=True, kw_only=True)
 class InputArguments:
-    """Which CSV, and what windows of it; None where the data decide."""
+    """Which CSV, and what windows of it; None where the data decide.
+
+    Of a command line without --time or --target they are None until they are found in the file.
+    """
 
     csv: Path
     time: list[str]
@@ -62,8 +65,8 @@ def add_input_options(parser: Parser) -> None:
     source = parser.add_argument_group("input")
     add_source_options(
         source,
-        time_help="column of timestamps; repeat it where date and time stand in two",
-        target_help="numeric column to forecast; repeat it for several",
+        time_help="column of timestamps; repeat it where date and time stand in two; default: found",
+        target_help="numeric column to forecast; repeat it for several; default: the only one there is",
     )
     source.add_argument(
         "--missing",
@@ -167,10 +170,8 @@ def add_size_options(model: Any) -> None:
     )
 
 
-def settle_source(parser: Parser, given: argparse.Namespace, *, columns_needed: bool) -> None:
+def settle_source(parser: Parser, given: argparse.Namespace) -> None:
     """Check what can be checked of the file and its columns without reading it; fill in what --demo means.
-
-    Unless ``columns_needed``, --time and --target may be left out.
 
     Raises:
         CommandError: an argument is missing, contradicts another, or there is no such file.
@@ -183,16 +184,11 @@ def settle_source(parser: Parser, given: argparse.Namespace, *, columns_needed: 
             setattr(given, name, columns if getattr(given, name) is None else getattr(given, name))
     if given.csv is None:
         parser.error("which file? give the path of a CSV, or --demo")
-    if given.time is None and columns_needed:
-        parser.error("--time COLUMN is missing: which column holds the timestamps?")
-    if given.targets is None and columns_needed:
-        parser.error("--target COLUMN is missing: which column is to be forecast?")
 
     columns = [*(given.time or []), *(given.targets or []), *(given.id or [])]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
-    if (
-        str(given.csv) != "-" and not given.csv.exists()
-    ):  # also said by the reader of CSV files, a second later
+    # Also said by the reader of CSV files, a second later.
+    if str(given.csv) != "-" and not given.csv.exists():
         raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")

@@ -1,59 +1,76 @@
-"""Which column of a CSV holds the times, where the user did not say."""
+"""The columns of a file that the user did not name."""
 
-import polars as pl
+import shlex
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from seqlight.cli.errors import CommandError
+from seqlight.cli.input_arguments import InputArguments, dialect_of
 from seqlight.data import CSVDialect, DataError
-from seqlight.data.io.csv_head import find_head
-from seqlight.data.io.text_file import TextFile
-from seqlight.data.time.time_format import parse_times
+from seqlight.data.io.binary_files import binary_frame
+from seqlight.data.io.detect import detect, find_times
+from seqlight.data.io.text_file import TextFile, open_text
 
-SAMPLE_ROWS = 1000
-MOST_NAMED = 8
+Given = TypeVar("Given", bound=InputArguments)
+_QUESTIONS = {"time_col": "--time", "target_cols": "--target", "id_col": "--id"}
 
 
-def find_time_column(file: TextFile, dialect: CSVDialect, time_format: str | None) -> str:
-    """The only column whose first rows are all timestamps, written otherwise than as plain numbers.
+def found_columns(given: Given, command: str) -> tuple[Given, str]:
+    """Return the arguments with every column named, and one line of what was found ("" if all were given).
 
     Raises:
-        CommandError: there is none, or several.
+        CommandError: a column is not found, or there are several to choose from.
+        seqlight.data.DataError: the file cannot be read.
     """
-    head = find_head(file, dialect)
-    lines = file.head.split("\n")[head.rows_line - 1 :][:SAMPLE_ROWS]
+    asked: Any = given  # whose columns may be None
+    if asked.time is not None and asked.targets is not None:
+        return given, ""
+    if str(given.csv) != "-" and binary_frame(given.csv) is not None:
+        option = "--time" if asked.time is None else "--target"
+        raise CommandError(f"{option} COLUMN is missing: the columns are found in text files only")
+    file = open_text(given.csv, given.encoding)
     try:
-        sample = pl.read_csv(
-            "\n".join(lines).encode(),
-            separator=head.separator,
-            has_header=False,
-            schema={str(index): pl.String for index in range(len(head.names))},
-            truncate_ragged_lines=True,
-            raise_if_empty=False,
+        reading = detect(
+            file,
+            dialect_of(given),
+            time_cols=given.time,
+            target_cols=given.targets,
+            id_cols=given.id,
+            time_format=given.time_format,
         )
-    except pl.exceptions.PolarsError:
-        sample = pl.DataFrame()  # what is wrong with the file is said once the column is known
-    names = [name for name in head.names if head.names.count(name) == 1]
-    sample = pl.DataFrame(
-        [sample[str(head.names.index(name))].alias(name) for name in names] if sample.width else None
+    except DataError as error:
+        raise _question(error, command) from None
+    options = [("--time", name) for name in reading.time_cols if asked.time is None]
+    options += [("--target", name) for name in reading.target_cols if asked.targets is None]
+    options += [("--id", name) for name in reading.id_cols if given.id is None]
+    if given.separator is None and reading.separator != ",":
+        options.append(("--separator", "tab" if reading.separator == "\t" else reading.separator))
+    words = " ".join(f"{option} {shlex.quote(value)}" for option, value in options)
+    settled = replace(
+        given,
+        time=list(reading.time_cols),
+        targets=list(reading.target_cols),
+        id=list(reading.id_cols) or None,
     )
-    sample = sample.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
-    found = [column.name for column in sample if _holds_times(column.str.strip_chars(), time_format)]
-    if len(found) == 1:
-        return found[0]
-    looks = f"; {' and '.join(map(repr, found))} look like it" if found else ""
-    if not found and sample.width:
-        looks = f" The file has {', '.join(map(repr, sample.columns[:MOST_NAMED]))}"
-        looks += ", ..." if sample.width > MOST_NAMED else ""
-    raise CommandError(
-        f"--time COLUMN is missing: which column holds the timestamps?{looks}\n  see: seqlight impute --help"
-    )
+    return settled, f"found in the file: {words}"
 
 
-def _holds_times(column: pl.Series, time_format: str | None) -> bool:
-    plain_numbers = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    if column.is_empty() or column.has_nulls() or not plain_numbers.has_nulls():
-        return False
+def find_time_columns(file: TextFile, dialect: CSVDialect, time_format: str | None) -> list[str]:
+    """Return the columns of times.
+
+    Raises:
+        CommandError: there are none, or several to choose from.
+    """
     try:
-        _, _, wrong = parse_times(column, time_format)
-    except DataError:
-        return False
-    return wrong is None
+        return find_times(file, dialect, time_format)
+    except DataError as error:
+        raise _question(error, "impute") from None
+
+
+def _question(error: DataError, command: str) -> Exception:
+    argument, _, question = str(error).partition(": ")
+    if argument not in _QUESTIONS:
+        return error
+    return CommandError(
+        f"{_QUESTIONS[argument]} COLUMN is missing: {question}\n  see: seqlight {command} --help"
+    )

@@ -94,7 +94,7 @@ class _Reader:
             frame = self._read(schema | dict.fromkeys(texts, pl.String), needed)
         frame, row_numbers = self._without_blank_lines(frame, last)
 
-        keys = pl.DataFrame([frame[columns[name]].alias(name) for name in wanted.ids])
+        keys = pl.DataFrame({name: frame[columns[name]] for name in wanted.ids})
         table = Table(
             source=self.file.name,
             time=None,
@@ -113,7 +113,7 @@ class _Reader:
         read = numbers.settled()
         for i, name in enumerate(wanted.targets):
             table.values[:, i] = read.pop(name)
-        table.covariates = pl.DataFrame([read[name] for name in wanted.covariates])
+        table.covariates = pl.DataFrame({name: read[name] for name in wanted.covariates})
         table.dialect = replace(
             self.dialect,
             separator=head.separator,

@@ -129,16 +129,14 @@ def _is_as_wide_as_most(lines: list[str], filled: list[int], separator: str, ind
     return _width(lines[index], separator) == widths.most_common(1)[0][0]
 
 
-def _agreement(lines: list[str], head: CSVHead) -> tuple[float, int, int]:
-    """How well a separator fits: the share of rows as wide as the header, weighed by whether it is there."""
+def _agreement(lines: list[str], head: CSVHead) -> tuple[bool, float, int, int]:
+    """How well a separator fits: whether it makes names, not numbers, and the share of rows as wide."""
     rows = [line for line in lines[head.rows_line - 1 : head.rows_line + 200] if line.strip()][:100]
     width = len(head.names)
     share = sum(_width(line, head.separator) == width for line in rows) / max(1, len(rows))
-    return (
-        share if width > 1 else 0.0,
-        width,
-        -SEPARATORS.index(head.separator) if (head.separator in SEPARATORS) else 0,
-    )
+    named = width > 1 and not any(_NUMBER.fullmatch(name) or _DATE_LIKE.search(name) for name in head.names)
+    rank = SEPARATORS.index(head.separator) if head.separator in SEPARATORS else 0
+    return named, share if width > 1 else 0.0, width, -rank
 
 
 def check_line_ends(file: TextFile) -> None:

@@ -77,7 +77,7 @@ def frame_table(
     read = numbers.settled()
     for i, name in enumerate(target_cols):
         table.values[:, i] = read[name]
-    table.covariates = pl.DataFrame([read[name] for name in covariate_cols])
+    table.covariates = pl.DataFrame({name: read[name] for name in covariate_cols})
     return table
 
 

@@ -19,7 +19,7 @@ _MOST_COLUMNS = 12
 def text_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Return the columns under their names, those with a name of their own only."""
     own = [index for index, name in enumerate(names) if list(names).count(name) == 1]
-    return pl.DataFrame([frame.to_series(index).alias(names[index]) for index in own])
+    return pl.DataFrame({names[index]: frame.to_series(index) for index in own})
 
 
 def hint_of_repeats(

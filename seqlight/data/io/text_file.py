@@ -6,6 +6,7 @@ import os
 import sys
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from seqlight.data.errors import DataError
@@ -97,7 +98,7 @@ def open_text(
     if isinstance(source, bytes):
         return _from_bytes("data", source, encoding)
     if os.fspath(source) == "-":
-        return _from_bytes("standard input", sys.stdin.buffer.read(), encoding)
+        return _from_bytes("standard input", _standard_input(), encoding)
     path = Path(source)
     try:
         if path.is_dir():
@@ -112,6 +113,12 @@ def open_text(
         raise DataError(f"{path}: no such file; expected the path of a CSV file") from None
     except (OSError, EOFError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+@cache
+def _standard_input() -> bytes:
+    """All of it, kept: it can be read once, and a DataModule may come after who looked at its columns."""
+    return sys.stdin.buffer.read()
 
 
 def _from_bytes(name: str, data: bytes, encoding: str | None) -> TextFile:
