@@ -9,7 +9,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.impute_arguments import ImputeArguments
 from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.sizes import choose_calendar_features
-from seqlight.cli.time_column import find_time_columns
+from seqlight.cli.time_column import find_time_columns, found_line
 from seqlight.cli.wording import as_options
 from seqlight.data import read_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
@@ -83,7 +83,8 @@ def plan(given: ImputeArguments) -> ImputePlan:
             insert_rows=given.insert_rows,
             frequency=given.frequency,
         )
-    notes = list(dict.fromkeys(as_options(str(warning.message)) for warning in caught))
+    notes = [] if given.time is not None else [found_line([("--time", name) for name in time])]
+    notes += list(dict.fromkeys(as_options(str(warning.message)) for warning in caught))
     if not given.insert_rows:
         absent, step_name = absent_rows(rows)
         if absent:

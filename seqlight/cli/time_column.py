@@ -1,6 +1,7 @@
 """The columns of a file that the user did not name."""
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -45,14 +46,18 @@ def found_columns(given: Given, command: str) -> tuple[Given, str]:
     options += [("--id", name) for name in reading.id_cols if given.id is None]
     if given.separator is None and reading.separator != ",":
         options.append(("--separator", "tab" if reading.separator == "\t" else reading.separator))
-    words = " ".join(f"{option} {shlex.quote(value)}" for option, value in options)
     settled = replace(
         given,
         time=list(reading.time_cols),
         targets=list(reading.target_cols),
         id=list(reading.id_cols) or None,
     )
-    return settled, f"found in the file: {words}"
+    return settled, found_line(options)
+
+
+def found_line(options: Sequence[tuple[str, str]]) -> str:
+    """Return what was found, in the options that pin it."""
+    return "found in the file: " + " ".join(f"{option} {shlex.quote(value)}" for option, value in options)
 
 
 def find_time_columns(file: TextFile, dialect: CSVDialect, time_format: str | None) -> list[str]:

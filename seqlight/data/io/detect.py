@@ -16,7 +16,7 @@ from seqlight.data.time.time_format import parse_times
 
 SAMPLE_ROWS = 1000
 _MOST_NAMED = 8
-_TIME_NAMES = ("date", "datetime", "date_time", "time", "timestamp", "ds", "t", "period")
+_TIME_NAMES = ("date", "datetime", "date_time", "time", "timestamp", "ds", "period")
 _CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
