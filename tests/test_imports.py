@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "ops": frozenset({"_extension"}),
     "nn": frozenset({"ops"}),
     "onnx": frozenset({"ops", "nn"}),
-    "inputs": frozenset({"nn"}),
+    "inputs": frozenset({"nn", "ops"}),
     "strategies": frozenset({"nn", "inputs"}),
     "models": frozenset({"nn", "metrics", "onnx", "transforms", "strategies", "inputs"}),
     "callbacks": BASICS,

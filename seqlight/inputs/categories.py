@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+PRODUCT_SIZE = 32
+
 
 def embedding_size(cardinality: int) -> int:
     """Return the width of an embedding: 2 for two values, 9 for twenty, at most 50."""
@@ -44,5 +46,18 @@ class CategoryEmbeddings(nn.Module):
         if self.training and self.dropout > 0:
             unknown = torch.rand(codes.shape, device=codes.device) < self.dropout
             codes = codes.masked_fill(unknown, 0)
-        parts = [table(codes[..., column]) for column, table in enumerate(self.tables)]
+        parts = [_vectors(table, codes[..., column]) for column, table in enumerate(self.tables)]
         return torch.cat(parts, dim=-1)
+
+
+def _vectors(table: nn.Module, codes: Tensor) -> Tensor:
+    """Return the vectors of codes ``[...]``: of few values by a product, whose gradient is one too.
+
+    The gradient of a look-up adds up row by row, at several times the cost.
+    """
+    weight = table.weight
+    if not isinstance(weight, Tensor) or len(weight) > PRODUCT_SIZE:
+        vectors: Tensor = table(codes)
+        return vectors
+    chosen = codes.unsqueeze(-1) == torch.arange(len(weight), device=codes.device)
+    return chosen.to(weight.dtype) @ weight
