@@ -81,6 +81,12 @@ class FusedLayer:
         """Give the function that makes the layer anew, and its arguments; `own` is its own class."""
         return restore, (own,)
 
+    def __prepare_scriptable__(self) -> Any:
+        raise RuntimeError(
+            f"torch.jit.script cannot compile this {type(self).__name__}: call seqlight.nn.unfuse(model) "
+            "first; torch.jit.trace takes it as it is"
+        )
+
     @property
     def qconfig(self) -> None:
         """None; torch.ao.quantization knows layers by their exact class, and passes over this one."""

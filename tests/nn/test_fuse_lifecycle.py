@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils import parametrizations, parametrize, prune
 
 from seqlight.nn import LSTM, fuse, fusion_report, unfuse
 
@@ -101,6 +101,18 @@ def test_gradients_of_parametrised_and_hooked_weights() -> None:
             loss = layer(X)[0].square().sum()
             found.append(torch.autograd.grad(loss, list(layer.parameters())))
         torch.testing.assert_close(found[0], found[1], rtol=0, atol=1e-9)
+
+
+def test_pruned_weights() -> None:
+    layers = [nn.GRU(3, 5), fuse(nn.GRU(3, 5))]
+    layers[1].load_state_dict(layers[0].state_dict())
+    for layer in layers:
+        torch.manual_seed(0)
+        prune.random_unstructured(layer, "weight_hh_l0", 0.5)
+    torch.testing.assert_close(layers[1](X.float()), layers[0](X.float()))
+    for layer in layers:
+        prune.remove(layer, "weight_hh_l0")
+    torch.testing.assert_close(layers[1](X.float()), layers[0](X.float()))
 
 
 def test_tied_weights_stay_tied() -> None:
@@ -231,6 +243,8 @@ def test_traced_and_exported_programs_are_torch_s() -> None:
         traced = torch.jit.trace(layer, X.float())
     assert "aten::lstm" in str(traced.graph)
     torch.testing.assert_close(traced(X.float()), layer(X.float()))
+    with pytest.raises(RuntimeError, match=r"torch.jit.script .* call seqlight.nn.unfuse\(model\) first"):
+        torch.jit.script(nn.Sequential(layer))
     program = torch.export.export(layer, (X.float(),), strict=False)
     assert "seqlight" not in str(program.graph)
     torch.testing.assert_close(program.module()(X.float()), layer(X.float()))
