@@ -23,7 +23,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build demo chapter15 beyond test sanitize docs lint format types cuda-check symbols-check gpu wheel-test clean
+.PHONY: build demo chapter15 beyond test sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test clean
 
 build: $(RUN_ENV)
 	@mkdir -p build
@@ -124,6 +124,19 @@ symbols-check: build cuda-check
 # setuptools and, best, ninja and pytest-xdist.
 gpu: $(RUN_ENV)
 	$(PY) benchmarks/gpu.py '$(OUT)'
+
+# Other libraries' models, plain and fused: equal losses, and the time of a step. Makes an environment of its own with
+# neuralforecast, darts and pytorch-forecasting, a download of a gigabyte or so.
+INTEROP := build/interop/bin/python
+INTEROP_OUT ?= benchmarks/results/interop.md
+interop: build $(INTEROP)
+	PYTHONPATH='$(CURDIR)' OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive $(INTEROP) benchmarks/interop.py -o '$(INTEROP_OUT)' $(ARGS)
+
+build/interop/bin/python:
+	@$(PYTHON) -m venv build/interop
+	@build/interop/bin/pip install -q --disable-pip-version-check torch==2.13.0
+	@build/interop/bin/pip install -q --disable-pip-version-check torch==2.13.0 lightning==2.6.6 \
+		neuralforecast==3.3.0 darts==0.48.1 pytorch-forecasting==1.8.0
 
 # Builds the source distribution and from it the wheel, and tries that in an environment and a folder of its own.
 wheel-test: $(DEV_ENV)
