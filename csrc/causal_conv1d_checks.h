@@ -21,36 +21,46 @@ struct CausalConv1dSizes {
   int64_t pre_per_group() const { return pre_channels / groups; }
 };
 
+// What messages call the operator, its input and its weight.
+struct CausalConv1dNames {
+  const char *op = "causal_conv1d", *x = "x", *weight = "weight";
+};
+
 inline CausalConv1dSizes check_causal_conv1d(const torch::stable::Tensor& x,
                                              const std::optional<torch::stable::Tensor>& state,
                                              const torch::stable::Tensor& weight,
                                              const std::optional<torch::stable::Tensor>& bias, int64_t dilation,
-                                             int64_t groups, int64_t activation) {
-  const char* op = "causal_conv1d";
-  STD_TORCH_CHECK(x.dim() == 3, op, ": x expected [B, T, C_in], got ", shape_text(x.sizes()));
-  STD_TORCH_CHECK(weight.dim() == 3 && weight.numel() > 0, op,
-                  ": weight expected [C_out, C_in / groups, K] with every size at least 1, got ",
-                  shape_text(weight.sizes()));
+                                             int64_t groups, int64_t activation, const CausalConv1dNames& names = {}) {
+  const char* op = names.op;
+  check_dim(op, names.x, x, 3, "[B, T, C_in]");
+  STD_TORCH_CHECK(weight.dim() == 3 && weight.numel() > 0, op, ": ", names.weight,
+                  " expected [C_out, C_in / groups, K] with every size at least 1, got ", shape_text(weight.sizes()));
   STD_TORCH_CHECK(dilation >= 1, op, ": dilation expected at least 1, got ", dilation);
   STD_TORCH_CHECK(groups >= 1, op, ": groups expected at least 1, got ", groups);
   STD_TORCH_CHECK(activation >= 0 && activation <= 2, op, ": activation expected 0, 1 or 2, got ", activation);
   const CausalConv1dSizes s = {x.size(0),      x.size(1), x.size(2), weight.size(0),
                                weight.size(2), dilation,  groups,    static_cast<ConvActivation>(activation)};
+  check_size(op, names.x, "C_in", s.in_channels);
+  check_size(op, names.weight, "C_out", s.pre_channels);
+  check_size(op, names.weight, "K", s.taps);
   STD_TORCH_CHECK(s.in_channels % groups == 0 && s.pre_channels % groups == 0, op, ": channels ", s.in_channels,
                   " (in) and ", s.pre_channels, " (weight) expected divisible by groups = ", groups);
-  STD_TORCH_CHECK(s.activation != ConvActivation::gate || s.pre_channels % 2 == 0, op,
-                  ": weight expected an even number of output channels for the gate, got ", s.pre_channels);
+  STD_TORCH_CHECK(s.activation != ConvActivation::gate || s.pre_channels % 2 == 0, op, ": ", names.weight,
+                  " expected an even number of output channels for the gate, got ", s.pre_channels);
   // No index into the sequences may overflow.
   STD_TORCH_CHECK(dilation < (int64_t{1} << 40) / s.taps, op, ": dilation expected below 2^40 / K, got ", dilation);
-  check_shape(op, "weight", weight, "[C_out, C_in / groups, K]", {s.pre_channels, s.in_per_group(), s.taps});
-  check_kind(op, "weight", weight, "x", x);
+  check_numbers(op, names.x, "T", {s.time});
+  check_numbers(op, names.x, "B * (T + (K - 1) * dilation) * (C_in + C_out)",
+                {s.batch, s.time + s.state_length(), s.in_channels + s.pre_channels});
+  check_shape(op, names.weight, weight, "[C_out, C_in / groups, K]", {s.pre_channels, s.in_per_group(), s.taps});
+  check_kind(op, names.weight, weight, names.x, x);
   if (state) {
     check_shape(op, "state", *state, "[B, (K - 1) * dilation, C_in]", {s.batch, s.state_length(), s.in_channels});
-    check_kind(op, "state", *state, "x", x);
+    check_kind(op, "state", *state, names.x, x);
   }
   if (bias) {
     check_shape(op, "bias", *bias, "[C_out]", {s.pre_channels});
-    check_kind(op, "bias", *bias, "x", x);
+    check_kind(op, "bias", *bias, names.x, x);
   }
   return s;
 }

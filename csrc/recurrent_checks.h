@@ -50,6 +50,50 @@ inline const WeightShapes& weight_shapes(int64_t gates) {
   return gates == 1 ? one : gates == 3 ? three : four;
 }
 
+// Weights and biases, held against `like`.
+inline void check_weights(const char* op, int64_t gates, int64_t input_size, const torch::stable::Tensor& weight_ih,
+                          const torch::stable::Tensor& weight_hh, const std::optional<torch::stable::Tensor>& bias_ih,
+                          const std::optional<torch::stable::Tensor>& bias_hh, const char* like_name,
+                          const torch::stable::Tensor& like) {
+  const auto& [hidden_shape, input_shape, bias_shape] = weight_shapes(gates);
+  STD_TORCH_CHECK(weight_hh.dim() == 2 && weight_hh.size(1) > 0, op, ": weight_hh expected ", hidden_shape,
+                  " with H > 0, got ", shape_text(weight_hh.sizes()));
+  const int64_t H = weight_hh.size(1);
+  check_size(op, "weight_hh", "H", H);
+  check_size(op, "weight_ih", "I", input_size);
+  check_shape(op, "weight_hh", weight_hh, hidden_shape, {gates * H, H});
+  check_shape(op, "weight_ih", weight_ih, input_shape, {gates * H, input_size});
+  check_kind(op, "weight_ih", weight_ih, like_name, like);
+  check_kind(op, "weight_hh", weight_hh, like_name, like);
+  if (bias_ih) {
+    check_shape(op, "bias_ih", *bias_ih, bias_shape, {gates * H});
+    check_kind(op, "bias_ih", *bias_ih, like_name, like);
+  }
+  if (bias_hh) {
+    check_shape(op, "bias_hh", *bias_hh, bias_shape, {gates * H});
+    check_kind(op, "bias_hh", *bias_hh, like_name, like);
+  }
+}
+
+inline void check_peephole(const char* op, const std::optional<torch::stable::Tensor>& weight, int64_t hidden_size,
+                           const char* like_name, const torch::stable::Tensor& like) {
+  if (!weight) return;
+  check_shape(op, "weight_peephole", *weight, "[3, H]", {3, hidden_size});
+  check_kind(op, "weight_peephole", *weight, like_name, like);
+}
+
+// What the operators that pack weights take. Gives the sizes of weights, with no rows and steps.
+inline RecurrentSizes check_pack(const char* op, int64_t gates, const torch::stable::Tensor& weight_ih,
+                                 const torch::stable::Tensor& weight_hh,
+                                 const std::optional<torch::stable::Tensor>& bias_ih,
+                                 const std::optional<torch::stable::Tensor>& bias_hh,
+                                 const std::optional<torch::stable::Tensor>& weight_peephole) {
+  check_dim(op, "weight_ih", weight_ih, 2, weight_shapes(gates).input);
+  check_weights(op, gates, weight_ih.size(1), weight_ih, weight_hh, bias_ih, bias_hh, "weight_ih", weight_ih);
+  check_peephole(op, weight_peephole, weight_hh.size(1), "weight_ih", weight_ih);
+  return {0, 1, weight_ih.size(1), weight_hh.size(1)};
+}
+
 // What every recurrent operator takes. `gates` is the number of row blocks of the weights.
 inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch::stable::Tensor& x,
                                       const torch::stable::Tensor& h0, const torch::stable::Tensor& weight_ih,
@@ -57,53 +101,37 @@ inline RecurrentSizes check_recurrent(const char* op, int64_t gates, const torch
                                       const std::optional<torch::stable::Tensor>& bias_ih,
                                       const std::optional<torch::stable::Tensor>& bias_hh,
                                       const RecurrentOptions& options) {
-  const auto& [hidden_shape, input_shape, bias_shape] = weight_shapes(gates);
   STD_TORCH_CHECK(x.dim() == 3 || is_single_step(x), op, ": x expected [B, T, I] or [B, I], got ",
                   shape_text(x.sizes()));
-  STD_TORCH_CHECK(weight_hh.dim() == 2 && weight_hh.size(1) > 0, op, ": weight_hh expected ", hidden_shape,
-                  " with H > 0, got ", shape_text(weight_hh.sizes()));
-  const RecurrentSizes s = {x.size(0), is_single_step(x) ? 1 : x.size(1), x.size(x.dim() - 1), weight_hh.size(1)};
+  const int64_t input_size = x.size(x.dim() - 1);
+  check_weights(op, gates, input_size, weight_ih, weight_hh, bias_ih, bias_hh, "x", x);
+  const int64_t H = weight_hh.size(1);
+  const RecurrentSizes s = {x.size(0), is_single_step(x) ? 1 : x.size(1), input_size, H};
   STD_TORCH_CHECK(s.time > 0, op, ": x expected at least one time step, got ", shape_text(x.sizes()));
   STD_TORCH_CHECK(s.time < (int64_t{1} << 31), op, ": x expected fewer than 2^31 time steps, got ", s.time);
-  const int64_t H = s.hidden_size;
-  check_shape(op, "weight_hh", weight_hh, hidden_shape, {gates * H, H});
-  check_shape(op, "weight_ih", weight_ih, input_shape, {gates * H, s.input_size});
+  check_numbers(op, "x", "B * T * (I + H)", {s.batch, s.time, input_size + H});
   check_state(op, "h0", h0, h0, x, s);
-  check_kind(op, "weight_ih", weight_ih, "x", x);
-  check_kind(op, "weight_hh", weight_hh, "x", x);
-  if (bias_ih) {
-    check_shape(op, "bias_ih", *bias_ih, bias_shape, {gates * H});
-    check_kind(op, "bias_ih", *bias_ih, "x", x);
-  }
-  if (bias_hh) {
-    check_shape(op, "bias_hh", *bias_hh, bias_shape, {gates * H});
-    check_kind(op, "bias_hh", *bias_hh, "x", x);
-  }
   if (options.hidden_mask) {
     check_shape(op, "hidden_mask", *options.hidden_mask, "[B, H]", {s.batch, H});
     check_kind(op, "hidden_mask", *options.hidden_mask, "x", x);
   }
   for (const double zoneout : {options.zoneout_h, options.zoneout_c})
     STD_TORCH_CHECK(zoneout >= 0 && zoneout < 1, op, ": zoneout expected a probability below 1, got ", zoneout);
-  if (const auto& seed = options.zoneout_seed) {
-    check_shape(op, "zoneout_seed", *seed, "[1]", {1});
-    STD_TORCH_CHECK(seed->scalar_type() == torch::headeronly::ScalarType::Long, op,
-                    ": zoneout_seed expected int64, got ", torch::headeronly::toString(seed->scalar_type()));
-  }
-  if (const auto& lengths = options.lengths) {
-    check_shape(op, "lengths", *lengths, "[B]", {s.batch});
-    STD_TORCH_CHECK(lengths->scalar_type() == torch::headeronly::ScalarType::Long, op, ": lengths expected int64, got ",
-                    torch::headeronly::toString(lengths->scalar_type()));
-  }
+  if (options.zoneout_seed) check_integers(op, "zoneout_seed", *options.zoneout_seed, "[1]", {1}, "x", x);
+  if (options.lengths) check_integers(op, "lengths", *options.lengths, "[B]", {s.batch}, "x", x);
   return s;
 }
 
 // What the operators for one step with packed weights take. The packed weights are checked where they are taken apart.
 inline RecurrentSizes check_step(const char* op, const torch::stable::Tensor& x, const torch::stable::Tensor& h0) {
-  STD_TORCH_CHECK(is_single_step(x), op, ": x expected [B, I], got ", shape_text(x.sizes()));
+  check_dim(op, "x", x, 2, "[B, I]");
   STD_TORCH_CHECK(h0.dim() == 2 || h0.dim() == 3, op, ": h0 expected [B, H] or [1, B, H], got ",
                   shape_text(h0.sizes()));
   const RecurrentSizes s = {x.size(0), 1, x.size(1), h0.size(h0.dim() - 1)};
+  STD_TORCH_CHECK(s.hidden_size > 0, op, ": h0 expected with H > 0, got ", shape_text(h0.sizes()));
+  check_size(op, "h0", "H", s.hidden_size);
+  check_size(op, "x", "I", s.input_size);
+  check_numbers(op, "x", "B * (I + H)", {s.batch, s.input_size + s.hidden_size});
   check_state(op, "h0", h0, h0, x, s);
   return s;
 }
@@ -127,10 +155,7 @@ inline RecurrentSizes check_lstm(const torch::stable::Tensor& x, const torch::st
                                  const RecurrentOptions& options) {
   const RecurrentSizes s = check_recurrent("lstm", 4, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, options);
   check_state("lstm", "c0", c0, h0, x, s);
-  if (weight_peephole) {
-    check_shape("lstm", "weight_peephole", *weight_peephole, "[3, H]", {3, s.hidden_size});
-    check_kind("lstm", "weight_peephole", *weight_peephole, "x", x);
-  }
+  check_peephole("lstm", weight_peephole, s.hidden_size, "x", x);
   check_layer_norm("lstm", 10, weight_layer_norm, s.hidden_size, x);
   return s;
 }

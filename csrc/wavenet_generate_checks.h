@@ -1,6 +1,7 @@
 // The arguments of the operator wavenet_generate and their checks, shared by every device.
 #pragma once
 
+#include <limits>
 #include <optional>
 #include <vector>
 
@@ -44,13 +45,20 @@ inline void check_list(const char* op, const char* name, const TensorList& list,
 inline WaveNetSizes check_wavenet_generate(const WaveNetArguments& a, const std::vector<int64_t>& dilations,
                                            int64_t steps, double temperature) {
   const char* op = "wavenet_generate";
-  STD_TORCH_CHECK(a.first.dim() == 2, op, ": first expected [B, I], got ", shape_text(a.first.sizes()));
+  check_dim(op, "first", a.first, 2, "[B, I]");
   STD_TORCH_CHECK(a.input_weight.dim() == 3 && a.input_weight.numel() > 0, op,
                   ": input_weight expected [H, I, K] with every size at least 1, got ",
                   shape_text(a.input_weight.sizes()));
   STD_TORCH_CHECK(steps >= 0, op, ": steps expected at least 0, got ", steps);
   STD_TORCH_CHECK(!a.head_weights.empty() && a.head_weights.size() == a.head_biases.size(), op,
-                  ": head_weights and head_biases expected of the same number, at least 1");
+                  ": head_weights and head_biases expected of the same number, at least 1, got ", a.head_weights.size(),
+                  " and ", a.head_biases.size());
+  for (const torch::stable::Tensor& weight : a.head_weights) check_dim(op, "head_weights", weight, 2, "[O, I]");
+  for (const torch::stable::Tensor& weight : a.project_weights)
+    check_dim(op, "project_weights", weight, 2, "[H + S, H]");
+  if (a.condition) check_dim(op, "condition", *a.condition, 3, "[B, steps, D]");
+  // A step is one of the random generator's 32-bit counters.
+  STD_TORCH_CHECK(steps < (int64_t{1} << 32), op, ": steps expected below 2^32, got ", steps);
   const bool gated = !a.project_weights.empty();
   WaveNetSizes s = {a.first.size(0),
                     steps,
@@ -64,11 +72,17 @@ inline WaveNetSizes check_wavenet_generate(const WaveNetArguments& a, const std:
                     dilations,
                     0};
   s.outputs = a.head_weights.back().size(0);
+  check_size(op, "input_weight", "H", s.hidden);
+  check_size(op, "first", "I", s.inputs);
+  check_size(op, "input_weight", "K", s.taps);
   for (const int64_t dilation : dilations) {
     STD_TORCH_CHECK(dilation >= 1 && dilation < (int64_t{1} << 40) / s.taps, op,
                     ": dilations expected from 1 to 2^40 / K, got ", dilation);
     s.state_length += (s.taps - 1) * dilation;
+    check_numbers(op, "dilations", "their sum, times K - 1,", {s.state_length});
   }
+  check_numbers(op, "first", "B * (steps + sum of (K - 1) * dilation) * (H + I)",
+                {s.batch, steps + s.state_length, s.hidden + s.inputs});
   const auto check = [&](const char* name, const torch::stable::Tensor& tensor, const char* meaning,
                          std::initializer_list<int64_t> sizes) {
     check_shape(op, name, tensor, meaning, sizes);
@@ -88,6 +102,7 @@ inline WaveNetSizes check_wavenet_generate(const WaveNetArguments& a, const std:
     STD_TORCH_CHECK(static_cast<int64_t>(a.project_weights.size()) == L, op, ": project_weights expected ", L,
                     " tensors, got ", a.project_weights.size());
     s.skip = a.project_weights.back().size(0);
+    check_size(op, "project_weights", "S", s.skip);
     const TensorList others(a.project_weights.begin(), a.project_weights.end() - 1);
     check_list(op, "project_weights", others, L - 1, "[H + S, H]", {H + s.skip, H}, a.first);
     check("the last of project_weights", a.project_weights.back(), "[S, H]", {s.skip, H});
@@ -96,7 +111,12 @@ inline WaveNetSizes check_wavenet_generate(const WaveNetArguments& a, const std:
     for (int64_t l = 0; l < L; ++l)
       check("project_biases", a.project_biases[l], "[rows of project_weights]", {a.project_weights[l].size(0)});
   }
+  STD_TORCH_CHECK(a.condition || a.condition_weights.empty(), op,
+                  ": condition_weights expected none without condition, got ", a.condition_weights.size());
   if (a.condition) {
+    STD_TORCH_CHECK(s.condition >= 1, op, ": condition expected [B, steps, D] with D at least 1, got ",
+                    shape_text(a.condition->sizes()));
+    check_size(op, "condition", "D", s.condition);
     check("condition", *a.condition, "[B, steps, D]", {s.batch, steps, s.condition});
     check_list(op, "condition_weights", a.condition_weights, L, "[2 * H with the gate, else H; D]",
                {s.pre_channels(), s.condition}, a.first);
@@ -105,19 +125,15 @@ inline WaveNetSizes check_wavenet_generate(const WaveNetArguments& a, const std:
     check("static_terms", *a.static_terms, "[B, L, 2 * H with the gate, else H]", {s.batch, L, s.pre_channels()});
   int64_t depth = s.head_depth();
   for (std::size_t i = 0; i < a.head_weights.size(); ++i) {
-    STD_TORCH_CHECK(a.head_weights[i].dim() == 2, op, ": head_weights expected [O, I], got ",
-                    shape_text(a.head_weights[i].sizes()));
     const int64_t rows = a.head_weights[i].size(0);
     check("head_weights", a.head_weights[i], "[O, outputs of the layer before]", {rows, depth});
     check("head_biases", a.head_biases[i], "[O]", {rows});
     depth = rows;
   }
   if (a.seed) {
-    check_shape(op, "seed", *a.seed, "[1]", {1});
-    STD_TORCH_CHECK(a.seed->scalar_type() == torch::headeronly::ScalarType::Long, op, ": seed expected int64, got ",
-                    torch::headeronly::toString(a.seed->scalar_type()));
-    STD_TORCH_CHECK(a.seed->device() == a.first.device(), op, ": seed expected on the device of first");
-    STD_TORCH_CHECK(temperature > 0, op, ": temperature expected above 0, got ", temperature);
+    check_integers(op, "seed", *a.seed, "[1]", {1}, "first", a.first);
+    STD_TORCH_CHECK(temperature > 0 && temperature <= std::numeric_limits<double>::max(), op,
+                    ": temperature expected positive and finite, got ", temperature);
   }
   return s;
 }

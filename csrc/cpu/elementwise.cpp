@@ -27,7 +27,7 @@ ElementwiseKernels<T> kernels() {
 Tensor sigmoid(Tensor x) {
   x = dense(x);
   Tensor result = torch::stable::empty_like(x);
-  return for_dtype("sigmoid", x, [&](auto number) {
+  return for_dtype("sigmoid", "x", x, [&](auto number) {
     using T = decltype(number);
     kernels<T>().sigmoid(x.const_data_ptr<T>(), x.numel(), result.mutable_data_ptr<T>());
     return result;
@@ -37,7 +37,7 @@ Tensor sigmoid(Tensor x) {
 Tensor tanh(Tensor x) {
   x = dense(x);
   Tensor result = torch::stable::empty_like(x);
-  return for_dtype("tanh", x, [&](auto number) {
+  return for_dtype("tanh", "x", x, [&](auto number) {
     using T = decltype(number);
     kernels<T>().tanh(x.const_data_ptr<T>(), x.numel(), result.mutable_data_ptr<T>());
     return result;

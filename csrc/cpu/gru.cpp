@@ -22,7 +22,7 @@ std::tuple<Tensor, Tensor, Tensor> gru_forward(Tensor x, Tensor h0, Tensor weigh
                         bias_hh, std::nullopt, weight_layer_norm, options,   false,     reverse};
   in.make_dense();
   check_lengths("gru", in.options.lengths, s.time);
-  return for_dtype("gru", x, [&](auto number) {
+  return for_dtype("gru", "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentOutputs out = recurrent_forward<T>("gru", family<T>(), s, in, packed, save_for_backward);
     count_call(Op::gru_forward, std::is_same_v<T, double>, out.threads);
@@ -43,7 +43,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
                         bias_hh, std::nullopt, weight_layer_norm, options,   false,     reverse};
   in.make_dense();
   check_lengths(op, in.options.lengths, s.time);
-  return for_dtype(op, x, [&](auto number) {
+  return for_dtype(op, "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentGradients grad =
         recurrent_backward<T>(op, family<T>(), s, in,
@@ -57,7 +57,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> gru_backward(
 
 std::tuple<Tensor, Tensor> gru_step(Tensor x, Tensor h0, Tensor packed) {
   const RecurrentSizes s = check_step("gru_step", x, h0);
-  return for_dtype("gru_step", x, [&](auto number) {
+  return for_dtype("gru_step", "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentOutputs out = recurrent_step<T>("gru_step", family<T>(), s, x, h0, std::nullopt, packed, false);
     count_call(Op::gru_forward, std::is_same_v<T, double>, out.threads);
@@ -66,7 +66,7 @@ std::tuple<Tensor, Tensor> gru_step(Tensor x, Tensor h0, Tensor packed) {
 }
 
 Tensor gru_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, bool general) {
-  return recurrent_pack("gru_pack", 3, weight_ih, weight_hh, bias_ih, bias_hh,
+  return recurrent_pack("gru_pack", 3, weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt,
                         [&](auto number, auto s, auto& in) { return family<decltype(number)>().pack(s, in, general); });
 }
 

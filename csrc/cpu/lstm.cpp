@@ -24,7 +24,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> lstm_forward(Tensor x, Tensor h0, Ten
       x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, weight_layer_norm, options, false, reverse};
   in.make_dense();
   check_lengths("lstm", in.options.lengths, s.time);
-  return for_dtype("lstm", x, [&](auto number) {
+  return for_dtype("lstm", "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentOutputs out =
         recurrent_forward<T>("lstm", family<T>(in.extra.has_value()), s, in, packed, save_for_backward);
@@ -47,7 +47,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_
       x, h0, c0, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole, weight_layer_norm, options, false, reverse};
   in.make_dense();
   check_lengths(op, in.options.lengths, s.time);
-  return for_dtype(op, x, [&](auto number) {
+  return for_dtype(op, "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentGradients grad =
         recurrent_backward<T>(op, family<T>(in.extra.has_value()), s, in,
@@ -62,7 +62,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> lstm_
 std::tuple<Tensor, Tensor, Tensor> lstm_step(Tensor x, Tensor h0, Tensor c0, Tensor packed) {
   const RecurrentSizes s = check_step("lstm_step", x, h0);
   check_state("lstm_step", "c0", c0, h0, x, s);
-  return for_dtype("lstm_step", x, [&](auto number) {
+  return for_dtype("lstm_step", "x", x, [&](auto number) {
     using T = decltype(number);
     const bool peephole = !family<T>(false).packed_here(s, packed);
     const RecurrentOutputs out = recurrent_step<T>("lstm_step", family<T>(peephole), s, x, h0, c0, packed, false);
@@ -73,10 +73,10 @@ std::tuple<Tensor, Tensor, Tensor> lstm_step(Tensor x, Tensor h0, Tensor c0, Ten
 
 Tensor lstm_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh,
                  MaybeTensor weight_peephole, bool general) {
-  return recurrent_pack("lstm_pack", 4, weight_ih, weight_hh, bias_ih, bias_hh, [&](auto number, auto s, auto& in) {
-    in.extra = dense(weight_peephole);
-    return family<decltype(number)>(weight_peephole.has_value()).pack(s, in, general);
-  });
+  return recurrent_pack("lstm_pack", 4, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole,
+                        [&](auto number, auto s, auto& in) {
+                          return family<decltype(number)>(weight_peephole.has_value()).pack(s, in, general);
+                        });
 }
 
 }  // namespace

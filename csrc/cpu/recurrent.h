@@ -418,7 +418,8 @@ struct RecurrentFamily {
 
   // The weights of one layer and direction packed for forward calls of every batch size.
   Tensor pack(const RecurrentSizes& s, const RecurrentInputs& in, bool general) const {
-    Tensor packed = empty(in.weight_ih, {size(s, general)});
+    // One of two dimensions is for general calls: of some cells, what both kinds of calls want is as large.
+    Tensor packed = general ? empty(in.weight_ih, {1, size(s, true)}) : empty(in.weight_ih, {size(s, false)});
     T* target = packed.mutable_data_ptr<T>();
     const auto add = [&](const RecurrentKernels<T>& kernel) {
       pack_forward<T>(kernel, s, in.weight_ih.const_data_ptr<T>(), in.weight_hh.const_data_ptr<T>(),
@@ -440,9 +441,11 @@ struct RecurrentFamily {
   const T* packed_for(const char* op, const RecurrentKernels<T>& kernel, const RecurrentSizes& s,
                       const RecurrentInputs& in, const MaybeTensor& packed) const {
     if (!packed) return nullptr;
-    const int64_t expected = size(s, in.staged());
-    STD_TORCH_CHECK(packed->is_contiguous() && packed->numel() == expected, op, ": packed expected ", expected,
-                    " numbers, as packed for these sizes and options, got ", shape_text(packed->sizes()));
+    const bool general = in.staged();
+    const int64_t expected = size(s, general);
+    const bool fits = general ? has_shape(*packed, {1, expected}) : has_shape(*packed, {expected});
+    STD_TORCH_CHECK(fits && packed->is_contiguous(), op, ": packed expected ", general ? "[1, " : "[", expected,
+                    "], contiguous, as packed for these sizes and options, got ", shape_text(packed->sizes()));
     check_kind(op, "packed", *packed, "x", in.x);
     if (kernel.form != RecurrentForm::rows) return packed->const_data_ptr<T>();
     return packed->const_data_ptr<T>() + packed_size(in.staged() ? staged : lanes, s);
@@ -526,35 +529,32 @@ template <typename T>
 RecurrentOutputs recurrent_step(const char* op, const RecurrentFamily<T>& family, const RecurrentSizes& s,
                                 const Tensor& x, const Tensor& h0, const MaybeTensor& c0, const Tensor& packed,
                                 bool relu) {
-  // In the place of the weights, which nobody reads: what was packed of them.
-  RecurrentInputs in = {x, h0, c0, packed, packed, {}, {}, {}, {}, {}, relu, false};
+  // In the place of the weights, which nobody reads: the state.
+  RecurrentInputs in = {x, h0, c0, h0, h0, {}, {}, {}, {}, {}, relu, false};
   in.make_dense();
   return recurrent_forward<T>(op, family, s, in, packed, false);
 }
 
 // Calls body(T()) with T float or double, as x has it.
 template <typename Body>
-auto for_dtype(const char* op, const Tensor& x, const Body& body) {
+auto for_dtype(const char* op, const char* name, const Tensor& x, const Body& body) {
   if (x.scalar_type() == torch::headeronly::ScalarType::Float) return body(float());
-  STD_TORCH_CHECK(x.scalar_type() == torch::headeronly::ScalarType::Double, op, ": x expected float32 or float64, got ",
-                  torch::headeronly::toString(x.scalar_type()));
+  STD_TORCH_CHECK(x.scalar_type() == torch::headeronly::ScalarType::Double, op, ": ", name,
+                  " expected float32 or float64, got ", torch::headeronly::toString(x.scalar_type()));
   return body(double());
 }
 
 // Checks weights on their own, and calls pack(T(), sizes, inputs) to pack them.
 template <typename Pack>
 Tensor recurrent_pack(const char* op, int64_t gates, const Tensor& weight_ih, const Tensor& weight_hh,
-                      const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const Pack& pack) {
-  STD_TORCH_CHECK(weight_ih.dim() == 2 && weight_hh.dim() == 2, op, ": weight_ih and weight_hh expected matrices, got ",
-                  shape_text(weight_ih.sizes()), " and ", shape_text(weight_hh.sizes()));
-  // One step of no rows stands for the input.
-  const Tensor x = empty(weight_ih, {0, 1, weight_ih.size(1)});
-  const Tensor h0 = empty(weight_ih, {0, weight_hh.size(1)});
-  const RecurrentSizes s = check_recurrent(op, gates, x, h0, weight_ih, weight_hh, bias_ih, bias_hh, {});
-  RecurrentInputs in = {x,       h0,           std::nullopt, weight_ih, weight_hh, bias_ih,
-                        bias_hh, std::nullopt, std::nullopt, {},        false,     false};
+                      const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const MaybeTensor& extra,
+                      const Pack& pack) {
+  const RecurrentSizes s = check_pack(op, gates, weight_ih, weight_hh, bias_ih, bias_hh, extra);
+  // In the place of input and state, which nobody reads: a weight.
+  RecurrentInputs in = {weight_ih, weight_hh, std::nullopt, weight_ih, weight_hh, bias_ih,
+                        bias_hh,   extra,     std::nullopt, {},        false,     false};
   in.make_dense();
-  return for_dtype(op, x, [&](auto number) { return pack(number, s, in); });
+  return for_dtype(op, "weight_ih", weight_ih, [&](auto number) { return pack(number, s, in); });
 }
 
 // ----------------------------------------------------------------------------------------------------------- backward

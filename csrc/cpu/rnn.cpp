@@ -23,7 +23,7 @@ std::tuple<Tensor, Tensor, Tensor> rnn_forward(Tensor x, Tensor h0, Tensor weigh
                         bias_hh, std::nullopt, weight_layer_norm, options,   relu,      reverse};
   in.make_dense();
   check_lengths("rnn", in.options.lengths, s.time);
-  return for_dtype("rnn", x, [&](auto number) {
+  return for_dtype("rnn", "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentOutputs out = recurrent_forward<T>("rnn", family<T>(relu), s, in, packed, save_for_backward);
     count_call(Op::rnn_forward, std::is_same_v<T, double>, out.threads);
@@ -44,7 +44,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> rnn_backward(
                         bias_hh, std::nullopt, weight_layer_norm, options,   relu,      reverse};
   in.make_dense();
   check_lengths(op, in.options.lengths, s.time);
-  return for_dtype(op, x, [&](auto number) {
+  return for_dtype(op, "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentGradients grad =
         recurrent_backward<T>(op, family<T>(relu), s, in,
@@ -58,7 +58,7 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> rnn_backward(
 
 std::tuple<Tensor, Tensor> rnn_step(Tensor x, Tensor h0, Tensor packed, bool relu) {
   const RecurrentSizes s = check_step("rnn_step", x, h0);
-  return for_dtype("rnn_step", x, [&](auto number) {
+  return for_dtype("rnn_step", "x", x, [&](auto number) {
     using T = decltype(number);
     const RecurrentOutputs out = recurrent_step<T>("rnn_step", family<T>(relu), s, x, h0, std::nullopt, packed, relu);
     count_call(Op::rnn_forward, std::is_same_v<T, double>, out.threads);
@@ -67,9 +67,9 @@ std::tuple<Tensor, Tensor> rnn_step(Tensor x, Tensor h0, Tensor packed, bool rel
 }
 
 Tensor rnn_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, bool general) {
-  return recurrent_pack("rnn_pack", 1, weight_ih, weight_hh, bias_ih, bias_hh, [&](auto number, auto s, auto& in) {
-    return family<decltype(number)>(false).pack(s, in, general);
-  });
+  return recurrent_pack(
+      "rnn_pack", 1, weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt,
+      [&](auto number, auto s, auto& in) { return family<decltype(number)>(false).pack(s, in, general); });
 }
 
 }  // namespace

@@ -136,7 +136,7 @@ class Generator {
         residual_and_skip_(rows * width_),
         unit_(rows * hidden_),
         head_(2 * rows * head_width_),
-        row_biases_(a.static_terms ? s.layers() * rows * net.conv[0].vectors * kernel_.lanes : 0),
+        row_biases_(a.static_terms && s.layers() ? s.layers() * rows * net.conv[0].vectors * kernel_.lanes : 0),
         class_weights_(a.seed ? s.outputs : 0),
         pointers_((s.taps + 1) * rows) {
     T* ring = ring_memory_.data();
@@ -145,7 +145,7 @@ class Generator {
       ring += s.layer_state_length(l) * rows * hidden_;
     }
     read_state();
-    if (a.static_terms) add_static_terms();
+    if (a.static_terms && s.layers()) add_static_terms();
   }
 
   // `values` [B, steps, O] or, where classes are drawn, `classes` [B, steps].

@@ -105,7 +105,7 @@ std::tuple<Tensor, Tensor> gru_step(Tensor x, Tensor h0, Tensor packed) {
 }
 
 Tensor gru_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, bool) {
-  return pack_weights(weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt);
+  return pack_weights("gru_pack", 3, weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt);
 }
 
 }  // namespace

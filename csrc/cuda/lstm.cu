@@ -184,7 +184,7 @@ std::tuple<Tensor, Tensor, Tensor> lstm_step(Tensor x, Tensor h0, Tensor c0, Ten
 
 Tensor lstm_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh,
                  MaybeTensor weight_peephole, bool) {
-  return pack_weights(weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole);
+  return pack_weights("lstm_pack", 4, weight_ih, weight_hh, bias_ih, bias_hh, weight_peephole);
 }
 
 }  // namespace

@@ -9,8 +9,9 @@
 namespace seqlight::cuda {
 
 // weight_ih, weight_hh, both biases (zeros for one that there is not) and the cell's own weights.
-inline Tensor pack_weights(const Tensor& weight_ih, const Tensor& weight_hh, const MaybeTensor& bias_ih,
-                           const MaybeTensor& bias_hh, const MaybeTensor& extra) {
+inline Tensor pack_weights(const char* op, int64_t gates, const Tensor& weight_ih, const Tensor& weight_hh,
+                           const MaybeTensor& bias_ih, const MaybeTensor& bias_hh, const MaybeTensor& extra) {
+  check_pack(op, gates, weight_ih, weight_hh, bias_ih, bias_hh, extra);
   const int64_t rows = weight_ih.size(0);
   const int64_t total = weight_ih.numel() + weight_hh.numel() + 2 * rows + (extra ? extra->numel() : 0);
   Tensor packed = new_zeros(weight_ih, {total});

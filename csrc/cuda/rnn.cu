@@ -126,7 +126,7 @@ std::tuple<Tensor, Tensor> rnn_step(Tensor x, Tensor h0, Tensor packed, bool rel
 }
 
 Tensor rnn_pack(Tensor weight_ih, Tensor weight_hh, MaybeTensor bias_ih, MaybeTensor bias_hh, bool) {
-  return pack_weights(weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt);
+  return pack_weights("rnn_pack", 1, weight_ih, weight_hh, bias_ih, bias_hh, std::nullopt);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@ from torch.autograd import forward_ad
 
 from seqlight import _extension
 from seqlight.ops import causal_conv1d_reference as reference
+from seqlight.ops.shapes import register_shapes
 from seqlight.ops.vmap import register_vmap_loop
 
 if _extension.available:
@@ -229,7 +230,7 @@ def _backward_shapes(
 
 
 if _extension.available:
-    torch.library.register_fake("seqlight::causal_conv1d_forward", _forward_shapes)
-    torch.library.register_fake("seqlight::causal_conv1d_backward", _backward_shapes)
+    register_shapes("causal_conv1d_forward", _forward_shapes)
+    register_shapes("causal_conv1d_backward", _backward_shapes)
     register_vmap_loop("seqlight::causal_conv1d_forward", _forward_op)
     register_vmap_loop("seqlight::causal_conv1d_backward", _backward_op)

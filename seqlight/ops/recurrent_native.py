@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.autograd import Function, forward_ad
 
 from seqlight import _extension
+from seqlight.ops.shapes import register_shapes
 from seqlight.ops.vmap import register_vmap_loop
 
 #: hidden_mask, zoneout_seed and lengths, the tensors without gradients; None where one is absent.
@@ -93,9 +94,9 @@ class NativeCell:
             self.backward_op = getattr(torch.ops.seqlight, f"{name}_backward").default
             self.pack_op = getattr(torch.ops.seqlight, f"{name}_pack").default
             self.step_op = getattr(torch.ops.seqlight, f"{name}_step").default
-            torch.library.register_fake(f"seqlight::{name}_forward", self._forward_shapes)
-            torch.library.register_fake(f"seqlight::{name}_backward", self._backward_shapes)
-            torch.library.register_fake(f"seqlight::{name}_step", self._step_shapes)
+            register_shapes(f"{name}_forward", self._forward_shapes)
+            register_shapes(f"{name}_backward", self._backward_shapes)
+            register_shapes(f"{name}_step", self._step_shapes)
             register_vmap_loop(f"seqlight::{name}_forward", self.forward_op)
             register_vmap_loop(f"seqlight::{name}_backward", self.backward_op)
             register_vmap_loop(f"seqlight::{name}_step", self.step_op)

@@ -11,6 +11,7 @@ from seqlight.ops import wavenet_generate_reference as reference
 from seqlight.ops.backend import Backend, use_native
 from seqlight.ops.checks import check_alike, check_shape, check_tensor
 from seqlight.ops.precision import precision_of
+from seqlight.ops.shapes import register_shapes
 
 if _extension.available:
     _op = torch.ops.seqlight.wavenet_generate.default
@@ -236,4 +237,4 @@ def _shapes(
 
 
 if _extension.available:
-    torch.library.register_fake("seqlight::wavenet_generate", _shapes)
+    register_shapes("wavenet_generate", _shapes)

@@ -11,6 +11,7 @@ from torch.autograd import forward_ad
 
 from seqlight import _extension
 from seqlight.ops import wavenet_layer_reference as reference
+from seqlight.ops.shapes import register_shapes
 from seqlight.ops.vmap import register_vmap_loop
 
 if _extension.available:
@@ -213,7 +214,7 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 if _extension.available:
-    torch.library.register_fake("seqlight::wavenet_layer_forward", _forward_shapes)
-    torch.library.register_fake("seqlight::wavenet_layer_backward", _backward_shapes)
+    register_shapes("wavenet_layer_forward", _forward_shapes)
+    register_shapes("wavenet_layer_backward", _backward_shapes)
     register_vmap_loop("seqlight::wavenet_layer_forward", _forward_op)
     register_vmap_loop("seqlight::wavenet_layer_backward", _backward_op)
