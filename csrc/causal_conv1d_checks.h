@@ -83,8 +83,10 @@ inline void check_causal_conv1d_backward(const CausalConv1dSizes& s, const torch
   if (s.activation != ConvActivation::none) {
     const int64_t kept = s.activation == ConvActivation::gate ? s.pre_channels : s.out_channels();
     check_shape(op, "activated", activated, "[B, T, channels kept by the forward pass]", {s.batch, s.time, kept});
-    check_kind(op, "activated", activated, "x", x);
   }
+  // Where it is not read its shape is free, and torch lets None pass for a tensor.
+  STD_TORCH_CHECK(activated.defined(), op, ": activated expected a tensor, got None");
+  check_kind(op, "activated", activated, "x", x);
 }
 
 }  // namespace seqlight

@@ -98,6 +98,8 @@ inline WaveNetSizes check_wavenet_generate(const WaveNetArguments& a, const std:
   check_list(op, "conv_weights", a.conv_weights, L, "[2 * H with the gate, else H; H; K]",
              {s.pre_channels(), H, s.taps}, a.first);
   check_list(op, "conv_biases", a.conv_biases, L, "[2 * H with the gate, else H]", {s.pre_channels()}, a.first);
+  STD_TORCH_CHECK(gated || a.project_biases.empty(), op, ": project_biases expected none without project_weights, got ",
+                  a.project_biases.size());
   if (gated) {
     STD_TORCH_CHECK(static_cast<int64_t>(a.project_weights.size()) == L, op, ": project_weights expected ", L,
                     " tensors, got ", a.project_weights.size());
