@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seqlight.data import CSVDialect, DataError, read_table
@@ -114,6 +114,8 @@ def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
 CELLS = st.text(st.sampled_from("ab/\\ "), max_size=3)
 
 
+@example([("a/", "b"), ("a", "/b")])
+@example([("a\\", "b"), ("a", "b"), ("a\\/b", ""), ("a", "b/")])
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=20))
 def test_joined_ids_are_as_different_as_their_cells(rows: list[tuple[str, str]]) -> None:
     keys = pl.DataFrame({"one": [row[0] for row in rows], "two": [row[1] for row in rows]})
