@@ -6,10 +6,12 @@ Lightning starts the second process by running this script again; all trainings 
 import importlib.util
 import math
 import os
+import runpy
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -43,6 +45,7 @@ spec = importlib.util.spec_from_file_location("fixtures", Path(__file__).with_na
 assert spec is not None and spec.loader is not None
 fixtures = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fixtures)
+covariates = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("covariates.py"))))
 
 GLOBAL_BATCH = 16
 
@@ -105,6 +108,12 @@ def synthetic(processes: int, **settings: int) -> LightningDataModule:
     )
 
 
+def with_covariates(processes: int) -> LightningDataModule:
+    return covariates.CovariateData(
+        n_train=40, n_val=12, n_test=2, batch_size=GLOBAL_BATCH // processes, **SIZES
+    )
+
+
 def several_series(processes: int) -> LightningDataModule:
     """Series of different lengths, a few cells of which are missing, end to end in all rows.
 
@@ -157,7 +166,10 @@ def cases(processes: int) -> dict[str, tuple[Callable[[], LightningModule], Ligh
         "conv_gru": forecaster(ConvGRUForecaster, masked(), **indicated),
         "conv_lstm": forecaster(ConvLSTMForecaster, masked(), **indicated),
         "wavenet": forecaster(WaveNetForecaster, masked(), **indicated),
-        "tcn": forecaster(TCNForecaster, synthetic(processes), strategy="direct", **small),
+        # Categories are dropped by chance, other ones in each process.
+        "tcn": forecaster(
+            TCNForecaster, with_covariates(processes), **small, **covariates.EVERY, category_dropout=0.0
+        ),
         "encoder_decoder": forecaster(EncoderDecoderForecaster, masked(), observed_indicator=True, **small),
         "linear": forecaster(LinearForecaster, synthetic(processes)),
         "tbptt": forecaster(LSTMForecaster, synthetic(processes, tbptt_steps=7), **every_step),
