@@ -1,5 +1,6 @@
 """Losses, weights and predictions that are not finite: training ends, and nothing is predicted unsaid."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -59,8 +60,8 @@ class FiniteTraining(Callback):
             return
         if loss.device.type != "cpu":
             self._losses.append(loss.detach())
-        elif not bool(torch.isfinite(loss).all()):
-            self._stop(trainer, pl_module, f"the loss is {float(loss.detach().sum())}", trainer.global_step)
+        elif not math.isfinite(value := loss.item()):
+            self._stop(trainer, pl_module, f"the loss is {value}", trainer.global_step)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
