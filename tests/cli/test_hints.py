@@ -108,8 +108,6 @@ def table(header: str, rows: Iterator[str]) -> str:
 ORDINARY = table("time,value", (f"{time},{index % 7}" for index, time in enumerate(TIMES)))
 DAY_FIRST = (f"{time[8:10]}/{time[5:7]}/2024{time[10:]},{index % 7}" for index, time in enumerate(TIMES))
 GAP = (f"{time},{'' if index == 50 else index % 7}" for index, time in enumerate(TIMES))
-LONG_AND_SHORT = [f"{time},a,{index % 5}" for index, time in enumerate(TIMES)]
-LONG_AND_SHORT += [f"{time},b,{index % 5}" for index, time in enumerate(TIMES[:3])]
 TWO_SERIES = (f"{time},{name},{index % 5}" for index, time in enumerate(TIMES) for name in "ab")
 COLUMNS = ["--time", "time", "--target", "value"]
 
@@ -125,12 +123,6 @@ CASES: dict[str, tuple[str, list[str], str, tuple[str, ...]]] = {
         table("time,value", GAP),
         [*COLUMNS, "--missing", "error"],
         r"pass (--missing \S+)$",
-        ("forecast", "compare"),
-    ),
-    "a short series": (
-        table("time,id,value", iter(LONG_AND_SHORT)),
-        [*COLUMNS, "--id", "id", "--context", "12", "--horizon", "4"],
-        r"(--skip-short)",
         ("forecast", "compare"),
     ),
     "several series": (
