@@ -81,6 +81,7 @@ class CSVDataModule(WindowDataModule):
             (local days where the steps are days or longer).
         seed: of the order of training windows.
         num_workers: worker processes of the loaders. Batches are gathered in microseconds: 0 is fastest.
+            Workers must not raise their number of threads, which is 1: a forked process hangs with more.
         persistent_workers: keep workers between epochs.
         pin_memory: load into pinned memory where there is an accelerator.
 
