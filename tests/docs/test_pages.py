@@ -85,10 +85,16 @@ def test_commands(folder: Path, run_command: Callable[[str], None]) -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Lightning's own
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning's advice on short trainings and loggers
 def test_configuration(folder: Path, run_command: Callable[[str], None]) -> None:
-    """The configuration file that a page shows."""
-    ((_, yaml),) = [block for block in BLOCKS if block[0] == "yaml"]
-    (folder / "shown.yaml").write_text(yaml)
-    run_command("seqlight fit --config shown.yaml")
+    """The configuration files that pages show; what is part of one is put on top of a whole one."""
+    shown = [yaml for language, yaml in BLOCKS if language == "yaml"]
+    whole = [yaml for yaml in shown if re.search(r"^model:", yaml, re.MULTILINE)]
+    parts = [yaml for yaml in shown if yaml not in whole]
+    assert len(whole) == 1
+    options = []
+    for number, yaml in enumerate(whole + parts):
+        (folder / f"shown_{number}.yaml").write_text(yaml)
+        options.append(f"--config shown_{number}.yaml")
+    run_command(f"seqlight fit {' '.join(options)}")
 
 
 def test_names_exist() -> None:
