@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,7 +71,7 @@ def test_calendar_features_need_two_periods(step: float, span: float, expected: 
     assert choose_calendar_features(step, span) == expected
 
 
-def test_a_short_series_that_limits_all_is_named(
+def test_a_short_series_does_not_limit_the_others(
     run: Callable[..., int], tmp_path: Path, two_series_csv: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "sales.csv"
@@ -79,7 +80,5 @@ def test_a_short_series_that_limits_all_is_named(
     options = ["--time", "ds", "--target", "sales", "--id", "shop", "--missing", "mask", "--epochs", "1"]
     quiet = ["--hidden-size", "4", "--no-progress", "-o", tmp_path / "out.csv"]
     assert run("forecast", path, *options, *quiet) == 0
-    limited = "note: series 'new' has 24 steps and so limits all series to 2 ahead; --skip-short"
-    assert limited in capsys.readouterr().out
-    assert run("forecast", path, *options, *quiet, "--skip-short") == 0
-    assert "limits all series" not in capsys.readouterr().out
+    assert "windows of 18 steps" in capsys.readouterr().out  # a twelfth of 216, the middle one of the lengths
+    assert pl.read_csv(tmp_path / "out.csv")["shop"].value_counts()["count"].to_list() == [18] * 3
