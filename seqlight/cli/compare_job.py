@@ -15,6 +15,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_job import build_data, simple_forecasts
 from seqlight.cli.forecast_plan import plan
 from seqlight.cli.report import format_error
+from seqlight.cli.sizes import covariate_arguments
 from seqlight.cli.time_column import found_columns
 from seqlight.cli.training import fit_best, quiet_lightning
 from seqlight.data import SyntheticDataModule, WindowDataModule
@@ -115,7 +116,7 @@ def build_forecaster(given: CompareArguments, data: WindowDataModule, strategy: 
             context_length=data.context_length,
             prediction_length=data.prediction_length,
             target_size=data.target_size,
-            future_covariate_size=data.future_covariate_size,
+            **covariate_arguments(data),
             observed_indicator=data.observed_indicator,
             strategy=strategy,
             transform=given.transform,

@@ -17,6 +17,7 @@ from seqlight.cli.forecast_plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments
 from seqlight.cli.report import best_row, deciding_error, error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
+from seqlight.cli.sizes import covariate_arguments
 from seqlight.cli.training import predict, predict_windows, quiet_lightning, save_checkpoint, train
 from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
 from seqlight.evaluation import compare
@@ -62,6 +63,7 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("fit")
+        data.dataset("predict")  # is all there that the forecast needs?
     for note in short_series_notes(data, plan):
         console.print(f"note: {note}", markup=False)
 
@@ -126,6 +128,9 @@ def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVData
         batch_size=plan.batch_size,
         missing=given.missing,
         skip_short=given.skip_short,
+        past_covariate_cols=given.past_covariates,
+        future_covariate_cols=given.future_covariates,
+        static_cols=given.static,
         calendar_features=plan.calendar_features,
         season_length=plan.season_length,
         frequency=given.frequency,
@@ -158,10 +163,11 @@ def short_series_notes(data: CSVDataModule, plan: ForecastPlan) -> list[str]:
 def data_of_checkpoint(
     model: Forecaster, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan
 ) -> CSVDataModule:
-    """The data module that ``seqlight predict`` is to make: without calendar features if none are used."""
+    """The data module that ``seqlight predict`` is to make: with the covariates that the model uses."""
     if model.future_covariate_size == data.future_covariate_size:
         return data
-    return build_data(given, given.seed, replace(plan, calendar_features=[]))
+    alone = replace(given, past_covariates=[], future_covariates=[], static=[])
+    return build_data(alone, given.seed, replace(plan, calendar_features=[]))
 
 
 def model_names(season_length: int) -> dict[str, str]:
@@ -199,7 +205,7 @@ def simple_forecasts(data: WindowDataModule) -> dict[str, Forecaster]:
 def least_squares(data: WindowDataModule, sizes: dict[str, Any]) -> LinearForecaster | None:
     """The linear forecast of all that the LSTM sees if memory allows, else of the values alone, or None."""
     all_inputs: dict[str, Any] = {
-        "future_covariate_size": data.future_covariate_size,
+        **covariate_arguments(data),
         "observed_indicator": data.observed_indicator,
     }
     matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())

@@ -11,6 +11,7 @@ from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.cli.wording import as_options
 from seqlight.data import SeriesStore, read_table
+from seqlight.data.io.columns import target_columns
 from seqlight.data.store.origins import forecast_origins, origin_note
 from seqlight.data.store.series_store import build_store
 
@@ -79,11 +80,14 @@ def check_model(model: str, plan: ForecastPlan) -> None:
 
 def read_store(given: SeriesArguments) -> SeriesStore:
     """The series of the file, on their time grids."""
+    covariates = [*given.past_covariates, *given.future_covariates, *given.static]
+    target_columns(given.targets, time_col=given.time, id_col=given.id, covariate_cols=covariates)
     table = read_table(
         given.csv,
         time_cols=given.time,
         target_cols=given.targets,
         id_cols=given.id or (),
+        covariate_cols=covariates,
         dialect=dialect_of(given),
     )
     return build_store(
@@ -95,6 +99,9 @@ def read_store(given: SeriesArguments) -> SeriesStore:
         frequency=given.frequency,
         time_format=given.time_format,
         as_of=given.as_of,
+        past_covariate_cols=given.past_covariates,
+        future_covariate_cols=given.future_covariates,
+        static_cols=given.static,
     )
 
 

@@ -24,6 +24,7 @@ from seqlight.cli.lightning_messages import as_options, condense, note_or_warnin
 from seqlight.cli.lightning_numbers import check_numbers
 from seqlight.cli.outputs import check_not_read, check_output
 from seqlight.data import CSVDataModule, ImputationDataModule, WindowDataModule
+from seqlight.inputs import check_schema
 from seqlight.models import LabelledSequenceModule
 
 # What the data module has, and what the model's argument is called.
@@ -278,6 +279,13 @@ class CheckpointCLI(SeqlightCLI):
                 raise CommandError(MISSING_CHECKPOINT)
             self.model = self.load(self.checkpoint)
             self.config_init[self.command]["ckpt_path"] = None  # loaded
+            schema = getattr(self.model, "schema", None)
+            if schema is not None and isinstance(self.datamodule, CSVDataModule):
+                self.datamodule.use_schema(schema)
+                try:
+                    check_schema(schema, self.datamodule.schema())
+                except ValueError as error:
+                    raise CommandError(f"--data: {error}") from error
             self.check_sizes(self.model)
         return super().instantiate_trainer(**kwargs)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast_arguments import ForecastArguments
+from seqlight.cli.sizes import covariate_arguments
 from seqlight.data import CSVDataModule, WindowDataModule
 from seqlight.models import Forecaster, LSTMForecaster, NonFiniteError, SeqlightModule, load
 
@@ -85,7 +86,7 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
         context_length=data.context_length,
         prediction_length=data.prediction_length,
         target_size=data.target_size,
-        future_covariate_size=data.future_covariate_size,
+        **covariate_arguments(data),
         observed_indicator=data.observed_indicator,
         hidden_size=given.hidden_size,
         num_layers=given.num_layers,

@@ -61,7 +61,10 @@ def test_sizes_come_from_the_data(checkpoint: Path) -> None:
     assert model.observed_indicator
     assert model.hparams["hidden_size"] == 4
     assert model.hparams["peephole"] is True
-    assert all(isinstance(value, int | float | str | None) for value in model.hparams.values())
+    assert model.schema is not None
+    assert model.schema["frequency"] == "1h"
+    plain = {name: value for name, value in model.hparams.items() if name != "schema"}
+    assert all(isinstance(value, int | float | str | list | None) for value in plain.values())
 
 
 def test_predict_needs_a_checkpoint_alone(

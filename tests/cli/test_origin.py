@@ -82,3 +82,39 @@ def test_predicting_a_new_series_needs_its_context_alone(run: Run, case_file: Ca
     expected, found = (pl.read_csv(tmp_path / name) for name in ("out.csv", "new.csv"))
     assert found["ds"].to_list() == expected["ds"].to_list()
     assert found["y"].to_list() == pytest.approx(expected["y"].to_list(), rel=1e-5)
+
+
+def test_a_promotion_known_ahead_is_seen(
+    run: Run, case_file: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["forecast", case_file("appended_future.csv"), *COLUMNS, "--model", "linear", "-o"]
+    outputs = [tmp_path / "out.csv", "--save", tmp_path / "m.ckpt"]
+    assert run(*arguments, *outputs, "--future-covariate", "promo") == 0
+    values = pl.read_csv(tmp_path / "out.csv")["y"].to_list()
+    assert values[2] == pytest.approx(27.3, abs=0.6)  # 2022-10-23, with a promotion: 5 above its weekday
+    assert run("predict", "--ckpt_path", tmp_path / "m.ckpt", "--output", tmp_path / "again.csv") == 0
+    assert pl.read_csv(tmp_path / "again.csv")["y"].to_list() == pytest.approx(values, rel=1e-5)
+    lines = case_file("appended_future.csv").read_text().splitlines()
+    (tmp_path / "short.csv").write_text("\n".join(lines[:-2]) + "\n")
+    capsys.readouterr()
+    short = ["forecast", tmp_path / "short.csv", *arguments[2:], tmp_path / "no.csv"]
+    assert run(*short, "--future-covariate", "promo") == 2
+    assert "column 'promo' of series 'series'" in capsys.readouterr().err
+    assert not (tmp_path / "no.csv").exists()
+    assert run(*short, "--past-covariate", "promo") == 0
+
+
+def test_a_checkpoint_of_days_refuses_hours(
+    run: Run, case_file: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = ["-o", tmp_path / "out.csv", "--save", tmp_path / "m.ckpt"]
+    source = case_file("appended_future.csv")
+    assert run("forecast", source, *COLUMNS, "--model", "linear", *outputs) == 0
+    hours = [f"2024-03-{1 + hour // 24:02d} {hour % 24:02d}:00,{hour % 7}" for hour in range(200)]
+    (tmp_path / "hours.csv").write_text("\n".join(["ds,y", *hours]) + "\n")
+    options = ["--data.path", tmp_path / "hours.csv", "--output", tmp_path / "no.csv"]
+    assert run("predict", "--ckpt_path", tmp_path / "m.ckpt", *options) == 2
+    message = capsys.readouterr().err
+    assert "'1d'" in message
+    assert "'1h'" in message
+    assert not (tmp_path / "no.csv").exists()

@@ -1,8 +1,8 @@
 """Series from a CSV file or a frame, split by time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,7 @@ from seqlight.data.io.columns import as_names, target_columns
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.read import read_table
+from seqlight.data.modules.covariates_of_module import ModuleCovariates
 from seqlight.data.modules.series_data_module import check_positive
 from seqlight.data.modules.window_data_module import Part, WindowDataModule
 from seqlight.data.store.mase_scale import seasonal_scale
@@ -56,6 +57,10 @@ class CSVDataModule(WindowDataModule):
             the one before, and the model carries its state along, see :class:`StatefulSampler`. Together
             with ``tbptt_steps`` the windows are cut further.
         missing: "error" refuses missing cells, "mask" carries them as NaN with masks of what is observed.
+        past_covariate_cols: columns, numeric or text, that are known up to now only.
+        future_covariate_cols: columns known ahead, also in rows whose targets are empty; a forecast needs
+            them for all of its steps.
+        static_cols: columns that are constant within a series.
         calendar_features: known covariates, out of "minute", "hour", "day_of_week", "day_of_month",
             "day_of_year", "month"; each is a sine and a cosine, so future_covariate_size is twice their
             number.
@@ -105,6 +110,9 @@ class CSVDataModule(WindowDataModule):
         tbptt_steps: int | None = None,
         stateful: bool = False,
         missing: Literal["error", "mask"] = "error",
+        past_covariate_cols: str | Sequence[str] = (),
+        future_covariate_cols: str | Sequence[str] = (),
+        static_cols: str | Sequence[str] = (),
         calendar_features: Sequence[str] = (),
         season_length: int | None = None,
         frequency: str | None = None,
@@ -123,7 +131,17 @@ class CSVDataModule(WindowDataModule):
         persistent_workers: bool = False,
         pin_memory: bool = False,
     ) -> None:
-        target_cols = target_columns(target_cols, time_col=time_col, id_col=id_col)
+        covariate_cols = {
+            "past_covariate_cols": as_names(past_covariate_cols),
+            "future_covariate_cols": as_names(future_covariate_cols),
+            "static_cols": as_names(static_cols),
+        }
+        target_cols = target_columns(
+            target_cols,
+            time_col=time_col,
+            id_col=id_col,
+            covariate_cols=[name for names in covariate_cols.values() for name in names],
+        )
         calendar_features = list(calendar_features)
         path = path if is_frame(path) else str(path)
         if missing not in ("error", "mask"):
@@ -134,7 +152,7 @@ class CSVDataModule(WindowDataModule):
             prediction_length=prediction_length,
             target_cols=target_cols,
             time_col=" ".join(as_names(time_col)),
-            future_covariate_size=FEATURE_WIDTH * len(calendar_features),
+            future_covariate_size=None,
             observed_indicator=missing == "mask",
             batch_size=batch_size,
             num_workers=num_workers,
@@ -162,6 +180,7 @@ class CSVDataModule(WindowDataModule):
         self.time_cols = as_names(time_col)
         self.id_cols = as_names(id_col)
         self.id_col = "/".join(self.id_cols) if self.id_cols else None
+        self._covariate_cols = covariate_cols
         self.val_size = val_size
         self.test_size = test_size
         self.stride = stride
@@ -184,6 +203,8 @@ class CSVDataModule(WindowDataModule):
         self._store: SeriesStore | None = None
         self._split: TimeSplit | None = None
         self._scale: np.ndarray | None = None
+        self._covariates: ModuleCovariates | None = None
+        self._trained: dict[str, Any] | None = None  # the schema of a checkpoint
         self._source = ""
 
     @property
@@ -215,7 +236,99 @@ class CSVDataModule(WindowDataModule):
         """Read the series; unless they are only to be predicted, split them."""
         super().setup(stage)
         if stage != "predict":
-            _ = self.split
+            split = self.split
+            self._check_known_ahead(np.zeros_like(split.length), split.length, split.length > 0)
+
+    @property
+    def covariates(self) -> ModuleCovariates | None:
+        """The columns beside the targets; None for none."""
+        if self._covariates is None and any(self._covariate_cols.values()):
+            known = None
+            if self._trained is not None:
+                known = {
+                    f"{part}_categories": [
+                        column["values"] for column in self._trained.get(f"{part}_categories", [])
+                    ]
+                    for part in ("past", "future", "static")
+                }
+            judged = (self.store.ends >= self._shortest(1)).any()
+            stop = self.split.train_stop if judged else self.store.ends
+            self._covariates = ModuleCovariates(self.store, stop, known)
+        return self._covariates
+
+    def _numeric(self, part: str) -> int:
+        if not any(self._covariate_cols.values()):  # no file is read for a size that is known
+            return 0
+        return len(getattr(self.store.covariates, part).names)
+
+    @property
+    def past_covariate_size(self) -> int:
+        """P, numeric covariates known up to now only."""
+        return self._numeric("past")
+
+    @property
+    def future_covariate_size(self) -> int:  # type: ignore[override]
+        """F, numeric covariates known ahead, and two for each calendar feature."""
+        return self._numeric("future") + FEATURE_WIDTH * len(self.calendar_features)
+
+    @property
+    def static_covariate_size(self) -> int:  # type: ignore[override]
+        """S, numeric covariates that are constant within a series."""
+        return self._numeric("static")
+
+    def _cardinalities(self, part: str) -> list[int]:
+        covariates = self.covariates
+        return [] if covariates is None else [len(known) for known in covariates.vocabularies[part]]
+
+    @property
+    def past_cardinalities(self) -> list[int]:
+        """Number of known values of each column of text that is known up to now only."""
+        return self._cardinalities("past")
+
+    @property
+    def future_cardinalities(self) -> list[int]:
+        """Likewise, of those known ahead."""
+        return self._cardinalities("future")
+
+    @property
+    def static_cardinalities(self) -> list[int]:
+        """Likewise, of those constant within a series."""
+        return self._cardinalities("static")
+
+    def covariate_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of each numeric covariate over the training rows, by kind."""
+        size = FEATURE_WIDTH * len(self.calendar_features)
+        if self.covariates is not None:
+            return self.covariates.statistics(size)
+        return {"future_covariates": (torch.zeros(size), torch.ones(size))} if size else {}
+
+    def schema(self) -> dict[str, Any]:
+        """Return what a model trained on these data depends on: columns, categories, step; a plain dict."""
+        grid = self.store.grid
+        assert grid is not None  # the store was built from a table with times
+        described = {
+            "targets": list(self.target_cols),
+            "calendar_features": list(self.calendar_features),
+            "frequency": grid.frequency.name,
+        }
+        return described | ({} if self.covariates is None else self.covariates.schema())
+
+    def use_schema(self, schema: Mapping[str, Any]) -> None:
+        """Number the texts of columns as in the training of a model with this schema; see :meth:`schema`."""
+        self._trained, self._covariates = dict(schema), None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the data: their schema."""
+        return {"schema": self.schema()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Number the texts of columns as in the training that goes on."""
+        if "schema" in state_dict:
+            self.use_schema(state_dict["schema"])
+
+    def _check_known_ahead(self, begin: np.ndarray, end: np.ndarray, series: np.ndarray) -> None:
+        if self.covariates is not None:
+            self.covariates.check_known_ahead(begin, end, series)
 
     @property
     def origins(self) -> Origins:
@@ -261,8 +374,10 @@ class CSVDataModule(WindowDataModule):
         store, context, horizon = self.store, self.context_length, self.prediction_length
         stride, scale = 1, None
         if part == "predict":  # needs nothing that training needs
-            first = self.origins.start
+            origins = self.origins
+            first = origins.start
             stop = first + horizon
+            self._check_known_ahead(first, stop, ~origins.ended)
         else:
             split, scale = self.split, self.scale
             if part == "train":
@@ -284,6 +399,7 @@ class CSVDataModule(WindowDataModule):
             first=first,
             stop=stop,
             stride=stride,
+            categories=None if self.covariates is None else self.covariates.numbers(),
             calendar_features=self.calendar_features,
             scale=scale,
             with_observed=self.observed_indicator,
@@ -296,6 +412,7 @@ class CSVDataModule(WindowDataModule):
             time_cols=self.time_cols,
             target_cols=self.target_cols,
             id_cols=self.id_cols,
+            covariate_cols=[name for names in self._covariate_cols.values() for name in names],
             dialect=self.dialect,
         )
         store = build_store(
@@ -307,6 +424,9 @@ class CSVDataModule(WindowDataModule):
             frequency=self.frequency,
             time_format=self.time_format,
             as_of=self.as_of,
+            past_covariate_cols=self._covariate_cols["past_covariate_cols"],
+            future_covariate_cols=self._covariate_cols["future_covariate_cols"],
+            static_cols=self._covariate_cols["static_cols"],
         )
         self._source = table.source
         return self._without_short(store)
@@ -315,6 +435,7 @@ class CSVDataModule(WindowDataModule):
         """Take series that were read before with the same settings, instead of reading the file again."""
         self._source = str(self.path)
         self._store, self._split, self._scale = self._without_short(store), None, None
+        self._covariates = None
 
     def unjudged_series(self) -> np.ndarray:
         """Return the indices of series that are too short for validation and test, int64."""

@@ -52,7 +52,7 @@ class WindowDataModule(SeriesDataModule):
         prediction_length: int,
         target_cols: list[str],
         time_col: str,
-        future_covariate_size: int,
+        future_covariate_size: int | None,
         observed_indicator: bool,
         batch_size: int,
         num_workers: int,
@@ -75,7 +75,8 @@ class WindowDataModule(SeriesDataModule):
         if tbptt_steps is not None:
             check_positive(tbptt_steps=tbptt_steps)
         self.context_length = context_length
-        self.future_covariate_size = future_covariate_size
+        if future_covariate_size is not None:  # else the subclass has it as a property
+            self.future_covariate_size = future_covariate_size
         self.prediction_length = prediction_length
         self.observed_indicator = observed_indicator
         self.tbptt_steps = tbptt_steps

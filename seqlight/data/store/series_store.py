@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import time
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -15,6 +16,7 @@ from seqlight.data.io.columns import as_names
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.repeats import hint_of_repeats
 from seqlight.data.io.table import Table
+from seqlight.data.store.covariates import Covariates, lay_out
 from seqlight.data.time.combined_columns import CombinedTimes
 from seqlight.data.time.frequency import (
     DAY,
@@ -87,12 +89,14 @@ class SeriesStore:
         indptr: [S + 1] int64; series s is ``values[indptr[s]:indptr[s + 1]]``.
         ids: S names.
         grid: the time grid; None for series without times.
+        covariates: columns beside the targets; None for none.
     """
 
     values: NDArray[np.float32]
     indptr: Int64Array
     ids: list[str]
     grid: TimeGrid | None = None
+    covariates: Covariates | None = None
 
     def __len__(self) -> int:
         """Number of series."""
@@ -156,7 +160,8 @@ class SeriesStore:
             )
         indptr = np.concatenate([[0], np.cumsum(self.lengths[keep])]).astype(np.int64)
         ids = [name for name, kept in zip(self.ids, keep, strict=True) if kept]
-        return SeriesStore(self.values[rows], indptr, ids, grid)
+        covariates = None if self.covariates is None else self.covariates.select(keep, rows)
+        return SeriesStore(self.values[rows], indptr, ids, grid, covariates)
 
 
 def build_store(
@@ -170,6 +175,9 @@ def build_store(
     time_format: str | None = None,
     as_of: str | None = None,
     one_step: bool = True,
+    past_covariate_cols: Sequence[str] = (),
+    future_covariate_cols: Sequence[str] = (),
+    static_cols: Sequence[str] = (),
 ) -> SeriesStore:
     """Sort the table's rows into series, find the time grid, and lay the rows out on it.
 
@@ -186,6 +194,9 @@ def build_store(
         time_format: strftime pattern of text timestamps, or None to find it.
         as_of: a time, written as those of the table or in ISO 8601; targets of later times are taken for
             unknown.
+        past_covariate_cols: columns of the table's covariates that are known up to now only.
+        future_covariate_cols: those known ahead, also in rows whose targets are empty.
+        static_cols: those constant within a series.
         one_step: refuse series whose own step is a multiple of the step that was found for all.
 
     Raises:
@@ -193,9 +204,13 @@ def build_store(
             steps of its own; an id is empty; a value is infinite; cells before a series' last known value
             are missing and ``missing`` is "error".
     """
-    return _Builder(table, time_col, list(target_cols), id_col).build(
-        missing, frequency, time_format, as_of, one_step
-    )
+    builder = _Builder(table, time_col, list(target_cols), id_col)
+    builder.covariate_cols = {
+        "past": list(past_covariate_cols),
+        "future": list(future_covariate_cols),
+        "static": list(static_cols),
+    }
+    return builder.build(missing, frequency, time_format, as_of, one_step)
 
 
 @dataclass(frozen=True)
@@ -250,6 +265,7 @@ class _Builder:
         self.target_cols = target_cols
         self.id_cols = as_names(id_col)
         self.id_col = "/".join(self.id_cols) if self.id_cols else None
+        self.covariate_cols: dict[str, list[str]] = {}
         self.inferred = True  # the frequency, from the times
         self.order: Int64Array | None = None  # row of the table per sorted row; None while in table order
 
@@ -279,22 +295,37 @@ class _Builder:
         values = self.table.values
         if self.order is not None:
             values = values[self.order]
-        if as_of is not None:
-            values = np.where(
-                (times > self._instant(as_of, text_format))[:, None], np.float32(np.nan), values
-            )
+        later = None if as_of is None else times > self._instant(as_of, text_format)
+        if later is not None:
+            values = np.where(later[:, None], np.float32(np.nan), values)
         grid_indptr = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        if positions is not None:
-            laid_out = np.full((int(grid_indptr[-1]), values.shape[1]), np.nan, np.float32)
-            laid_out[np.repeat(grid_indptr[:-1], np.diff(indptr)) + positions] = values
-            values = laid_out
+
+        def place(rows: NDArray[Any], absent: object) -> NDArray[Any]:
+            if positions is None:
+                return np.ascontiguousarray(rows)
+            laid_out = np.full((int(grid_indptr[-1]), rows.shape[1]), absent, rows.dtype)
+            laid_out[np.repeat(grid_indptr[:-1], np.diff(indptr)) + positions] = rows
+            return laid_out
+
+        covariates = None
+        if any(self.covariate_cols.values()):
+            covariates = lay_out(
+                self.table.covariates,
+                **self.covariate_cols,
+                ids=ids,
+                indptr=indptr,
+                place=place,
+                order=lambda rows: rows if self.order is None else rows[self.order],
+                unknown=later,
+                source=self.table.source,
+            )
         grid = TimeGrid(step, origin, anchor, text_format, zone, dates)
         if text_format is not None and not writes_apart(text_format, grid.timestamps(0, 0, 3)):
             raise self._error(
                 f"frequency: {step.name} is finer than column {self.time_col!r}, whose times are written as "
                 f"{text_format.pattern!r}; write them with more digits, or pass a coarser frequency"
             )
-        store = SeriesStore(np.ascontiguousarray(values), grid_indptr, ids, grid)
+        store = SeriesStore(place(values, np.nan), grid_indptr, ids, grid, covariates)
         self._check_missing(store, missing)
         return store
 

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.windows.batch_columns import BatchColumns
 from seqlight.data.windows.grid_calendar import GridCalendar
 
 Batch = dict[str, Tensor]
@@ -41,6 +42,8 @@ class WindowDataset(Dataset[Batch]):
         first: [S] position of each series' first target; by default ``context_length``.
         stop: [S] end (exclusive) of the targets; by default each series' length.
         stride: distance between the windows of a series.
+        categories: of the store's columns of text "past", "future" and "static", for each code and one more
+            (missing) the number that batches have, int64; a column without any is left out.
         covariates: [rows + S * H, K] float32: each series' rows and H more, one series after the other.
         calendar_features: names of covariates that are computed from the time grid, batch by batch, see
             :func:`seqlight.data.time.calendar_features.calendar_features`.
@@ -62,6 +65,7 @@ class WindowDataset(Dataset[Batch]):
         first: NDArray[np.int64] | None = None,
         stop: NDArray[np.int64] | None = None,
         stride: int = 1,
+        categories: Mapping[str, Sequence[NDArray[np.int64]]] | None = None,
         covariates: NDArray[np.float32] | None = None,
         calendar_features: Sequence[str] = (),
         scale: NDArray[np.float32] | None = None,
@@ -96,6 +100,7 @@ class WindowDataset(Dataset[Batch]):
             GridCalendar(store.grid, calendar_features) if calendar_features and store.grid else None
         )
         self._covariates = None if covariates is None else torch.from_numpy(covariates)
+        self._columns = BatchColumns(store.covariates, categories or {}) if store.covariates else None
         self._scale = None if scale is None else torch.from_numpy(scale)
         self._of_series = {name: torch.from_numpy(values) for name, values in (of_series or {}).items()}
         self._first = torch.from_numpy(np.ascontiguousarray(first))
@@ -148,10 +153,24 @@ class WindowDataset(Dataset[Batch]):
             covariates = _gather(self._covariates, row, past + self.prediction_length)
             batch["historic_future_covariates"] = covariates[:, :past]
             batch["future_covariates"] = covariates[:, past:]
+        known_ahead = []
+        if self._columns is not None:
+            inputs = past + self.prediction_length
+            rows = self._rows_of(series, start - past, inputs)
+            inside = self._inside(series, start - past, past) if self._padded else None
+            batch |= self._columns.batch(rows, series, past, inside)
+            if "future_covariates" in batch:
+                known_ahead = [
+                    torch.cat([batch["historic_future_covariates"], batch["future_covariates"]], dim=1)
+                ]
         if self._calendar is not None:
-            features = self._calendar(series.numpy(), (start - past).numpy(), past + self.prediction_length)
-            batch["historic_future_covariates"] = features[:, :past]
-            batch["future_covariates"] = features[:, past:]
+            known_ahead.append(
+                self._calendar(series.numpy(), (start - past).numpy(), past + self.prediction_length)
+            )
+        if known_ahead:
+            together = known_ahead[0] if len(known_ahead) == 1 else torch.cat(known_ahead, dim=2)
+            batch["historic_future_covariates"] = together[:, :past]
+            batch["future_covariates"] = together[:, past:]
         batch["series_index"] = series
         batch["start"] = start
         if self._scale is not None:
@@ -160,16 +179,25 @@ class WindowDataset(Dataset[Batch]):
             batch[name] = values[series]
         return batch
 
+    def _rows_of(self, series: Tensor, begin: Tensor, length: int) -> Tensor:
+        """Rows [B, length] of the store, those of a series' first or last row where it has none."""
+        position = begin[:, None] + torch.arange(length)
+        last = (self._lengths[series] - 1)[:, None]
+        return self._row[series][:, None] + torch.minimum(position.clamp(min=0), last)
+
     def _of_rows(self, values: Tensor, series: Tensor, begin: Tensor, length: int) -> Tensor:
         """Rows ``begin[b]`` and on of series ``series[b]``, [B, length, C]; NaN where it has none."""
         row = self._row[series] + begin
         if not self._padded:
             return _gather(values, row, length)
-        steps = torch.arange(length)
-        position = begin[:, None] + steps
-        inside = (position >= 0) & (position < self._lengths[series][:, None])
-        rows = (row[:, None] + steps).clamp(0, len(values) - 1)
+        inside = self._inside(series, begin, length)
+        rows = (row[:, None] + torch.arange(length)).clamp(0, len(values) - 1)
         return values[rows].masked_fill(~inside[..., None], torch.nan)
+
+    def _inside(self, series: Tensor, begin: Tensor, length: int) -> Tensor:
+        """Whether a series has the rows, bool [B, length]."""
+        position = begin[:, None] + torch.arange(length)
+        return (position >= 0) & (position < self._lengths[series][:, None])
 
     @staticmethod
     def collate(batch: Any) -> Batch:

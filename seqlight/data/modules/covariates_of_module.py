@@ -1,0 +1,115 @@
+"""Covariates of a DataModule: sizes, categories, statistics and checks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.data.errors import DataError
+from seqlight.data.store.covariates import Codes, Numbers
+from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.store.training_statistics import (
+    Vocabulary,
+    mean_and_std,
+    numbers_of_codes,
+    vocabularies,
+)
+
+PARTS = ("past", "future", "static")
+
+
+class ModuleCovariates:
+    """The covariates of a store, seen from its training rows.
+
+    Args:
+        store: the series.
+        train_stop: [S] end of each series' training part; None where nothing is trained: categories are then
+            those of ``known``.
+        known: vocabularies by ``"past_categories"``, ... as they were in training; None takes the training
+            rows'.
+    """
+
+    def __init__(
+        self,
+        store: SeriesStore,
+        train_stop: NDArray[np.int64],
+        known: Mapping[str, list[Vocabulary]] | None,
+    ) -> None:
+        covariates = store.covariates
+        assert covariates is not None
+        self._store = store
+        self._numbers: dict[str, Numbers] = {part: getattr(covariates, part) for part in PARTS}
+        self._codes: dict[str, Codes] = {part: getattr(covariates, f"{part}_categories") for part in PARTS}
+        position = np.arange(len(store.values)) - np.repeat(store.indptr[:-1], store.lengths)
+        rows = position < np.repeat(train_stop, store.lengths)
+        self._training = {"past": rows, "future": rows, "static": train_stop > 0}
+        self.vocabularies = {
+            part: vocabularies(self._codes[part], self._training[part])
+            if known is None
+            else known[f"{part}_categories"]
+            for part in PARTS
+        }
+
+    def numbers(self) -> dict[str, list[NDArray[np.int64]]]:
+        """Return what :class:`WindowDataset` takes as ``categories``."""
+        return {part: numbers_of_codes(self._codes[part], self.vocabularies[part]) for part in PARTS}
+
+    def statistics(self, calendar_size: int) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of each numeric column over training rows; calendar features: 0, 1."""
+        found = {}
+        for part in PARTS:
+            mean, std = mean_and_std(self._numbers[part], self._training[part])
+            if part == "future":
+                mean = np.concatenate([mean, np.zeros(calendar_size)])
+                std = np.concatenate([std, np.ones(calendar_size)])
+            found[f"{part}_covariates"] = (
+                torch.from_numpy(mean).float(),
+                torch.from_numpy(std).float(),
+            )
+        return found
+
+    def schema(self) -> dict[str, Any]:
+        """Return the columns by part, with what is to be known of each."""
+        past = self._numbers["past"]
+        missing = np.isnan(past.values[self._training["past"]])
+        gaps = [bool(missing[:, column].any()) for column in range(len(past.names))]
+        described: dict[str, Any] = {
+            "past_covariates": [
+                {"name": name, "gaps": gap} for name, gap in zip(past.names, gaps, strict=True)
+            ]
+        }
+        for part in ("future", "static"):
+            described[f"{part}_covariates"] = list(self._numbers[part].names)
+        for part in PARTS:
+            columns = zip(self._codes[part].names, self.vocabularies[part], strict=True)
+            described[f"{part}_categories"] = [{"name": name, "values": known} for name, known in columns]
+        return described
+
+    def check_known_ahead(
+        self, begin: NDArray[np.int64], end: NDArray[np.int64], series: NDArray[np.bool_]
+    ) -> None:
+        """Raise DataError unless positions ``begin`` to ``end - 1`` [S] of the series are known ahead."""
+        store, numbers = self._store, self._numbers["future"]
+        columns = numbers.names or self._codes["future"].names
+        for index in np.flatnonzero(series).tolist():
+            last = min(int(end[index]), int(store.lengths[index]))
+            row = int(store.indptr[index])
+            cells = np.isnan(numbers.values[row + int(begin[index]) : row + last])
+            column, position = -1, int(end[index])
+            if columns and last < end[index]:
+                column, position = 0, max(last, int(begin[index]))
+            if cells.any():
+                first, column = (int(place) for place in np.argwhere(cells)[0])
+                position = int(begin[index]) + first
+            if column < 0:
+                continue
+            time = store.timestamps(index, position, 1)
+            text = time[0] if store.grid is None else store.grid.format(time)[0]
+            raise DataError(
+                f"column {columns[column]!r} of series {store.ids[index]!r}: a covariate that is known ahead "
+                f"has no value at {text}; add rows with it up to the last step to forecast (the target may "
+                "be empty), or name it a past covariate"
+            )
