@@ -146,14 +146,15 @@ def test_statistics_are_those_of_training_rows():
     )
 
 
+@pytest.mark.parametrize("column", ["f", "w"])
 @pytest.mark.parametrize("part", ["fit", "predict"])
-def test_a_missing_future_value_is_named(part):
+def test_a_missing_future_value_is_named(part, column):
     gap = 10 if part == "fit" else 41
     frame = frame_of([40], [4]).with_row_index()
-    frame = frame.with_columns(f=pl.when(pl.col("index") != gap).then("f")).drop("index")
+    frame = frame.with_columns(pl.when(pl.col("index") != gap).then(column).alias(column)).drop("index")
     module = module_of(frame)
     day = START + datetime.timedelta(days=gap)
-    with pytest.raises(DataError, match=rf"column 'f' of series 's0': .* no value at {day}"):
+    with pytest.raises(DataError, match=rf"column '{column}' of series 's0': .* no value at {day}"):
         module.setup("fit")
         module.dataset("predict")
     with pytest.raises(DataError, match=r"column 'f' of series 's0': .* no value at 2024-02-11"):

@@ -92,12 +92,13 @@ class ModuleCovariates:
         self, begin: NDArray[np.int64], end: NDArray[np.int64], series: NDArray[np.bool_]
     ) -> None:
         """Raise DataError unless positions ``begin`` to ``end - 1`` [S] of the series are known ahead."""
-        store, numbers = self._store, self._numbers["future"]
-        columns = numbers.names or self._codes["future"].names
+        store, numbers, codes = self._store, self._numbers["future"], self._codes["future"]
+        columns = [*numbers.names, *codes.names]
         for index in np.flatnonzero(series).tolist():
             last = min(int(end[index]), int(store.lengths[index]))
             row = int(store.indptr[index])
-            cells = np.isnan(numbers.values[row + int(begin[index]) : row + last])
+            rows = slice(row + int(begin[index]), row + last)
+            cells = np.concatenate([np.isnan(numbers.values[rows]), codes.values[rows] < 0], axis=1)
             column, position = -1, int(end[index])
             if columns and last < end[index]:
                 column, position = 0, max(last, int(begin[index]))
