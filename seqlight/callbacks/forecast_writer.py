@@ -18,7 +18,8 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
         predictions: what ``Trainer.predict`` returns for a forecaster.
         datamodule: has ``series_ids`` (a list of str), ``timestamps(series_index, start, count)``, and
             ``target_cols``; its ``id_col`` and ``time_col`` name the first two columns if they are there
-            and not None (else ``series_id`` and ``timestamp``).
+            and not None (else ``series_id`` and ``timestamp``, with an underscore more where the data has a
+            column of that name).
 
     Returns:
         Columns: the series' id, the timestamp, and one for each target. Where a series has several windows, a
@@ -27,7 +28,7 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
     """
     id_col = column_name(datamodule, "id_col", "series_id")
     time_col = column_name(datamodule, "time_col", "timestamp")
-    window_start_col = "window_start"
+    window_start_col = _free_name("window_start", [id_col, time_col, *datamodule.target_cols])
     schema = [id_col, time_col, window_start_col, *datamodule.target_cols]
     frames = []
     windows_of_series: dict[int, int] = {}
@@ -54,9 +55,21 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
 
 
 def column_name(datamodule: Any, attribute: str, otherwise: str) -> str:
-    """Return the name in an attribute of a DataModule, where it has one; a name may be empty."""
+    """Return the name in an attribute of a DataModule, where it has one; a name may be empty.
+
+    Else it is ``otherwise``, or a name like it that no other column of the forecast has.
+    """
     name = getattr(datamodule, attribute, None)
-    return otherwise if name is None else name
+    if name is not None:
+        return name
+    others = [getattr(datamodule, other, None) for other in ("id_col", "time_col")]
+    return _free_name(otherwise, [*others, *getattr(datamodule, "target_cols", ())])
+
+
+def _free_name(name: str, taken: Sequence[str | None]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 class ForecastWriter(PredictionWriter):

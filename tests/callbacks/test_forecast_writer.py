@@ -139,3 +139,15 @@ def test_what_has_no_known_past_is_left_empty_and_named(tmp_path):
     assert [line.split(",")[2:] for line in lines[4:]] == [["", "107.0"]] * 3
     assert "nan" not in path.read_text().lower()
     assert pl.read_csv(path)["load"].to_list() == [6.0] * 3 + [None] * 3
+
+
+def test_names_that_the_data_has_itself(tmp_path):
+    """A time column called ``series_id`` and no id column; a target called ``window_start``."""
+    data = Hourly(origins=2)
+    data.id_col, data.time_col, data.target_cols = None, "series_id", ("window_start", "price")
+    table = forecast_frame(predict(data, tmp_path / "forecast.csv"), data)
+    assert table.columns == ["series_id_", "series_id", "window_start_", "window_start", "price"]
+    assert pl.read_csv(tmp_path / "forecast.csv")["series_id_"].unique().sort().to_list() == [
+        "north",
+        "south",
+    ]

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,3 +119,54 @@ def test_damaged_file_is_read_or_gets_one_clear_error(tmp_path_factory, case, mi
             assert len(str(error).splitlines()) == 1
         else:
             assert (missing == "mask") or not np.isnan(module.store.values).any()
+
+
+@pytest.mark.parametrize("form", ["text", "whole numbers", "frame"])
+def test_numbers_that_are_one_in_float32_are_told_too(tmp_path, form):
+    """Between 1e9 + 40 and 1e9 + 60 there is no float32 but 1e9 + 64: what varies is lost as a whole."""
+    values = [1e9 + 50 + 10 * (-1) ** day for day in range(1, 31)]
+    times = [f"2024-01-{day:02d}" for day in range(1, 31)]
+    if form == "frame":
+        source = pl.DataFrame({"time": times, "value": values})
+    else:
+        source = tmp_path / "series.csv"
+        rows = (f"{time},{value:.{3 * (form == 'text')}f}" for time, value in zip(times, values, strict=True))
+        source.write_text("\n".join(["time,value", *rows]))
+    with pytest.warns(UserWarning, match="'value' varies by 10 only, .* in steps of 64; subtract a constant"):
+        CSVDataModule(source, **ARGUMENTS).setup("fit")
+
+
+def test_a_missing_value_that_is_a_number_is_left_out_of_any_column(tmp_path):
+    """Without a warning of the library's own, which would come out as a note."""
+    path = tmp_path / "series.csv"
+    rows = (f"2024-01-{day:02d},{-9999.5 if day == 9 else day + 0.25}" for day in range(1, 31))
+    path.write_text("\n".join(["time,value", *rows]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, values = CSVDataModule(path, **ARGUMENTS, missing_values=["-9999.5"], missing="mask").series(0)
+    assert np.flatnonzero(np.isnan(values[:, 0])).tolist() == [8]
+
+
+def test_a_file_without_names_does_not_lose_its_first_row(tmp_path):
+    """The first row would be the header; with a line above it, as the message says, all rows are read."""
+    path = tmp_path / "series.csv"
+    rows = "".join(f"2024-01-{day:02d},{day}.5\n" for day in range(1, 31))
+    path.write_text(rows)
+    arguments = ARGUMENTS | {"time_col": "2024-01-01", "target_cols": ["1.5"]}
+    with pytest.raises(
+        DataError, match=r"line 1 is no header but a row of data.*write a line with the names"
+    ):
+        CSVDataModule(path, **arguments).setup("fit")
+    path.write_text("time,value\n" + rows)
+    times, values = CSVDataModule(path, **ARGUMENTS).series(0)
+    assert len(times) == 30
+    assert values[0, 0] == 1.5
+
+
+def test_the_separator_line_of_excel_is_no_header(tmp_path):
+    path = tmp_path / "series.csv"
+    rows = "".join(f"2024-01-{day:02d};{day}.5\n" for day in range(1, 31))
+    path.write_text("sep=;\ntime;value\n" + rows)
+    with pytest.warns(UserWarning, match="header was found in line 2"):
+        _, values = CSVDataModule(path, **ARGUMENTS).series(0)
+    assert np.array_equal(values[:, 0], np.arange(1, 31) + np.float32(0.5))

@@ -426,3 +426,13 @@ def test_numbers_in_frames(kind):
     times = module.timestamps(0, 480, 2)
     assert times.to_list() == [HOURS[-1] + HOUR, HOURS[-1] + 2 * HOUR]
     assert module.store.grid.format(times).to_list() == following
+
+
+def test_hours_and_minutes_after_a_dash_are_no_offset():
+    """``05-30`` is not five o'clock west of Greenwich; with its pattern it is half past five."""
+    texts = pl.Series(["2021-03-01-05-05", "2021-03-01-06-05"])
+    with pytest.raises(DataError, match="none of the known formats; pass its strftime pattern"):
+        parse_times(texts, None)
+    times, _, wrong = parse_times(texts, "%Y-%m-%d-%H-%M")
+    assert wrong is None
+    assert times.tolist() == [1614575100000000, 1614578700000000]

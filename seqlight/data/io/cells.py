@@ -42,9 +42,9 @@ class NumberColumns:
             DataError: a cell is no number.
         """
         if column.dtype != pl.String:
-            if column.dtype == pl.Float32:
+            if column.dtype.is_float():
                 self.marks.add(".")
-            self.columns[name] = column.cast(pl.Float32)
+            self.columns[name] = column
             return
         text = tidied(column)
         missing = is_missing(text, self.dialect.missing_values)
@@ -95,12 +95,13 @@ class NumberColumns:
                     values = style.numbers(text.set(is_missing(text, self.dialect.missing_values), None))
                 else:
                     values = read.values
-                column = values.cast(pl.Float32).alias(name)
             else:
-                column = read.alias(name)
-            if column.dtype == pl.Float32:
-                column = self._without_missing_values(column)
-                self._note(name, column.to_numpy())
+                values = read
+            if values.dtype == pl.String:
+                result[name] = values.alias(name)
+                continue
+            column = self._without_missing_values(values.cast(pl.Float32).alias(name))
+            self._note(name, column, values)
             result[name] = column
         return result
 
@@ -154,14 +155,17 @@ class NumberColumns:
         numbers = [number for number in map(as_float, self.dialect.missing_values) if number is not None]
         if not numbers:
             return column
-        return column.set(column.is_in(pl.Series(numbers, dtype=pl.Float32)).fill_null(False), None)
+        return column.set(column.is_in(pl.Series(numbers, dtype=pl.Float32).implode()).fill_null(False), None)
 
-    def _note(self, name: str, values: NDArray[np.float32]) -> None:
+    def _note(self, name: str, column: pl.Series, exact: pl.Series) -> None:
         """Tell of numbers that float32 can hardly tell apart, and of those far outside the rest."""
-        known = values[np.isfinite(values)]
+        is_known = column.is_finite().fill_null(False)
+        known: NDArray[np.float32] = column.filter(is_known).to_numpy()
         if not len(known):
             return
-        step, spread = float(np.spacing(np.abs(known).max())), float(known.std(dtype=np.float64))
+        # In float32 all may be one number: the spread is that of the numbers as they came.
+        differences = exact.filter(is_known).cast(pl.Float64).to_numpy()
+        step, spread = float(np.spacing(np.abs(known).max())), float(differences.std())
         if step > COARSEST * spread > 0:
             warnings.warn(
                 f"{self.table.source}: column {name!r} varies by {spread:.3g} only, and numbers as large as "

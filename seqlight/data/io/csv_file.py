@@ -19,6 +19,7 @@ from seqlight.data.io.repeats import text_columns
 from seqlight.data.io.table import Table, check_columns
 from seqlight.data.io.text_file import TextFile, open_text
 
+_CLOSE = 1e-4  # of the largest number: differences that a float32 holds with few digits or none
 _SAMPLE_ROWS = 1000
 # Digits that need no more than Int32, and numbers whose point cannot group thousands.
 _WHOLE = r"^[+-]?\d{1,9}$"
@@ -189,8 +190,12 @@ class _Reader:
             cells = sample[column].drop_nulls()
             if len(cells) and cells.str.contains(_WHOLE).all():
                 schema[column] = pl.Int32
-            elif cells.str.contains(_PLAIN).all() and (
-                cells.str.contains(_DECIDED).any() or (len(cells) and self.dialect.decimal_comma is False)
+            elif (
+                cells.str.contains(_PLAIN).all()
+                and (
+                    cells.str.contains(_DECIDED).any() or (len(cells) and self.dialect.decimal_comma is False)
+                )
+                and not _lie_close(cells.cast(pl.Float64, strict=False))
             ):
                 schema[column] = pl.Float32
         return schema
@@ -255,3 +260,11 @@ class _NotNumbers(Exception):
 
 class _NotUTF8(Exception):
     """The text is not UTF-8 further down."""
+
+
+def _lie_close(numbers: pl.Series) -> bool:
+    """Whether float32 may lose what tells the numbers apart; read as text, their own spread is known."""
+    low, high = numbers.min(), numbers.max()
+    if not isinstance(low, float) or not isinstance(high, float):
+        return False
+    return 0 < high - low < _CLOSE * max(abs(low), abs(high))

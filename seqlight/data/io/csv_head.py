@@ -15,6 +15,7 @@ SEPARATORS = (",", ";", "\t", "|")
 _MOST_LINES = 100  # searched for a header
 _MOST_LABELS = 3  # lines of a header below its first one
 _NUMBER = re.compile(r"[+-]?[\d.,' ]*\d[\d.,' ]*([eE][+-]?\d+)?%?")
+_SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)  # for Excel, above the header
 _DATE_LIKE = re.compile(r"\d{1,4}[-/.:]\d")
 
 
@@ -63,6 +64,8 @@ def _head(
 ) -> CSVHead:
     skip = dialect.skip_rows or 0
     filled = [index for index, line in enumerate(lines) if index >= skip and line.strip()]
+    if len(filled) > 1 and _SEPARATOR_LINE.fullmatch(lines[filled[0]].lstrip("\ufeff")):
+        filled = filled[1:]
     if not filled:
         raise file.error(f"skip_rows: {skip} lines are skipped, and nothing is below them in the first lines")
     candidates = filled[:1] if dialect.skip_rows is not None else filled[:_MOST_LINES]

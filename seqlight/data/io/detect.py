@@ -67,7 +67,7 @@ def detect(
     if target_cols is None:
         others = "".join(f", {name!r}" for name in numeric[:_MOST_NAMED])[2:]
         if not numeric:
-            raise DataError(f"target_cols: no column of {file.name} holds numbers only{_columns(sample)}")
+            raise DataError(f"target_cols: no column of {file.name} holds numbers only.{_columns(sample)}")
         if len(numeric) > 1:
             raise DataError(f"target_cols: which column is to be forecast? {others} hold numbers")
         target_cols = numeric

@@ -135,9 +135,10 @@ def _times(column: pl.Series, source: str) -> pl.Series:
 
 
 def _numbers(column: pl.Series, source: str) -> pl.Series:
-    """A column of numbers as Float32, or of text as it is."""
+    """A column of numbers as floats no narrower than they came, or of text as it is."""
     if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
-        return column.cast(pl.Float32).fill_nan(None).alias(column.name)
+        wide = column.dtype.is_numeric() and column.dtype != pl.Float32
+        return column.cast(pl.Float64 if wide else pl.Float32).fill_nan(None).alias(column.name)
     if column.dtype == pl.String:
         return column
     if column.dtype == pl.Categorical or isinstance(column.dtype, pl.Enum):

@@ -371,6 +371,7 @@ class _Builder:
                     f"{self.table.row_name(bad)}, {where}: expected a timestamp of the format "
                     f"{found.pattern!r}, got {came}; mend the row, or pass the right time_format"
                 )
+            self._check_header(found)
             return times, found, "UTC" if found.has_offset and not found.wall_time else None
         bad = column.is_null().arg_max() if column.null_count() else None
         if bad is not None:
@@ -385,6 +386,23 @@ class _Builder:
             else:
                 column = column.dt.convert_time_zone("UTC")
         return column.dt.epoch("us").to_numpy(), None, zone
+
+    def _check_header(self, found: TimeFormat) -> None:
+        """Raise DataError where the column's name is a time: a file without names loses its first row."""
+        name = str(self.time_col)
+        if not self.table.is_file or len(name) < 4:  # 0, 1, 2 ... are names that pandas gives
+            return
+        try:
+            is_time = parse_times(pl.Series([name]), found.pattern)[2] is None
+        except DataError:
+            return
+        if is_time:
+            dialect = self.table.dialect
+            line = 1 if dialect is None else (dialect.skip_rows or 0) + 1
+            raise self._error(
+                f"line {line} is no header but a row of data, for it has the time {name!r} where the name of "
+                "the column is expected; write a line with the names of the columns above it"
+            )
 
     def _instant(self, as_of: str, text_format: TimeFormat | None) -> int:
         """Microseconds since 1970 of a time that is given as text."""
@@ -469,7 +487,7 @@ class _Builder:
             return frequency_on(given, times, first_rows, zone)
         inferred = infer_frequency(times, first_rows, zone)
         if inferred is None:
-            raise self._error("every series has one row; pass the frequency, such as frequency='1h'")
+            raise self._error("every series has one row; pass the frequency, such as frequency='1d'")
         return inferred
 
     def _check_steps(self, step: Frequency, times: Int64Array, first_rows: Int64Array) -> None:

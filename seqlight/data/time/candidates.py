@@ -126,6 +126,8 @@ def _moments(example: str, fractions: bool) -> Iterator[str]:
                     time is None
                     or zone is None
                     or (gap in "-:" and len(gap) == 1 and not _dates_of_day(left))
+                    # 05-30 is rather half past five than five o'clock west of Greenwich.
+                    or (time == "%H" and right[zone_start:].startswith("-"))
                 ):
                     continue
                 yield from (date + gap + time + zone for date in _dates_of_day(left))
