@@ -23,12 +23,16 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build demo chapter15 beyond test sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test clean
+.PHONY: build build-all demo chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test clean
 
-build: $(RUN_ENV)
+# `make build` compiles the kernels for this machine's processor, `make build-all` those for every processor, as a wheel
+# holds them and the tests want them.
+build-all: BUILD_ISA := all
+BUILD_ISA ?= native
+build build-all: $(RUN_ENV)
 	@mkdir -p build
 	@$(if $(wildcard seqlight/_C.*.so),,echo "building seqlight._C, the compiled extension; log: build/build.log")
-	@$(PY) setup.py -q build_ext --inplace > build/build.log 2>&1 || { cat build/build.log; exit 1; }
+	@SEQLIGHT_BUILD_ISA=$(BUILD_ISA) $(PY) setup.py -q build_ext --inplace > build/build.log 2>&1 || { cat build/build.log; exit 1; }
 
 FORECAST_INPUT = $(if $(CSV),'$(CSV)' --time '$(TIME)' --target '$(TARGET)' $(if $(ID),--id '$(ID)'),--demo)
 demo: build
@@ -45,8 +49,18 @@ beyond: build
 	OMP_NUM_THREADS=1 $(PY) examples/beyond_chapter15.py -o '$(OUT)' $(ARGS)
 
 # One thread per process; tests of threading set their own number.
-test: build $(DEV_ENV)
+test: build-all $(DEV_ENV)
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS) --dist worksteal
+
+# A short form of the tests of operators, layers and models as a processor with AVX2 runs them, and one without: our
+# kernels, torch's own and oneDNN's are those of that processor. Whatever is compiled or traced is left to `make test`.
+ISA_TESTS ?= tests/ops tests/nn tests/models \
+	-k 'not (cuda or tracing or compile or export or lower_instruction_set or ddp or derivatives or mixed_lightning)'
+test-isa: build-all $(DEV_ENV)
+	OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 SEQLIGHT_CPU_ISA=avx2 \
+		$(PY) -m pytest -q -r fE -n $(WORKERS) --dist worksteal $(ISA_TESTS)
+	OMP_NUM_THREADS=1 ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default SEQLIGHT_CPU_ISA=base \
+		$(PY) -m pytest -q -r fE -n $(WORKERS) --dist worksteal $(ISA_TESTS)
 
 # The site, in build/docs. Runs every snippet of the pages for what they print and draw; any warning is an error.
 docs: build $(DOCS_ENV)
@@ -114,7 +128,7 @@ build/cuda-check/%.o: csrc/%.cu $(CXX_SOURCES)
 	$(NVCC) -c $< -o $@ $(NVCC_FLAGS) $(TORCH_INCLUDES)
 
 # No name means two things in the objects that the linker joins, and none asks for more of a processor than it promises.
-symbols-check: build cuda-check
+symbols-check: build-all cuda-check
 	$(PY) tests/packaging/check_symbols.py \
 		build/temp.$$($(PY) -c 'import sys, sysconfig; \
 			print(sysconfig.get_platform() + "-" + sys.implementation.cache_tag)') build/cuda-check

@@ -9,6 +9,9 @@ Environment variables read here:
 ``SEQLIGHT_CUDA``
     ``1``: build the CUDA kernels too, which takes a CUDA build of torch and nvcc. They are off otherwise:
     they compile, but have not been run on a GPU yet.
+``SEQLIGHT_BUILD_ISA``
+    ``all`` (the default): kernels for every instruction set, of which loading picks one. ``native``: those
+    alone that this machine would pick, for a build that stays on this machine.
 ``SEQLIGHT_SANITIZE``
     ``1``: AddressSanitizer and UBSan, for ``make sanitize``.
 ``CFLAGS``
@@ -22,6 +25,7 @@ environment. The torch of the environment that seqlight is installed into serves
 
 import importlib.util
 import os
+import platform
 import shlex
 import shutil
 import site
@@ -59,6 +63,14 @@ SANITIZE_FLAGS = [
 NVCC_FLAGS = ["-O3", "-Xcompiler", "-fvisibility=hidden", "-DUSE_CUDA", STABLE_ABI]
 CUDA_ARCHITECTURES = "7.5;8.0;9.0+PTX"
 
+# Endings of the sources that are made for one instruction set, the least first, and what of /proc/cpuinfo
+# each needs; csrc/cpu/instruction_set.cpp asks the processor the same.
+INSTRUCTION_SETS = {
+    "base": set(),
+    "avx2": {"avx2", "fma"},
+    "avx512": {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"},
+}
+
 
 class CannotBuild(Exception):
     """The extension cannot be built here; the message says why and what would help."""
@@ -75,6 +87,18 @@ def build_mode() -> str:
 
 MODE = build_mode()
 REASONS: dict[str, str] = {}
+
+
+def instruction_sets() -> set[str]:
+    """The instruction sets to build kernels for, from SEQLIGHT_BUILD_ISA."""
+    value = os.environ.get("SEQLIGHT_BUILD_ISA", "") or "all"
+    if value not in ("all", "native"):
+        raise SystemExit(f"seqlight: SEQLIGHT_BUILD_ISA must be all, native or unset, got {value!r}")
+    description = Path("/proc/cpuinfo")
+    if value == "all" or platform.machine() != "x86_64" or not description.is_file():
+        return set(INSTRUCTION_SETS)
+    flags = next((line for line in description.read_text().splitlines() if line.startswith("flags")), "")
+    return {[name for name, needed in INSTRUCTION_SETS.items() if needed <= set(flags.split())][-1]}
 
 
 def leave_out(part: str, reason: str) -> None:
@@ -155,6 +179,8 @@ def pybind11_include() -> list[str]:
 def make_extension(cpp_extension) -> Extension:
     """Describe ``seqlight._C``: sources, flags, libraries."""
     sources = sorted([*CSRC.glob("*.cpp"), *CSRC.glob("cpu/*.cpp")])
+    left_out = {f"_{name}" for name in INSTRUCTION_SETS.keys() - instruction_sets()}
+    sources = [path for path in sources if not path.stem.endswith(tuple(left_out))]
     if not sources:
         raise CannotBuild(f"no C++ sources in {CSRC.resolve()}; the source distribution is incomplete")
     # -isystem keeps our own warning flags away from the headers of torch and pybind11.
@@ -180,7 +206,7 @@ def make_extension(cpp_extension) -> Extension:
     else:
         leave_out("cuda", obstacle)
 
-    headers = [path for suffix in ("h", "inl", "cuh") for path in CSRC.rglob(f"*.{suffix}")]
+    depends = [path for suffix in ("cpp", "h", "inl", "cuh") for path in CSRC.rglob(f"*.{suffix}")]
     return Extension(
         f"{PACKAGE}._C",
         [str(path) for path in sources],
@@ -190,7 +216,7 @@ def make_extension(cpp_extension) -> Extension:
         libraries=libraries,
         extra_compile_args=compile_args,
         extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
-        depends=[str(path) for path in sorted(headers)],
+        depends=[str(path) for path in sorted(depends)],
         language="c++",
     )
 
@@ -207,6 +233,11 @@ class BuildPython(build_py):
         else:
             directory = Path(self.build_lib, PACKAGE)
         write_reasons(directory)
+
+
+def modified(path: Path) -> int:
+    """When a file was changed last, in nanoseconds; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def guarded(base: type[build_ext]) -> type[build_ext]:
@@ -236,7 +267,16 @@ def guarded(base: type[build_ext]) -> type[build_ext]:
             self.compiler.compile = lambda sources, *rest, **named: compile_sorted(
                 sorted(sources, key=lambda name: ("avx512" not in name, "avx2" not in name)), *rest, **named
             )
+            binary = Path(self.get_ext_fullpath(extension.name))
+            record = Path(self.build_temp, "instruction_sets")
+            wanted, time = sorted(instruction_sets()), modified(binary)
+            # setuptools takes a binary for up to date that is newer than its sources, whichever they were.
+            if len(wanted) > 1 and not (record.is_file() and record.read_text().split() == wanted):
+                self.force = True
             super().build_extension(extension)
+            if modified(binary) != time:
+                record.parent.mkdir(parents=True, exist_ok=True)
+                record.write_text(" ".join(wanted))
 
         def get_outputs(self) -> list[str]:
             return [] if "native" in REASONS else super().get_outputs()

@@ -17,6 +17,9 @@ PYBIND11_MODULE(_C, m) {
     info["compiler"] = __VERSION__;
     info["cxx_standard"] = static_cast<long>(__cplusplus);
     info["pybind11"] = SEQLIGHT_TEXT(PYBIND11_VERSION_MAJOR) "." SEQLIGHT_TEXT(PYBIND11_VERSION_MINOR);
+    pybind11::list instruction_sets;
+    for (const char* name : seqlight::cpu::built_instruction_sets()) instruction_sets.append(name);
+    info["cpu_isas"] = instruction_sets;
 #ifdef SEQLIGHT_CUDA
     info["cuda"] = true;
 #else

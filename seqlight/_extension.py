@@ -56,9 +56,10 @@ def build_info() -> dict[str, Any]:
 
     Returns:
         A plain dict. Always: ``native`` (bool) and ``torch_running`` (the version in use). With the
-        extension: ``cpu_isa`` (the instruction set that the kernels use here), ``torch_headers`` (the version
-        it was built with), ``compiler``, ``cxx_standard``, ``pybind11``, ``cuda`` (bool; where False, also
-        ``cuda_reason``, why the build left it out). Without it: ``reason``.
+        extension: ``cpu_isa`` (the instruction set that the kernels use here), ``cpu_isas`` (all that were
+        built), ``torch_headers`` (the version it was built with), ``compiler``, ``cxx_standard``,
+        ``pybind11``, ``cuda`` (bool; where False, also ``cuda_reason``, why the build left it out).
+        Without it: ``reason``.
     """
     if extension is None:
         return {"native": False, "reason": _reason, "torch_running": torch.__version__}

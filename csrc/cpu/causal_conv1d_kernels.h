@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "instruction_set.h"
+
 namespace seqlight::cpu {
 
 // A batch of sequences of rows of channels: times [0, length) lie in `data` and [-past_length, 0) in `past`; rows that
@@ -87,10 +89,10 @@ struct ConvKernels {
   void (*add_rows)(const T* source, int64_t stride, int64_t rows, int64_t columns, T* target);
 };
 
-#define SEQLIGHT_DECLARE_CONV(isa)              \
-  namespace isa {                               \
-  extern const ConvKernels<float> conv_float;   \
-  extern const ConvKernels<double> conv_double; \
+#define SEQLIGHT_DECLARE_CONV(isa)                                       \
+  namespace isa {                                                        \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const ConvKernels<float> conv_float;   \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const ConvKernels<double> conv_double; \
   }
 
 SEQLIGHT_DECLARE_CONV(base)

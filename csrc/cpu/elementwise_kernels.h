@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "instruction_set.h"
+
 namespace seqlight::cpu {
 
 template <typename T>
@@ -12,10 +14,10 @@ struct ElementwiseKernels {
   void (*tanh)(const T* x, int64_t count, T* result);
 };
 
-#define SEQLIGHT_DECLARE_ELEMENTWISE(isa)                     \
-  namespace isa {                                             \
-  extern const ElementwiseKernels<float> elementwise_float;   \
-  extern const ElementwiseKernels<double> elementwise_double; \
+#define SEQLIGHT_DECLARE_ELEMENTWISE(isa)                                              \
+  namespace isa {                                                                      \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const ElementwiseKernels<float> elementwise_float;   \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const ElementwiseKernels<double> elementwise_double; \
   }
 
 SEQLIGHT_DECLARE_ELEMENTWISE(base)

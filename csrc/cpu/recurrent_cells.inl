@@ -1,4 +1,5 @@
-// Every recurrent cell for one instruction set; recurrent_<isa>.cpp includes it.
+// What every recurrent cell needs for one instruction set; lstm_kernels.inl and its siblings include it. One object
+// per cell and instruction set, so that compilers of two cores have equal shares.
 
 // clang-format off: the order matters
 #include "recurrent.inl"
@@ -23,16 +24,3 @@
   extern const RecurrentKernels<double> name##_normalized_double = lanes_kernels<Cell<double>, double>(); \
   extern const RecurrentKernels<float> name##_normalized_rows_float = rows_kernels<Cell<float>, float>(); \
   extern const RecurrentKernels<double> name##_normalized_rows_double = rows_kernels<Cell<double>, double>();
-
-// clang-format off: the order matters
-#include "gru.inl"
-#include "lstm.inl"
-#include "rnn.inl"
-#include "gru_staged.inl"
-#include "lstm_staged.inl"
-#include "rnn_staged.inl"
-#include "gru_normalized.inl"
-#include "lstm_normalized.inl"
-#include "rnn_normalized.inl"
-#include "end_of_isa.inl"
-// clang-format on

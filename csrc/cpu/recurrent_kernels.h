@@ -15,6 +15,7 @@
 
 #include <cstdint>
 
+#include "instruction_set.h"
 #include "team.h"
 
 namespace seqlight::cpu {
@@ -146,10 +147,10 @@ struct RecurrentKernels {
 };
 
 // Declares the kernels called `name`, one namespace for each instruction set.
-#define SEQLIGHT_DECLARE_RECURRENT_OF(isa, name)       \
-  namespace isa {                                      \
-  extern const RecurrentKernels<float> name##_float;   \
-  extern const RecurrentKernels<double> name##_double; \
+#define SEQLIGHT_DECLARE_RECURRENT_OF(isa, name)                                \
+  namespace isa {                                                               \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const RecurrentKernels<float> name##_float;   \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const RecurrentKernels<double> name##_double; \
   }
 #define SEQLIGHT_DECLARE_RECURRENT(name)        \
   SEQLIGHT_DECLARE_RECURRENT_OF(base, name)     \

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "instruction_set.h"
+
 namespace seqlight::cpu {
 
 enum class StepEpilogue { none, relu, gate, add };
@@ -41,10 +43,10 @@ struct StepKernels {
   void (*product)(const StepProduct<T>&);
 };
 
-#define SEQLIGHT_DECLARE_STEP(isa)              \
-  namespace isa {                               \
-  extern const StepKernels<float> step_float;   \
-  extern const StepKernels<double> step_double; \
+#define SEQLIGHT_DECLARE_STEP(isa)                                       \
+  namespace isa {                                                        \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const StepKernels<float> step_float;   \
+  SEQLIGHT_MAY_BE_LEFT_OUT extern const StepKernels<double> step_double; \
   }
 
 SEQLIGHT_DECLARE_STEP(base)

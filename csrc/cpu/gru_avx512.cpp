@@ -7,6 +7,6 @@ SEQLIGHT_TARGET_BEGIN("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
 #define SEQLIGHT_VECTOR_REGISTERS 32
 #define SEQLIGHT_ISA avx512_512
 #define SEQLIGHT_VECTOR_BYTES 64
-#include "recurrent_cells.inl"
+#include "gru_kernels.inl"
 SEQLIGHT_TARGET_END
 #endif

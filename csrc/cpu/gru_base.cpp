@@ -7,4 +7,4 @@
 
 #define SEQLIGHT_ISA base
 #define SEQLIGHT_VECTOR_BYTES 16
-#include "recurrent_cells.inl"
+#include "gru_kernels.inl"

@@ -7,6 +7,6 @@ SEQLIGHT_TARGET_BEGIN("avx2,fma")
 #define SEQLIGHT_VECTOR_REGISTERS 16
 #define SEQLIGHT_ISA avx2_256
 #define SEQLIGHT_VECTOR_BYTES 32
-#include "recurrent_cells.inl"
+#include "gru_kernels.inl"
 SEQLIGHT_TARGET_END
 #endif
