@@ -11,7 +11,7 @@ Environment variables read here:
     they compile, but have not been run on a GPU yet.
 ``SEQLIGHT_BUILD_ISA``
     ``all`` (the default): kernels for every instruction set, of which loading picks one. ``native``: those
-    alone that this machine would pick, for a build that stays on this machine.
+    alone that this machine would pick, and what an earlier build in place has, for a build that stays here.
 ``SEQLIGHT_SANITIZE``
     ``1``: AddressSanitizer and UBSan, for ``make sanitize``.
 ``CFLAGS``
@@ -70,6 +70,7 @@ INSTRUCTION_SETS = {
     "avx2": {"avx2", "fma"},
     "avx512": {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"},
 }
+RECORD = Path("build", "instruction_sets")  # those of the last build in place, which later ones keep
 
 
 class CannotBuild(Exception):
@@ -98,7 +99,9 @@ def instruction_sets() -> set[str]:
     if value == "all" or platform.machine() != "x86_64" or not description.is_file():
         return set(INSTRUCTION_SETS)
     flags = next((line for line in description.read_text().splitlines() if line.startswith("flags")), "")
-    return {[name for name, needed in INSTRUCTION_SETS.items() if needed <= set(flags.split())][-1]}
+    best = [name for name, needed in INSTRUCTION_SETS.items() if needed <= set(flags.split())][-1]
+    built = RECORD.read_text().split() if RECORD.is_file() else []
+    return {best, *(name for name in built if name in INSTRUCTION_SETS)}
 
 
 def leave_out(part: str, reason: str) -> None:
@@ -235,11 +238,6 @@ class BuildPython(build_py):
         write_reasons(directory)
 
 
-def modified(path: Path) -> int:
-    """When a file was changed last, in nanoseconds; 0 where there is none."""
-    return path.stat().st_mtime_ns if path.exists() else 0
-
-
 def guarded(base: type[build_ext]) -> type[build_ext]:
     """``base`` with this project's answer to a build that fails: an error if required, else a reason."""
 
@@ -248,8 +246,14 @@ def guarded(base: type[build_ext]) -> type[build_ext]:
             directories = [Path(self.build_lib, PACKAGE)]
             if self.inplace or getattr(self, "editable_mode", False):
                 directories.append(PACKAGE)
+            wanted = " ".join(sorted(instruction_sets()))
+            if not (RECORD.is_file() and RECORD.read_text() == wanted):
+                self.force = True  # a binary newer than its sources may lack some of them
             try:
                 super().run()
+                if PACKAGE in directories:
+                    RECORD.parent.mkdir(exist_ok=True)
+                    RECORD.write_text(wanted)
             except (Exception, SystemExit) as error:
                 if MODE == "required":
                     raise
@@ -267,16 +271,7 @@ def guarded(base: type[build_ext]) -> type[build_ext]:
             self.compiler.compile = lambda sources, *rest, **named: compile_sorted(
                 sorted(sources, key=lambda name: ("avx512" not in name, "avx2" not in name)), *rest, **named
             )
-            binary = Path(self.get_ext_fullpath(extension.name))
-            record = Path(self.build_temp, "instruction_sets")
-            wanted, time = sorted(instruction_sets()), modified(binary)
-            # setuptools takes a binary for up to date that is newer than its sources, whichever they were.
-            if len(wanted) > 1 and not (record.is_file() and record.read_text().split() == wanted):
-                self.force = True
             super().build_extension(extension)
-            if modified(binary) != time:
-                record.parent.mkdir(parents=True, exist_ok=True)
-                record.write_text(" ".join(wanted))
 
         def get_outputs(self) -> list[str]:
             return [] if "native" in REASONS else super().get_outputs()

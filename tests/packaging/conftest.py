@@ -56,6 +56,7 @@ class Project:
         """Run Python here; ``variables`` change the environment, None removes one."""
         changes = {
             "SEQLIGHT_BUILD": None,
+            "SEQLIGHT_BUILD_ISA": None,
             "SEQLIGHT_CUDA": None,
             "SEQLIGHT_DISABLE_NATIVE": None,
             **variables,

@@ -1,6 +1,7 @@
 """SEQLIGHT_BUILD=1, 0 and unset, with a working and a broken compiler; what build_info() tells afterwards."""
 
 import json
+import platform
 import shutil
 import subprocess
 from pathlib import Path
@@ -163,3 +164,26 @@ def test_builds_leave_nothing_for_git(project: Any) -> None:
         ["git", "status", "--short"], cwd=project.root, check=True, capture_output=True, text=True
     )
     assert status.stdout == ""
+
+
+def test_native_build_compiles_one_instruction_set_and_a_later_build_of_all_the_rest(project: Any) -> None:
+    names = ("base", "avx2", "avx512")
+    for name in names:
+        (project.root / "csrc" / f"lanes_{name}.cpp").write_text(f"int lanes_{name}() {{ return 4; }}\n")
+
+    def built() -> set[str]:
+        (binary,) = project.binaries
+        return {name for name in names if f"lanes_{name}".encode() in binary.read_bytes()}
+
+    native = project.build(SEQLIGHT_BUILD="1", SEQLIGHT_BUILD_ISA="native")
+    assert native.returncode == 0, native.stderr
+    if platform.machine() == "x86_64" and Path("/proc/cpuinfo").is_file():
+        assert len(built()) == 1
+    # No source is newer than the binary, which lacks kernels all the same; what was built once is kept.
+    for choice in (None, "native"):
+        assert project.build(SEQLIGHT_BUILD="1", SEQLIGHT_BUILD_ISA=choice).returncode == 0
+        assert built() == set(names)
+
+    refused = project.build(SEQLIGHT_BUILD="1", SEQLIGHT_BUILD_ISA="avx3")
+    assert refused.returncode != 0
+    assert "SEQLIGHT_BUILD_ISA must be all, native or unset, got 'avx3'" in refused.stderr
