@@ -1,5 +1,5 @@
 // Packed weights on CUDA: a copy of all weights in one tensor, as they are. The products are the library's, which needs
-// no layout of its own; the copy keeps what `with layer.packed():` promises, the weights as they were at its entry.
+// no layout of its own; the copy is one argument for all of them, as on the CPU.
 #pragma once
 
 #include <initializer_list>

@@ -162,7 +162,7 @@ def test_half_precision_is_computed_in_float32(cuda: torch.device, cell: Any, dt
 
 @pytest.mark.parametrize("layer_class", [LSTM, GRU, RNN])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_packed_weights_are_those_at_entry(cuda: torch.device, layer_class: Any, layer_norm: bool) -> None:
+def test_packed_weights_follow_changes(cuda: torch.device, layer_class: Any, layer_norm: bool) -> None:
     options = {"peephole": True} if layer_class is LSTM else {}
     layer = layer_class(3, 7, 2, layer_norm=layer_norm, dtype=torch.float64, device=cuda, **options).eval()
     x = torch.randn(4, 5, 3, dtype=torch.float64, device=cuda)
@@ -171,9 +171,13 @@ def test_packed_weights_are_those_at_entry(cuda: torch.device, layer_class: Any,
         state = layer.step(x[:, 0])[1]
         expected_step = layer.step(x[:, 1], state)[0]
         with layer.packed():
-            layer.weight_hh_l0.mul_(2)
+            layer.weight_hh_l0.data.mul_(2)  # leaves no trace, so that what was packed is seen to be used
             torch.testing.assert_close(layer(x)[0], expected, rtol=0, atol=1e-12)
             torch.testing.assert_close(layer.step(x[:, 1], state)[0], expected_step, rtol=0, atol=1e-12)
+            layer.weight_hh_l0.add_(0)
+            found, found_step = layer(x)[0], layer.step(x[:, 1], state)[0]
+        torch.testing.assert_close(found, layer(x)[0], rtol=0, atol=1e-12)
+        torch.testing.assert_close(found_step, layer.step(x[:, 1], state)[0], rtol=0, atol=1e-12)
         assert not torch.allclose(layer(x)[0], expected)
 
 
