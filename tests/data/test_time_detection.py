@@ -101,7 +101,20 @@ def test_strftime_patterns(times, pattern):
 
 @pytest.mark.parametrize(
     "style",
-    ["{y}Q{q}", "{y}-Q{q}", "{y} Q{q}", "{y}q{q}", "Q{q} {y}", "Q{q}-{y}", "Q{q}/{s}", "{q}Q{y}", "Q{q}'{s}"],
+    [
+        *(
+            "{y}Q{q}",
+            "{y}-Q{q}",
+            "{y} Q{q}",
+            "{y}q{q}",
+            "Q{q} {y}",
+            "Q{q}-{y}",
+            "Q{q}/{s}",
+            "{q}Q{y}",
+            "Q{q}'{s}",
+        ),
+        *("{y}:{q}", "{y}-{q}", "{y}/{q}", "{y}.{q}"),  # months would leave gaps
+    ],
 )
 def test_quarters(style):
     texts = [style.format(y=t.year, s=f"{t.year % 100:02d}", q=(t.month + 2) // 3) for t in QUARTERS]
@@ -227,6 +240,7 @@ def test_intervals_of_no_common_length_are_refused():
 
 # texts, and the readings between which is asked
 TWO_WAYS = {
+    "months or quarters": (["2020-1", "2020-2", "2020-3"], ["%Y-%m", "%Y-%q"]),
     "hours or Unix time": (["2020010100", "2020010101", "2020010102"], ["%Y%m%d%H", "epoch"]),
     "months or days": (["200101", "200102", "200103"], ["%Y%m", "%y%m%d", "%d%m%y"]),
     "day or month first": (["01/02/2020", "02/02/2020"], ["%d/%m/%Y", "%m/%d/%Y"]),

@@ -46,7 +46,8 @@ _NUMERIC = re.compile(r"(?P<a>\d{1,4})(?P<sep>[-/. :])(?P<b>\d{1,2})(?P=sep)(?P<
 _IDEOGRAPHS = re.compile(r"\d{4}(?P<y>年 ?)\d{1,2}(?P<m>月 ?)(?:\d{1,2}日)?")
 _YEAR_MONTH = re.compile(r"(?P<a>\d{1,4})(?P<sep>[-/. :]|-?M)(?P<b>\d{1,4})")
 _QUARTERS = [
-    re.compile(r"(?P<year>\d{4})(?P<s>[-/ _.:]*[Qq])(?P<q>[1-4])"),
+    # Without a Q it may be a month as well: which of the two leaves no gaps, decides.
+    re.compile(r"(?P<year>\d{4})(?P<s>[-/ _.:]*[Qq]|[-/_.:])(?P<q>[1-4])"),
     re.compile(r"(?P<p>[Qq])(?P<q>[1-4])(?P<s>[-/ _.:,']*)(?P<year>\d{4}|\d{2})"),
     re.compile(r"(?P<q>[1-4])(?P<s>[Qq][-/ _.:']*)(?P<year>\d{4}|\d{2})"),
 ]
