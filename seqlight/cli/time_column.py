@@ -1,6 +1,7 @@
 """The columns of a file that the user did not name."""
 
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -29,7 +30,9 @@ def found_columns(given: Given, command: str) -> tuple[Given, str]:
     if str(given.csv) != "-" and binary_frame(given.csv) is not None:
         option = "--time" if asked.time is None else "--target"
         raise CommandError(f"{option} COLUMN is missing: the columns are found in text files only")
-    file = open_text(given.csv, given.encoding)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # reading the data says it again, as a note
+        file = open_text(given.csv, given.encoding)
     try:
         reading = detect(
             file,

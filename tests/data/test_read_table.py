@@ -1,5 +1,6 @@
 """One table from any source: files, frames of several libraries, covariates and several ids."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,13 @@ def test_an_unnamed_index_of_pandas_is_a_column(name: str) -> None:
     frame = pd.DataFrame({"y": range(12)}, index=pd.date_range("2024-01-01", periods=12))
     table = read_table(frame, time_cols=[name], target_cols=["y"])
     assert table.time is not None and str(table.time[11]) == "2024-01-12 00:00:00"
+
+
+def test_decimals_of_pandas_are_numbers_with_one_reading() -> None:
+    values = [Decimal("50.000"), None, Decimal("1.250")]
+    frame = pd.DataFrame({"ds": ["2020-01-01", "2020-01-02", "2020-01-03"], "y": values})
+    table = read_table(frame, time_cols=["ds"], target_cols=["y"])
+    np.testing.assert_array_equal(table.values, np.float32([[50], [np.nan], [1.25]]))
 
 
 def test_text_in_a_frame_is_read_as_in_a_file() -> None:

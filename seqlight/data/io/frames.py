@@ -1,6 +1,7 @@
 """Taking the needed columns of a frame into a Table."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,11 @@ def _pandas_column(column: Any) -> pl.Series:
     if str(column.dtype).startswith("period"):
         return _pandas_column(column.dt.to_timestamp())
     missing = column.isna().to_numpy()
+    values = [value for value, gone in zip(column, missing, strict=True) if not gone]
+    if values and all(
+        isinstance(value, Decimal) for value in values
+    ):  # numbers, whatever their text looks like
+        return pl.Series(name, column.to_numpy("float64", na_value=float("nan")))
     return pl.Series(
         name, [None if gone else str(value) for value, gone in zip(column, missing, strict=True)], pl.String
     )
