@@ -137,11 +137,16 @@ def test_autocast(native: ModuleType, cell: type[nn.RNNBase]) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         output, states = fused(x)
         again = fused(x, states)[0]
-        expected = theirs(x)
+        try:
+            expected = tree_leaves(theirs(x))
+        except RuntimeError as error:
+            # oneDNN has no LSTM in bfloat16 for processors without AVX-512; ours answers there as elsewhere
+            assert cell is nn.LSTM and "could not create a primitive" in str(error)
+            expected = [torch.zeros((), dtype=torch.bfloat16)] * 3
     assert kernel_runs(native) == before + 4
     wanted = torch.float32 if cell is nn.GRU else torch.bfloat16
     assert output.dtype == again.dtype == expected[0].dtype == wanted
-    assert [part.dtype for part in tree_leaves(states)] == [part.dtype for part in tree_leaves(expected[1])]
+    assert [part.dtype for part in tree_leaves((output, states))] == [part.dtype for part in expected]
     torch.testing.assert_close(output.float(), exact, rtol=0, atol=1e-2)
     output.float().sum().backward()
     assert all(parameter.grad.dtype == torch.float32 for parameter in fused.parameters())
