@@ -20,6 +20,7 @@ from seqlight.benchmark.recurrent_cells import (
 )
 from seqlight.benchmark.recurrent_families import RECURRENT_SECTIONS
 from seqlight.benchmark.results import Results
+from seqlight.cli import main as command_line
 
 TINY = "3,5,2,4"
 
@@ -42,7 +43,6 @@ def test_default_cases_read_back_from_their_labels():
         (["--shapes", "1,2,3,4:leap"], "':step'"),
         (["--threads", "0"], "whole number of at least 1, got '0'"),
         (["--peers", "torch-lstm", "cudnn"], "got cudnn"),
-        (["-o", "/no/such/folder/results.json"], "no folder"),
         (["--modes", "backward"], "invalid choice"),
         (["--sections", "lstms"], "invalid choice: 'lstms'"),
     ],
@@ -51,6 +51,14 @@ def test_wrong_arguments_get_one_line_and_code_2(arguments, message, capsys):
     assert main(["recurrent", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1
+
+
+def test_an_output_in_no_folder_is_refused_before_measuring(capsys):
+    with pytest.raises(SystemExit) as ended:
+        command_line(["benchmark", "recurrent", "-o", "/no/such/folder/results.json"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert "the folder '/no/such/folder' does not exist" in error and len(error.splitlines()) == 1
 
 
 def test_unknown_benchmark_gets_one_line_and_code_2(capsys):

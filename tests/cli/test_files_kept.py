@@ -187,7 +187,8 @@ def test_the_checkpoint_that_a_fit_goes_on_from_is_kept(
     resume += ["--trainer.max_epochs=2", "--trainer.limit_train_batches=1", "--trainer.limit_val_batches=1"]
     assert run(*resume, *callback) == 0
     assert Path("last.ckpt").read_bytes() == before
-    assert torch.load("last-v1.ckpt", weights_only=True)["global_step"] == 2
+    steps = [torch.load(name, weights_only=True)["global_step"] for name in ("last.ckpt", "last-v1.ckpt")]
+    assert steps[0] < steps[1]  # it went on
 
     assert run(*resume, *callback, "--trainer.callbacks.enable_version_counter=false") == 2
     assert "--ckpt_path: last.ckpt might be written over by ModelCheckpoint" in capsys.readouterr().err
