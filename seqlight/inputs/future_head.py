@@ -14,7 +14,7 @@ class FutureHead(nn.Module):
     which holds H steps of C channels,
 
     .. math::
-        z &= \text{relu}(\textstyle\sum_h W_h r_h + V y) \\
+        z &= \text{relu}(\sum_h W_h r_h + V y) \\
         \hat y_h &= y_h + A r_h + (U z)_h
 
     A is one map for all H steps: what a step's own row does, wherever the step lies. z mixes the rows of all
