@@ -22,6 +22,7 @@ BASICS = frozenset(
     {
         "_extension",
         "whole_files",
+        "predictor",
         "transforms",
         "metrics",
         "data",
@@ -30,6 +31,8 @@ BASICS = frozenset(
         "onnx",
         "strategies",
         "inputs",
+        "heads",
+        "intervals",
         "models",
     }
 )
@@ -38,6 +41,7 @@ BASICS = frozenset(
 MAY_IMPORT = {
     "_extension": NOTHING,
     "whole_files": NOTHING,
+    "predictor": NOTHING,
     "transforms": NOTHING,
     "metrics": NOTHING,
     "data": NOTHING,
@@ -45,11 +49,17 @@ MAY_IMPORT = {
     "nn": frozenset({"ops"}),
     "onnx": frozenset({"ops", "nn"}),
     "inputs": frozenset({"nn", "ops"}),
-    "strategies": frozenset({"nn", "inputs"}),
-    "models": frozenset({"nn", "metrics", "onnx", "transforms", "strategies", "inputs"}),
+    "heads": NOTHING,
+    "intervals": frozenset({"predictor"}),
+    "strategies": frozenset({"nn", "inputs", "heads"}),
+    "models": frozenset(
+        {"nn", "metrics", "onnx", "transforms", "strategies", "inputs", "heads", "intervals", "predictor"}
+    ),
     "callbacks": BASICS,
     "evaluation": BASICS | {"callbacks"},
     "plot": BASICS | {"callbacks", "evaluation"},
+    "experiments": BASICS | {"callbacks", "evaluation"},
+    "report": BASICS | {"callbacks", "evaluation", "plot", "experiments"},
     "cli": EVERYTHING,
     "benchmark": EVERYTHING,
     "__init__": EVERYTHING,
