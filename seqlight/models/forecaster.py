@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from seqlight.inputs import NetworkInputs, Window, check_schema
 from seqlight.metrics import MeanOverCells, forecast_metrics
 from seqlight.strategies import STRATEGIES
-from seqlight.transforms import WindowState, build_transform
+from seqlight.transforms import build_transform
 
 from .bounds import Bounds
 from .checkpoint import constructor_arguments, is_of_0_1
-from .checks import check_batch, check_integer, check_number, check_shape, choose, plain_value
-from .forecaster_steps import Batch, ForecasterSteps, observed_at_all
+from .checks import check_integer, check_number, choose, plain_value
+from .forecaster_steps import ForecasterSteps
+from .forecaster_windows import Batch
 from .losses import LOSSES
 from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
 from .training_values import values_of_trainer
@@ -252,113 +253,6 @@ class Forecaster(ForecasterSteps):
         """The name of ``static_covariate_size`` before 0.2."""
         warn_renamed("static_size", "static_covariate_size")
         return self.static_covariate_size
-
-    # Forecasting
-
-    def forward(
-        self,
-        past_target: Tensor,
-        past_observed: Tensor | None = None,
-        historic_future_covariates: Tensor | None = None,
-        future_covariates: Tensor | None = None,
-        static_covariates: Tensor | None = None,
-        *,
-        past_covariates: Tensor | None = None,
-        past_categories: Tensor | None = None,
-        historic_future_categories: Tensor | None = None,
-        future_categories: Tensor | None = None,
-        static_categories: Tensor | None = None,
-        static: Tensor | None = None,
-    ) -> Tensor:
-        """Forecast raw values from raw values; no DataModule is needed.
-
-        What the forecaster was built for is needed, and nothing else is taken. Numbers are float32 in
-        original units, categories int64 codes.
-
-        Args:
-            past_target: ``[B, L, C]`` in original units; missing cells are NaN.
-            past_observed: bool ``[B, L, C]``, False where a cell is missing; None means all that are not NaN.
-            historic_future_covariates: ``[B, L, F]``, what is known ahead, over the past.
-            future_covariates: ``[B, H, F]``, the same over the future.
-            static_covariates: ``[B, S]``, what does not change over time.
-            past_covariates: ``[B, L, P]``, what is known up to now only; missing cells are NaN. (The old name
-                of ``historic_future_covariates``, where the forecaster has no past covariates.)
-            past_categories: ``[B, L, Pc]``, categories known up to now only.
-            historic_future_categories: ``[B, L, Fc]``, categories known ahead, over the past.
-            future_categories: ``[B, H, Fc]``, the same over the future.
-            static_categories: ``[B, Sc]``, categories that do not change over time.
-            static: the old name of ``static_covariates``.
-
-        Returns:
-            The forecast ``[B, H, C]`` in original units, float32 (float64 if the input or the forecaster is);
-            NaN for a channel whose past has no observed cell: nothing is forecast from nothing.
-
-        Raises:
-            ValueError: a tensor is missing, has the wrong shape, or is not what the forecaster was built for;
-                or what is known ahead is missing.
-
-        """
-        given = {
-            "past_observed": past_observed,
-            "past_covariates": past_covariates,
-            "past_categories": past_categories,
-            "historic_future_covariates": historic_future_covariates,
-            "historic_future_categories": historic_future_categories,
-            "future_covariates": future_covariates,
-            "future_categories": future_categories,
-            "static_covariates": static_covariates,
-            "static_categories": static_categories,
-            "static": static,
-        }
-        window, state = self._window(past_target, self._under_new_names(given))
-        forecast = self._original_units(self.decode(window), state)
-        return forecast.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)
-
-    def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
-        """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
-        # Ones, which every transform takes; 0 has no logarithm.
-        past = torch.ones(batch_size, self.context_length, self.target_size)
-        return {"past_target": past, **self.inputs.example(batch_size, self.context_length)}
-
-    def _original_units(self, decoded: Tensor, state: WindowState) -> Tensor:
-        """Return a forecast out of transformed space, within the bounds."""
-        return self.bounds.apply(self.transform.inverse(decoded, state))
-
-    def _under_new_names(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
-        """Return the inputs that there are, those with an old name under the new one."""
-        given = {name: value for name, value in inputs.items() if value is not None}
-        needed = self.inputs.names
-        for old, new in (("past_covariates", "historic_future_covariates"), ("static", "static_covariates")):
-            if old in given and old not in needed and new in needed and new not in given:
-                warn_renamed(old, new)
-                given[new] = given.pop(old)
-        return given
-
-    def _window(
-        self, past_target: Tensor, given: Mapping[str, Tensor], length: int | None = None
-    ) -> tuple[Window, WindowState]:
-        """Check one batch's inputs and take them to transformed space; ``length`` replaces L."""
-        length = self.context_length if length is None else length
-        steps = {"B": None, "L": length, "C": self.target_size}
-        check_shape("past_target", past_target, steps, f"past_target[:, -{length}:] are the last L steps")
-        past = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
-        past_observed = given.get("past_observed")
-        if past_observed is not None:
-            check_shape("past_observed", past_observed, {**steps, "B": past_target.shape[0]})
-            past = past.masked_fill(~past_observed.bool(), torch.nan)
-        if not self.target_only:
-            self.inputs.check_known(given)
-        transformed, state = self.transform.transform(past)
-        dtype = next((p.dtype for p in self.network.parameters()), transformed.dtype)
-        return self.inputs.window(transformed, given, length, dtype), state
-
-    def _batch_window(
-        self, batch: Batch, *, with_future: bool, length: int | None = None
-    ) -> tuple[Window, WindowState]:
-        required = ["past_target", *(["future_target"] if with_future else []), *self.inputs.names]
-        given = self._under_new_names(batch) if isinstance(batch, Mapping) else batch
-        check_batch(given, required)
-        return self._window(given["past_target"], given, length)
 
     # Lightning's hooks
 

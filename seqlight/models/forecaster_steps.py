@@ -1,35 +1,26 @@
 """What a forecaster does with a batch in training, validation, test and prediction."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlight.inputs import Window
 from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells
-from seqlight.strategies import PointwiseLoss, Strategy, masked_loss
-from seqlight.transforms import Transform, WindowState
+from seqlight.strategies import PointwiseLoss, masked_loss
+from seqlight.transforms import WindowState
 
 from .carried_state import CarriesState
-from .checks import check_batch, check_shape
-from .finite import check_prediction
-from .module import SeqlightModule
+from .checks import check_batch
+from .forecaster_prediction import ForecasterPrediction
+from .forecaster_windows import Batch
 from .state_rows import has_tensors, state_batch_dim
 
-Batch = Mapping[str, Tensor]
 
-
-class ForecasterSteps(SeqlightModule, CarriesState):
+class ForecasterSteps(ForecasterPrediction, CarriesState):
     """The steps of :class:`~seqlight.models.Forecaster`, on what that makes of a batch."""
 
-    prediction_length: int
-    context_length: int
-    target_size: int
-    network: nn.Module
-    strategy: Strategy
-    transform: Transform
     pointwise_loss: PointwiseLoss
     val_metrics: MetricCollection
     test_metrics: MetricCollection
@@ -37,20 +28,8 @@ class ForecasterSteps(SeqlightModule, CarriesState):
     test_mean_loss: MeanOverCells
 
     @abstractmethod
-    def decode(self, window: Window) -> Tensor:
-        """Return the forecast ``[B, H, C]`` of a window in transformed space."""
-
-    @abstractmethod
     def training_loss(self, window: Window, future: Tensor) -> tuple[Tensor, Tensor]:
         """Return the training loss summed over the known cells, and their count."""
-
-    @abstractmethod
-    def _batch_window(
-        self, batch: Batch, *, with_future: bool, length: int | None = None
-    ) -> tuple[Window, WindowState]: ...
-
-    @abstractmethod
-    def _original_units(self, decoded: Tensor, state: WindowState) -> Tensor: ...
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Return the strategy's training loss, a mean over the known cells of all processes."""
@@ -74,41 +53,6 @@ class ForecasterSteps(SeqlightModule, CarriesState):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Update ``test_loss`` and the test metrics."""
         self._evaluation_step(batch, "test", self.test_mean_loss, self.test_metrics)
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B].
-
-        The prediction is NaN for a channel whose past has no observed cell.
-
-        Raises:
-            NonFiniteError: a forecast is not finite, though the window holds known values.
-
-        """
-        window, state = self._batch_window(batch, with_future=False)
-        known = self._forecastable(batch)
-        prediction = self._original_units(self.decode(window), state)
-        output = {"prediction": prediction.masked_fill(~known, torch.nan)}
-        check_prediction(output, batch, known)
-        return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
-
-    def _future(self, batch: Batch) -> Tensor:
-        """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
-        future = batch["future_target"]
-        axes = {"B": batch["past_target"].shape[0], "H": self.prediction_length, "C": self.target_size}
-        check_shape("future_target", future, axes)
-        future = future.to(torch.promote_types(future.dtype, torch.float32))
-        if batch.get("future_observed") is not None:
-            check_shape("future_observed", batch["future_observed"], axes)
-            future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
-        return future
-
-    def _forecastable(self, batch: Batch) -> Tensor:
-        """Return whether the past has an observed cell, ``[B, 1, C]``.
-
-        Asked of the original values: of few, a transform can leave none, and its inverse still goes on from
-        them.
-        """
-        return observed_at_all(batch["past_target"], batch.get("past_observed"))
 
     def _check_chunk(self, length: int, scaling: WindowState) -> None:
         """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
@@ -175,11 +119,3 @@ class ForecasterSteps(SeqlightModule, CarriesState):
             else:
                 continue
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
-
-
-def observed_at_all(past_target: Tensor, past_observed: Tensor | None) -> Tensor:
-    """Return whether each channel ``[B, L, C]`` has an observed cell, ``[B, 1, C]``."""
-    observed = ~past_target.isnan()
-    if past_observed is not None:
-        observed = observed & past_observed.bool()
-    return observed.any(1, keepdim=True)

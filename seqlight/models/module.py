@@ -12,6 +12,7 @@ from torch import Tensor
 
 from .checkpoint import CHECKPOINT_FORMAT, CHECKPOINT_KEY, class_reference, names_of_module, plain_names
 from .checks import check_number, choose
+from .evaluation_mode import evaluation_mode
 from .finite import FiniteTraining, check_weights
 from .loader_positions import restore_loader_positions
 from .mixed_lightning import RefusesPytorchLightning
@@ -85,13 +86,8 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
         """
         from seqlight.onnx import export
 
-        modes = [(part, part.training) for part in self.modules()]
-        self.eval()
-        try:
+        with evaluation_mode(self):
             export(self, file_path, input_sample, outputs=outputs)
-        finally:
-            for part, training in modes:
-                part.training = training
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add the classes of model and data, and the random states; name parameters as without compiling.

@@ -6,6 +6,7 @@ from torch import nn
 
 from seqlight.metrics.functional import mean_absolute_scaled_error
 from seqlight.models import Forecaster, LinearForecaster, LSTMForecaster, SequenceNetwork
+from seqlight.predictor import Predictor
 
 STRATEGIES = ["direct", "recursive", "every_step"]
 NAN = math.nan
@@ -269,3 +270,19 @@ def test_training_target_of_the_datamodule_comes_first(sizes, windows, trainer):
     forecaster = LinearForecaster(transform="standard", **sizes)
     trainer(max_epochs=1, limit_val_batches=0).fit(forecaster, datamodule=Data())
     assert (forecaster.transform.mean.item(), forecaster.transform.scale.item()) == (3.0, 1.0)
+
+
+def test_a_forecaster_is_a_predictor(sizes, windows):
+    forecaster = LSTMForecaster(hidden_size=4, dropout=0.5, **sizes)
+    assert isinstance(forecaster, Predictor)
+    batch = batch_of(windows(5, missing=0.2))
+    batch["past_target"][1] = NAN
+    forecast = forecaster.predict(batch, quantile_levels=(0.1, 0.9))
+    assert forecaster.training  # as it was, though dropout was left out of the forecast
+    expected = forecaster.eval()(batch["past_target"])
+    assert expected[1].isnan().all()
+    torch.testing.assert_close(forecast.point, expected, equal_nan=True)
+    assert not forecast.point.requires_grad
+    assert (forecast.quantiles, forecast.quantile_levels, forecast.samples) == (None, (), None)
+    with pytest.raises(ValueError, match="samples: LSTMForecaster gives points alone, got samples=3"):
+        forecaster.predict(batch, samples=3)

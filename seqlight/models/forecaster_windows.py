@@ -1,0 +1,110 @@
+"""What takes a forecaster's raw values to windows in transformed space, and forecasts back."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.inputs import NetworkInputs, Window
+from seqlight.strategies import Strategy
+from seqlight.transforms import Transform, WindowState
+
+from .bounds import Bounds
+from .checks import check_batch, check_shape
+from .module import SeqlightModule
+from .renamed import warn_renamed
+
+Batch = Mapping[str, Tensor]
+
+
+class ForecasterWindows(SeqlightModule):
+    """What :class:`~seqlight.models.Forecaster` makes of the values of a batch."""
+
+    target_only: ClassVar[bool]
+    prediction_length: int
+    context_length: int
+    target_size: int
+    network: nn.Module
+    strategy: Strategy
+    transform: Transform
+    inputs: NetworkInputs
+    bounds: Bounds
+
+    @abstractmethod
+    def decode(self, window: Window) -> Tensor:
+        """Return the forecast ``[B, H, C]`` of a window in transformed space."""
+
+    def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
+        """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
+        # Ones, which every transform takes; 0 has no logarithm.
+        past = torch.ones(batch_size, self.context_length, self.target_size)
+        return {"past_target": past, **self.inputs.example(batch_size, self.context_length)}
+
+    def _original_units(self, decoded: Tensor, state: WindowState) -> Tensor:
+        """Return a forecast out of transformed space, within the bounds."""
+        return self.bounds.apply(self.transform.inverse(decoded, state))
+
+    def _under_new_names(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+        """Return the inputs that there are, those with an old name under the new one."""
+        given = {name: value for name, value in inputs.items() if value is not None}
+        needed = self.inputs.names
+        for old, new in (("past_covariates", "historic_future_covariates"), ("static", "static_covariates")):
+            if old in given and old not in needed and new in needed and new not in given:
+                warn_renamed(old, new)
+                given[new] = given.pop(old)
+        return given
+
+    def _window(
+        self, past_target: Tensor, given: Mapping[str, Tensor], length: int | None = None
+    ) -> tuple[Window, WindowState]:
+        """Check one batch's inputs and take them to transformed space; ``length`` replaces L."""
+        length = self.context_length if length is None else length
+        steps = {"B": None, "L": length, "C": self.target_size}
+        check_shape("past_target", past_target, steps, f"past_target[:, -{length}:] are the last L steps")
+        past = past_target.to(torch.promote_types(past_target.dtype, torch.float32))
+        past_observed = given.get("past_observed")
+        if past_observed is not None:
+            check_shape("past_observed", past_observed, {**steps, "B": past_target.shape[0]})
+            past = past.masked_fill(~past_observed.bool(), torch.nan)
+        if not self.target_only:
+            self.inputs.check_known(given)
+        transformed, state = self.transform.transform(past)
+        dtype = next((p.dtype for p in self.network.parameters()), transformed.dtype)
+        return self.inputs.window(transformed, given, length, dtype), state
+
+    def _batch_window(
+        self, batch: Batch, *, with_future: bool, length: int | None = None
+    ) -> tuple[Window, WindowState]:
+        required = ["past_target", *(["future_target"] if with_future else []), *self.inputs.names]
+        given = self._under_new_names(batch) if isinstance(batch, Mapping) else batch
+        check_batch(given, required)
+        return self._window(given["past_target"], given, length)
+
+    def _future(self, batch: Batch) -> Tensor:
+        """Return the batch's true future ``[B, H, C]`` in original units, NaN where missing."""
+        future = batch["future_target"]
+        axes = {"B": batch["past_target"].shape[0], "H": self.prediction_length, "C": self.target_size}
+        check_shape("future_target", future, axes)
+        future = future.to(torch.promote_types(future.dtype, torch.float32))
+        if batch.get("future_observed") is not None:
+            check_shape("future_observed", batch["future_observed"], axes)
+            future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
+        return future
+
+    def _forecastable(self, batch: Batch) -> Tensor:
+        """Return whether the past has an observed cell, ``[B, 1, C]``.
+
+        Asked of the original values: of few, a transform can leave none, and its inverse still goes on from
+        them.
+        """
+        return observed_at_all(batch["past_target"], batch.get("past_observed"))
+
+
+def observed_at_all(past_target: Tensor, past_observed: Tensor | None) -> Tensor:
+    """Return whether each channel ``[B, L, C]`` has an observed cell, ``[B, 1, C]``."""
+    observed = ~past_target.isnan()
+    if past_observed is not None:
+        observed = observed & past_observed.bool()
+    return observed.any(1, keepdim=True)
