@@ -28,15 +28,19 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "forecast": Command("seqlight.cli.forecast", "run", "CSV in; forecast, table of errors and plot out"),
+    "forecast": Command(
+        "seqlight.cli.forecast.command", "run", "CSV in; forecast, table of errors and plot out"
+    ),
     "impute": Command(
-        "seqlight.cli.impute", "run", "CSV in; the same with its empty cells filled and marked out"
+        "seqlight.cli.impute.command", "run", "CSV in; the same with its empty cells filled and marked out"
     ),
     "fit": Command("seqlight.cli.lightning", "fit", "train a model from options or YAML (LightningCLI)"),
     "validate": Command("seqlight.cli.lightning", "validate", "evaluate a checkpoint on the validation part"),
     "test": Command("seqlight.cli.lightning", "test", "evaluate a checkpoint on the test part"),
     "predict": Command("seqlight.cli.lightning", "predict", "write the forecast of a checkpoint as CSV"),
-    "compare": Command("seqlight.cli.compare", "run", "train one network with each strategy, side by side"),
+    "compare": Command(
+        "seqlight.cli.compare.command", "run", "train one network with each strategy, side by side"
+    ),
     "benchmark": Command(
         "seqlight.benchmark", "main", "measure the kernels against their peers on this machine"
     ),

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast_arguments import ForecastArguments
+from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.sizes import covariate_arguments
 from seqlight.data import CSVDataModule, WindowDataModule
 from seqlight.models import Forecaster, LSTMForecaster, NonFiniteError, SeqlightModule, load

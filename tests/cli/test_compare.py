@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from seqlight.cli.compare_arguments import STRATEGIES
+from seqlight.cli.compare.arguments import STRATEGIES
 
 Run = Callable[..., int]
 

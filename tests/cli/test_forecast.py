@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 import seqlight
 from seqlight.cli import main
 from seqlight.cli.error_band import ErrorBand
-from seqlight.cli.forecast_job import validation_band
+from seqlight.cli.forecast.job import validation_band
 from seqlight.data import CSVDataModule
 from seqlight.evaluation import ComparisonRow, compare
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
@@ -304,8 +304,8 @@ def test_auto_takes_the_best_on_the_validation_part(
         return validation_band(model, data)
 
     arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
-    monkeypatch.setattr("seqlight.cli.forecast_job.validation_band", band)
-    monkeypatch.setattr("seqlight.cli.forecast_job.compare", better_on("val"))
+    monkeypatch.setattr("seqlight.cli.forecast.job.validation_band", band)
+    monkeypatch.setattr("seqlight.cli.forecast.job.compare", better_on("val"))
     assert run(*arguments, "--save", tmp_path / "out.ckpt") == 0
     assert type(seqlight.load(tmp_path / "out.ckpt")) is NaiveForecaster
     assert banded == [NaiveForecaster]
@@ -315,7 +315,7 @@ def test_auto_takes_the_best_on_the_validation_part(
     assert "On the test part it does not beat seasonal naive (24): MASE 0.75 against 0.25. " in printed
     assert np.all(np.ptp(written(tmp_path / "out.csv"), axis=1) == 0)  # the last value, again and again
 
-    monkeypatch.setattr("seqlight.cli.forecast_job.compare", better_on("test"))
+    monkeypatch.setattr("seqlight.cli.forecast.job.compare", better_on("test"))
     assert run(*arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Forecast by seasonal naive (24), which" in printed  # the simplest of equals
@@ -352,7 +352,7 @@ def test_no_linear_forecast_beyond_memory(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("seqlight.cli.forecast_job.EQUATION_BYTES", 1000)
+    monkeypatch.setattr("seqlight.cli.forecast.job.EQUATION_BYTES", 1000)
     arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--model", "linear"]
     assert run(*arguments, "-o", tmp_path / "out.csv") == 2
     assert "--model linear: least squares of 24 steps takes more than" in capsys.readouterr().err

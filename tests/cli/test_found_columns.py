@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast_arguments import ForecastArguments, parse
+from seqlight.cli.forecast.arguments import ForecastArguments, parse
 from seqlight.cli.time_column import found_columns
 from seqlight.data.io import text_file
 

@@ -13,9 +13,9 @@ import pytest
 from lightning import Trainer
 
 import seqlight.cli
-from seqlight.cli.compare_arguments import build_parser as compare_parser
-from seqlight.cli.forecast_arguments import build_parser as forecast_parser
-from seqlight.cli.impute_arguments import build_parser as impute_parser
+from seqlight.cli.compare.arguments import build_parser as compare_parser
+from seqlight.cli.forecast.arguments import build_parser as forecast_parser
+from seqlight.cli.impute.arguments import build_parser as impute_parser
 from seqlight.cli.wording import OPTIONS, as_options
 from seqlight.models import LSTMForecaster
 
@@ -50,7 +50,8 @@ def texts(path: Path) -> Iterator[str]:
 
 def options_of(path: Path) -> set[str]:
     """Options that the module's messages may name: those of its command, or of any where several share it."""
-    prefix = path.stem.partition("_")[0]
+    relative = path.relative_to(FOLDER)
+    prefix = relative.parts[0] if len(relative.parts) > 1 else path.stem.partition("_")[0]
     if prefix in OF_COMMAND:
         return OF_COMMAND[prefix] | GENERAL
     if prefix in ("lightning", "checkpoint"):
@@ -58,7 +59,9 @@ def options_of(path: Path) -> set[str]:
     return set.union(GENERAL, OF_LIGHTNING, *OF_COMMAND.values())
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER).with_suffix(""))
+)
 def test_options_that_messages_name_exist(path: Path) -> None:
     trainer = inspect.signature(Trainer.__init__).parameters
     unknown = set()

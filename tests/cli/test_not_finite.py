@@ -56,7 +56,7 @@ LARGE_VALUES = "look for very large values in the data, or use --model linear"
         (
             ["impute"],
             ["--steps", "20", "--hidden-size", "2"],
-            "impute_training.LEARNING_RATES",
+            "impute.training.LEARNING_RATES",
             f"the recurrent network, epoch 1, step 1: the loss is inf; {LARGE_VALUES}",
             ["--model", "linear"],
         ),

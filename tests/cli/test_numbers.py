@@ -23,7 +23,7 @@ START = {"forecast": ["forecast"], "impute": ["impute"], "compare": ["compare", 
 def numeric_options() -> list[tuple[str, str, Any]]:
     found = []
     for command in START:
-        parser = importlib.import_module(f"seqlight.cli.{command}_arguments").build_parser()
+        parser = importlib.import_module(f"seqlight.cli.{command}.arguments").build_parser()
         for action in parser._actions:
             if action.type in NUMBERS:
                 found.append((command, action.option_strings[-1], action.type))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast_arguments import parse
-from seqlight.cli.forecast_plan import plan, read_store
+from seqlight.cli.forecast.arguments import parse
+from seqlight.cli.forecast.plan import plan, read_store
 from seqlight.cli.wording import in_words_of_options
 from seqlight.data import SeriesStore
 

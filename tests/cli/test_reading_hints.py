@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast_arguments import parse
-from seqlight.cli.forecast_plan import ForecastPlan, plan, read_store
+from seqlight.cli.forecast.arguments import parse
+from seqlight.cli.forecast.plan import ForecastPlan, plan, read_store
 from seqlight.cli.wording import in_words_of_options
 
 DAYS = [str(np.datetime64("2024-01-01") + day) for day in range(56)]

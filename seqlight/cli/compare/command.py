@@ -20,10 +20,10 @@ def run(arguments: list[str]) -> None:
         got = repr(arguments[0]) if arguments else "nothing"
         raise CommandError(f"compare: expected one of {', '.join(SUBJECTS)}, got {got}\n  {USAGE}")
 
-    from seqlight.cli.compare_arguments import parse
+    from seqlight.cli.compare.arguments import parse
 
     given = parse(arguments[1:])
     with in_words_of_options():
-        from seqlight.cli import compare_job
+        from seqlight.cli.compare import job
 
-        compare_job.run(given)
+        job.run(given)

@@ -12,8 +12,8 @@ from rich.console import Console
 from seqlight.callbacks import csv_bytes, forecast_frame
 from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast_arguments import ForecastArguments
-from seqlight.cli.forecast_plan import ForecastPlan
+from seqlight.cli.forecast.arguments import ForecastArguments
+from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments
 from seqlight.cli.report import best_row, deciding_error, error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from seqlight.cli.impute_arguments import ImputeArguments
-from seqlight.cli.impute_plan import NETWORKS, ImputePlan
-from seqlight.cli.impute_report import best_methods, imputation_table, imputation_verdict
-from seqlight.cli.impute_training import train_imputer
+from seqlight.cli.impute.arguments import ImputeArguments
+from seqlight.cli.impute.plan import NETWORKS, ImputePlan
+from seqlight.cli.impute.report import best_methods, imputation_table, imputation_verdict
+from seqlight.cli.impute.training import train_imputer
 from seqlight.cli.input_arguments import dialect_arguments
 from seqlight.cli.training import quiet_lightning
 from seqlight.data import CSVImputationDataModule

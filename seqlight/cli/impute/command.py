@@ -4,7 +4,7 @@ Everything about arguments and data is checked before torch is imported, let alo
 appear at the very end, all of them or none.
 """
 
-from seqlight.cli.impute_arguments import ImputeArguments, parse
+from seqlight.cli.impute.arguments import ImputeArguments, parse
 from seqlight.cli.wording import in_words_of_options
 
 
@@ -21,10 +21,10 @@ def run(arguments: list[str]) -> None:
 
 def impute(given: ImputeArguments) -> None:
     """Check the data, then import torch, train, compare, fill, and write."""
-    from seqlight.cli.impute_plan import plan
+    from seqlight.cli.impute.plan import plan
 
     settled = plan(given)
 
-    from seqlight.cli import impute_job
+    from seqlight.cli.impute import job
 
-    impute_job.run(given, settled)
+    job.run(given, settled)

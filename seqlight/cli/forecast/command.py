@@ -4,7 +4,7 @@ Everything about arguments and data is checked before torch is imported, let alo
 appear at the very end, all of them or none.
 """
 
-from seqlight.cli.forecast_arguments import ForecastArguments, parse
+from seqlight.cli.forecast.arguments import ForecastArguments, parse
 from seqlight.cli.wording import in_words_of_options
 
 
@@ -21,7 +21,7 @@ def run(arguments: list[str]) -> None:
 
 def forecast(given: ForecastArguments) -> None:
     """Check the data, then import torch, train, compare, and write."""
-    from seqlight.cli.forecast_plan import check_model, plan
+    from seqlight.cli.forecast.plan import check_model, plan
     from seqlight.cli.time_column import found_columns
 
     given, found = found_columns(given, "forecast")
@@ -29,6 +29,6 @@ def forecast(given: ForecastArguments) -> None:
     settled.notes[:0] = [found] if found else []
     check_model(given.model, settled)
 
-    from seqlight.cli import forecast_job
+    from seqlight.cli.forecast import job
 
-    forecast_job.run(given, settled)
+    job.run(given, settled)

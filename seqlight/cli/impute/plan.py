@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.impute_arguments import ImputeArguments
+from seqlight.cli.impute.arguments import ImputeArguments
 from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.sizes import choose_calendar_features
 from seqlight.cli.time_column import find_time_columns, found_line

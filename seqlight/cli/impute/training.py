@@ -12,8 +12,8 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, RichProgressBar
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.impute_arguments import ImputeArguments
-from seqlight.cli.impute_plan import ImputePlan
+from seqlight.cli.impute.arguments import ImputeArguments
+from seqlight.cli.impute.plan import ImputePlan
 from seqlight.cli.training import GRADIENT_NORM, fit_until_not_finite, time_limit_note
 from seqlight.data import CSVImputationDataModule
 from seqlight.models import ConvImputer, Imputer, RNNImputer, load

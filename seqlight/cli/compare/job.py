@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from seqlight.callbacks import csv_bytes
-from seqlight.cli.compare_arguments import RECURRENT, CompareArguments
+from seqlight.cli.compare.arguments import RECURRENT, CompareArguments
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast_job import build_data, simple_forecasts
-from seqlight.cli.forecast_plan import plan
+from seqlight.cli.forecast.job import build_data, simple_forecasts
+from seqlight.cli.forecast.plan import plan
 from seqlight.cli.report import format_error
 from seqlight.cli.sizes import covariate_arguments
 from seqlight.cli.time_column import found_columns

@@ -1,0 +1,1 @@
+"""``seqlight compare``: arguments, and the work."""

@@ -1,0 +1,1 @@
+"""``seqlight forecast``: arguments, what there is to forecast, and the work."""

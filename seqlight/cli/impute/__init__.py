@@ -1,0 +1,1 @@
+"""``seqlight impute``: arguments, what there is to fill, and the work."""
