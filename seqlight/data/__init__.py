@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from seqlight.data.modules.synthetic_imputation_data_module import SyntheticImputationDataModule
     from seqlight.data.modules.window_data_module import WindowDataModule
     from seqlight.data.store.mase_scale import seasonal_scale
-    from seqlight.data.store.series_store import SeriesStore, TimeGrid
+    from seqlight.data.store.series_store import SeriesStore
+    from seqlight.data.store.time_grid import TimeGrid
     from seqlight.data.time.frequency import Frequency, infer_frequency, parse_frequency
     from seqlight.data.windows.gap_windows import GapWindows
     from seqlight.data.windows.stateful_sampler import StatefulSampler
@@ -38,7 +39,7 @@ _HOMES = {
     "SyntheticDataModule": "modules.synthetic_data_module",
     "SyntheticImputationDataModule": "modules.synthetic_imputation_data_module",
     "TBPTTLoader": "windows.tbptt_loader",
-    "TimeGrid": "store.series_store",
+    "TimeGrid": "store.time_grid",
     "WindowDataModule": "modules.window_data_module",
     "WindowDataset": "windows.window_dataset",
     "WindowLoader": "windows.window_loader",

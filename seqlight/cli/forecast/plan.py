@@ -12,8 +12,8 @@ from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choo
 from seqlight.cli.wording import as_options
 from seqlight.data import SeriesStore, read_table
 from seqlight.data.io.columns import target_columns
+from seqlight.data.store.building import build_store
 from seqlight.data.store.origins import forecast_origins, origin_note
-from seqlight.data.store.series_store import build_store
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from seqlight.cli.wording import as_options
 from seqlight.data import read_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
 from seqlight.data.io.text_file import open_text
-from seqlight.data.store.series_store import TimedRows
-from seqlight.data.store.timed_rows import absent_rows, read_timed_rows
+from seqlight.data.store.timed_rows import TimedRows, absent_rows, read_timed_rows
 from seqlight.data.windows.held_out import gap_pattern
 
 NETWORKS = ("rnn", "conv")

@@ -17,9 +17,10 @@ from seqlight.data.io.read import read_table
 from seqlight.data.modules.covariates_of_module import ModuleCovariates
 from seqlight.data.modules.series_data_module import check_positive
 from seqlight.data.modules.window_data_module import Part, WindowDataModule
+from seqlight.data.store.building import build_store
 from seqlight.data.store.mase_scale import seasonal_scale
 from seqlight.data.store.origins import Origin, Origins, check_origin, forecast_origins, origin_note
-from seqlight.data.store.series_store import SeriesStore, build_store
+from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.splits import TimeSplit, check_size, shortest_length, split_by_time
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, check_features
 from seqlight.data.time.frequency import check_frequency
@@ -39,7 +40,8 @@ class CSVDataModule(WindowDataModule):
 
     Args:
         path: the file, or a polars or pandas frame.
-        time_col: column of timestamps, or columns that make them together, such as date and time of day.
+        time_col: column of timestamps, or columns that make them together, such as date and time of day; None
+            takes the rows of each series for its steps, counted from 0.
         target_cols: column or columns to forecast.
         id_col: column of series ids, or columns that name a series together; None for a single series.
         context_length: input steps of a window.
@@ -98,7 +100,7 @@ class CSVDataModule(WindowDataModule):
         self,
         path: str | Path | pl.DataFrame,
         *,
-        time_col: str | list[str],
+        time_col: str | list[str] | None,
         target_cols: str | list[str],
         id_col: str | list[str] | None = None,
         context_length: int,
@@ -147,11 +149,13 @@ class CSVDataModule(WindowDataModule):
         if missing not in ("error", "mask"):
             raise DataError(f"missing: expected 'error' or 'mask', got {missing!r}")
         check_features(calendar_features)
+        if calendar_features and not as_names(time_col):
+            raise DataError("calendar_features: expected none where time_col is None, got some")
         super().__init__(
             context_length=context_length,
             prediction_length=prediction_length,
             target_cols=target_cols,
-            time_col=" ".join(as_names(time_col)),
+            time_col=" ".join(as_names(time_col)) or "step",
             future_covariate_size=None,
             observed_indicator=missing == "mask",
             batch_size=batch_size,
@@ -305,11 +309,10 @@ class CSVDataModule(WindowDataModule):
     def schema(self) -> dict[str, Any]:
         """Return what a model trained on these data depends on: columns, categories, step; a plain dict."""
         grid = self.store.grid
-        assert grid is not None  # the store was built from a table with times
         described = {
             "targets": list(self.target_cols),
             "calendar_features": list(self.calendar_features),
-            "frequency": grid.frequency.name,
+            "frequency": "rows without times" if grid is None else grid.frequency.name,
         }
         return described | ({} if self.covariates is None else self.covariates.schema())
 
@@ -345,8 +348,7 @@ class CSVDataModule(WindowDataModule):
         if self._season_length is not None:
             return self._season_length
         grid = self.store.grid
-        assert grid is not None  # the store was built from a table with times
-        return grid.frequency.season_length
+        return 1 if grid is None else grid.frequency.season_length
 
     @property
     def scale(self) -> np.ndarray:

@@ -13,8 +13,8 @@ from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.text_file import TextFile, open_text
 from seqlight.data.modules.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
-from seqlight.data.store.series_store import SeriesStore, TimedRows
-from seqlight.data.store.timed_rows import read_timed_rows
+from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.store.timed_rows import TimedRows, read_timed_rows
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features, check_features
 from seqlight.data.time.frequency import check_frequency
 

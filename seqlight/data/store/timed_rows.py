@@ -1,15 +1,70 @@
 """Reading rows at whatever times they are, or with those added that are absent from a regular grid."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqlight.data.io.columns import as_names
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.read import read_table
-from seqlight.data.store.series_store import SeriesStore, TimedRows, build_store, sort_rows
+from seqlight.data.io.table import Table
+from seqlight.data.store.building import build_store, check_finite, check_missing
+from seqlight.data.store.row_names import RowNames
+from seqlight.data.store.row_times import row_times
+from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.store.sorting import sort_into_series
+from seqlight.data.time.combined_columns import CombinedTimes
 from seqlight.data.time.frequency import infer_frequency
+
+Int64Array = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TimedRows:
+    """The rows of a table sorted into series, with the time of each, on no grid: steps may differ.
+
+    Attributes:
+        store: the S series; position p of a series is its p-th row in the order of time.
+        times: [rows] int64 microseconds since 1970, in the order of ``store.values``.
+        order: [rows] int64, the row of the table that each row of the store was; -1 for an added row.
+        dialect: how the file is written that the rows came from.
+        combined: how times were joined of several columns; None where they are one.
+    """
+
+    store: SeriesStore
+    times: Int64Array
+    order: Int64Array
+    dialect: CSVDialect | None = None
+    combined: CombinedTimes | None = None
+
+
+def sort_rows(
+    table: Table,
+    *,
+    time_col: str | Sequence[str],
+    target_cols: Sequence[str],
+    id_col: str | Sequence[str] | None = None,
+    time_format: str | None = None,
+) -> TimedRows:
+    """Sort the table's rows into series by time, whatever the steps between them; missing cells are NaN.
+
+    The arguments are those of :func:`build_store`.
+
+    Raises:
+        DataError: a timestamp does not parse or repeats within its series; an id is empty; a value is
+            infinite; or a column has no value at all.
+    """
+    names = RowNames.of(table, time_col, target_cols, id_col)
+    check_finite(names)
+    times, _, _ = row_times(names, time_format)
+    ids, indptr, times = sort_into_series(names, times)
+    order = np.arange(len(times), dtype=np.int64) if names.order is None else names.order
+    store = SeriesStore(np.ascontiguousarray(table.values[order]), indptr, ids)
+    check_missing(names, store, "mask")
+    return TimedRows(store, times, order, table.dialect, table.combined)
 
 
 def read_timed_rows(

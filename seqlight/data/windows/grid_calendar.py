@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlight.data.store.series_store import TimeGrid
+from seqlight.data.store.time_grid import TimeGrid
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features
 from seqlight.data.time.frequency import DAY
 

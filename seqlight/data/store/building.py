@@ -1,0 +1,186 @@
+"""From the rows of a table to a store: sorted into series, laid out on their grids, checked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from seqlight.data.errors import DataError
+from seqlight.data.io.table import Table
+from seqlight.data.store.covariates import lay_out
+from seqlight.data.store.grid_positions import GridRows, check_one_step, grid_positions, step_of
+from seqlight.data.store.row_names import RowNames
+from seqlight.data.store.row_times import instant, row_times
+from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.store.sorting import sort_into_series
+from seqlight.data.store.time_grid import TimeGrid
+from seqlight.data.time.time_format import writes_apart
+
+Int64Array = NDArray[np.int64]
+
+
+def build_store(
+    table: Table,
+    *,
+    time_col: str | Sequence[str],
+    target_cols: Sequence[str],
+    id_col: str | Sequence[str] | None = None,
+    missing: str = "error",
+    frequency: str | None = None,
+    time_format: str | None = None,
+    as_of: str | None = None,
+    one_step: bool = True,
+    past_covariate_cols: Sequence[str] = (),
+    future_covariate_cols: Sequence[str] = (),
+    static_cols: Sequence[str] = (),
+) -> SeriesStore:
+    """Sort the table's rows into series, find the time grid, and lay the rows out on it.
+
+    Rows absent from a series' own grid become rows of missing cells. Times that are not increasing are
+    sorted, with a warning. The rows of a table without times are the steps of each series, in their order.
+
+    Args:
+        table: the columns.
+        time_col: name of the time column, or of several, for messages.
+        target_cols: names of the C target columns, for messages.
+        id_col: name of the id column, or of several, for messages.
+        missing: "error" refuses missing cells, "mask" keeps them as NaN.
+        frequency: the grid's step such as "1h", or None to infer it.
+        time_format: strftime pattern of text timestamps, or None to find it.
+        as_of: a time, written as those of the table or in ISO 8601; targets of later times are taken for
+            unknown.
+        past_covariate_cols: columns of the table's covariates that are known up to now only.
+        future_covariate_cols: those known ahead, also in rows whose targets are empty.
+        static_cols: those constant within a series.
+        one_step: refuse series whose own step is a multiple of the step that was found for all.
+
+    Raises:
+        DataError: a timestamp does not parse, repeats within its series or lies off the grid; a series has
+            steps of its own; an id is empty; a value is infinite; cells before a series' last known value
+            are missing and ``missing`` is "error".
+    """
+    names = RowNames.of(table, time_col, target_cols, id_col)
+    check_finite(names)
+    rows = _steps(names, frequency, as_of) if table.time is None else None
+    grid, later = None, None
+    if rows is None:
+        rows, grid, later = _timed(names, frequency, time_format, as_of, one_step)
+
+    values = table.values if names.order is None else table.values[names.order]
+    if later is not None:
+        values = np.where(later[:, None], np.float32(np.nan), values)
+    covariates = None
+    if past_covariate_cols or future_covariate_cols or static_cols:
+        covariates = lay_out(
+            table.covariates,
+            past=past_covariate_cols,
+            future=future_covariate_cols,
+            static=static_cols,
+            ids=rows.ids,
+            indptr=rows.indptr,
+            place=rows.place,
+            order=lambda cells: cells if names.order is None else cells[names.order],
+            unknown=later,
+            source=table.source,
+        )
+    store = SeriesStore(rows.place(values, np.nan), rows.grid_indptr, rows.ids, grid, covariates)
+    check_missing(names, store, missing)
+    return store
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Sorted rows: where each series is among them, and where each row lies on its series' grid."""
+
+    ids: list[str]
+    indptr: Int64Array
+    lengths: Int64Array  # of the grids
+    positions: Int64Array | None  # None where no row is absent
+
+    @property
+    def grid_indptr(self) -> Int64Array:
+        return np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
+
+    def place(self, rows: NDArray[Any], absent: object) -> NDArray[Any]:
+        if self.positions is None:
+            return np.ascontiguousarray(rows)
+        begins = self.grid_indptr
+        laid_out = np.full((int(begins[-1]), rows.shape[1]), absent, rows.dtype)
+        laid_out[np.repeat(begins[:-1], np.diff(self.indptr)) + self.positions] = rows
+        return laid_out
+
+
+def _steps(names: RowNames, frequency: str | None, as_of: str | None) -> _Rows:
+    """Rows without times, which are steps."""
+    for argument, value in (("frequency", frequency), ("as_of", as_of)):
+        if value is not None:
+            raise DataError(f"{argument}: expected none for rows without times, got {value!r}")
+    ids, indptr, _ = sort_into_series(names, None)
+    return _Rows(ids, indptr, np.diff(indptr), None)
+
+
+def _timed(
+    names: RowNames, frequency: str | None, time_format: str | None, as_of: str | None, one_step: bool
+) -> tuple[_Rows, TimeGrid, NDArray[np.bool_] | None]:
+    """Rows with times, their grid, and which are later than ``as_of``."""
+    column = names.table.time
+    assert column is not None  # the caller has looked
+    times, text_format, zone = row_times(names, time_format)
+    names.table.time = column.clear()  # text takes 35 bytes a row; only the times are needed now
+    ids, indptr, times = sort_into_series(names, times)
+    step = step_of(names, frequency, times, indptr[:-1], zone)
+    if one_step and frequency is None and len(ids) > 1:
+        check_one_step(names, step, times, indptr[:-1], ids)
+    origin, anchor = times[indptr[:-1]], step.anchors(times, indptr[:-1])
+    on_grid = GridRows(step, times, indptr, ids, origin, anchor, frequency is None)
+    lengths, positions = grid_positions(names, on_grid)
+    grid = TimeGrid(step, origin, anchor, text_format, zone, column.dtype == pl.Date)
+    if text_format is not None and not writes_apart(text_format, grid.timestamps(0, 0, 3)):
+        raise names.error(
+            f"frequency: {step.name} is finer than column {names.time_col!r}, whose times are written as "
+            f"{text_format.pattern!r}; write them with more digits, or pass a coarser frequency"
+        )
+    later = None if as_of is None else times > instant(as_of, text_format)
+    return _Rows(ids, indptr, lengths, positions), grid, later
+
+
+def check_finite(names: RowNames) -> None:
+    """Raise DataError where a target is infinite."""
+    infinite = np.isinf(names.table.values)
+    if infinite.any():
+        row, column = np.argwhere(infinite)[0]
+        raise names.error(
+            f"{names.table.row_name(row)}, column {names.target_cols[column]!r}: infinity, or a number "
+            "beyond float32's range (3.4e38); mend the cell, or leave it empty if the value is missing"
+        )
+
+
+def check_missing(names: RowNames, store: SeriesStore, missing: str) -> None:
+    """Raise DataError for a column without any value and, if ``missing`` is "error", for missing cells."""
+    absent = np.isnan(store.values)
+    if not absent.any():
+        return
+    later = store.lengths - store.ends  # rows that are the future, not gaps
+    for column, name in enumerate(names.target_cols):
+        if absent[:, column].all():
+            raise names.error(f"column {name!r}: every cell is missing; expected numbers")
+    if missing == "mask":
+        return
+    for begin, end in zip(store.indptr[1:] - later, store.indptr[1:], strict=True):
+        absent[begin:end] = False
+    if not absent.any():
+        return
+    row, column = (int(i) for i in np.argwhere(absent)[0])
+    series = int(np.searchsorted(store.indptr, row, side="right")) - 1
+    own = absent[store.indptr[series] : store.indptr[series + 1], column]
+    first = store.time_text(series, row - int(store.indptr[series]))
+    total = int(absent.sum())
+    elsewhere = "" if total == own.sum() else f" ({total} in all columns and series)"
+    raise names.error(
+        f"column {names.target_cols[column]!r}{names.of_series(store.ids[series])}: {own.sum()} missing "
+        f"cell{'s' * (int(own.sum()) != 1)} (empty, or no row for their time), the first at "
+        f'{first}{elsewhere}; fill them, or pass missing="mask"'
+    )
