@@ -1,10 +1,16 @@
 """The arguments that say what is known beside the targets, and where the forecast begins."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import InputArguments
 from seqlight.cli.parser import Parser
+
+_DAY = 24 * 3600 * 1_000_000  # microseconds
+
+if TYPE_CHECKING:
+    from seqlight.data import SeriesStore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +20,7 @@ class SeriesArguments(InputArguments):
     past_covariates: list[str]
     future_covariates: list[str]
     static: list[str]
+    holidays: list[str]
     origin: Literal["auto", "own", "common"]
     as_of: str | None
 
@@ -31,6 +38,13 @@ def add_series_options(parser: Parser) -> None:
         ("--static", "static", "column that is constant within a series"),
     ):
         covariates.add_argument(option, metavar="COLUMN", action="append", dest=name, default=[], help=text)
+    covariates.add_argument(
+        "--holidays",
+        metavar="COUNTRY",
+        action="append",
+        default=[],
+        help="public holidays of a country or a part of it, known ahead: DE, US-CA",
+    )
     series = parser.add_argument_group("where the forecast begins")
     series.add_argument(
         "--origin",
@@ -44,3 +58,28 @@ def add_series_options(parser: Parser) -> None:
         metavar="TIME",
         help="forecast as if values after this time were not known; written as in the file",
     )
+
+
+def holiday_features(given: SeriesArguments, store: "SeriesStore") -> list[str]:
+    """Return the calendar features of --holidays.
+
+    Raises:
+        CommandError: a code is unknown, the package is not installed, or a step holds more than a day.
+    """
+    if not given.holidays:
+        return []
+    from seqlight.data import DataError
+    from seqlight.data.time.calendar_features import HOLIDAYS, check_features
+
+    names = [HOLIDAYS + code for code in dict.fromkeys(given.holidays)]
+    try:
+        check_features(names)
+    except DataError as error:
+        text = str(error).removeprefix("calendar_features: ").replace(HOLIDAYS, "")
+        raise CommandError(f"--holidays: {text}") from None
+    longest = int(store.lengths.argmax())
+    times = store.timestamps(longest, 0, int(store.lengths[longest]))
+    steps = times.to_physical().to_numpy()[1:] - times.to_physical().to_numpy()[:-1]
+    if not times.dtype.is_temporal() or (steps > _DAY).mean() > 0.5:
+        raise CommandError("--holidays: a holiday says something of steps of a day or less; leave it out")
+    return names

@@ -18,6 +18,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor
 
+from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.sizes import covariate_arguments
@@ -87,6 +88,7 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Traine
         prediction_length=data.prediction_length,
         target_size=data.target_size,
         **covariate_arguments(data),
+        **bounds_arguments(given),
         observed_indicator=data.observed_indicator,
         hidden_size=given.hidden_size,
         num_layers=given.num_layers,

@@ -26,6 +26,9 @@ class BaselineForecaster(Forecaster):
         target_size: number C of target channels.
         future_covariate_size: accepted for the same call as the other forecasters.
         observed_indicator: likewise; missing cells are always minded.
+        bounds: the lowest and the highest value of a forecast, as in :class:`Forecaster`.
+        nonnegative: the same as a lowest value of 0.
+        integer: round the forecast to whole numbers.
         covariate_size: the old name of ``future_covariate_size``.
 
     """
@@ -40,6 +43,9 @@ class BaselineForecaster(Forecaster):
         target_size: int = 1,
         future_covariate_size: int = 0,
         observed_indicator: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
+        nonnegative: bool = False,
+        integer: bool = False,
         covariate_size: int | None = None,
     ) -> None:
         size = take_renamed("covariate_size", covariate_size, "future_covariate_size", future_covariate_size)
@@ -49,6 +55,9 @@ class BaselineForecaster(Forecaster):
             prediction_length=prediction_length,
             target_size=target_size,
             observed_indicator=observed_indicator,
+            bounds=bounds,
+            nonnegative=nonnegative,
+            integer=integer,
             transform="none",
         )
         self.automatic_optimization = False
@@ -105,6 +114,9 @@ class SeasonalNaiveForecaster(BaselineForecaster):
         future_covariate_size: covariates in the batches; not used.
         observed_indicator: accepted for the same call as the other forecasters; missing cells are always
             minded.
+        bounds: the lowest and the highest value of a forecast, as in :class:`Forecaster`.
+        nonnegative: the same as a lowest value of 0.
+        integer: round the forecast to whole numbers.
         covariate_size: the old name of ``future_covariate_size``.
 
     Raises:
@@ -121,6 +133,9 @@ class SeasonalNaiveForecaster(BaselineForecaster):
         target_size: int = 1,
         future_covariate_size: int = 0,
         observed_indicator: bool = False,
+        bounds: tuple[float | None, float | None] | None = None,
+        nonnegative: bool = False,
+        integer: bool = False,
         covariate_size: int | None = None,
     ) -> None:
         check_integer("season_length", season_length, 1)
@@ -136,6 +151,9 @@ class SeasonalNaiveForecaster(BaselineForecaster):
             future_covariate_size=future_covariate_size,
             covariate_size=covariate_size,
             observed_indicator=observed_indicator,
+            bounds=bounds,
+            nonnegative=nonnegative,
+            integer=integer,
         )
 
     def decode(self, window: Window) -> Tensor:

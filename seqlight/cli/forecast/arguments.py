@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from seqlight.cli.bounds_arguments import BoundsArguments, add_bounds_options, settle_bounds
 from seqlight.cli.input_arguments import (
     add_input_options,
     add_size_options,
@@ -33,7 +34,7 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastArguments(SeriesArguments):
+class ForecastArguments(BoundsArguments, SeriesArguments):
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
     model: Model
@@ -53,6 +54,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="seqlight forecast", description=DESCRIPTION, epilog=EPILOG)
     add_input_options(parser)
     add_series_options(parser)
+    add_bounds_options(parser)
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -109,5 +111,6 @@ def parse(arguments: list[str]) -> ForecastArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     settle_source(parser, given)
+    settle_bounds(given)
     check_outputs(given)
     return collected(ForecastArguments, given)

@@ -1,6 +1,7 @@
 """The work of ``seqlight forecast``: train, compare with simple forecasts, choose, forecast, write."""
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import polars as pl
 from rich.console import Console
 
 from seqlight.callbacks import csv_bytes, forecast_frame
+from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
@@ -22,6 +24,7 @@ from seqlight.cli.training import predict, predict_windows, quiet_lightning, sav
 from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
 from seqlight.evaluation import compare
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from seqlight.models.bounds import Bounds
 from seqlight.whole_files import staged, work_folder
 
 if TYPE_CHECKING:
@@ -69,7 +72,7 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
 
     with work_folder() as folder, quiet_lightning():
         names = model_names(data.season_length)
-        forecasters = simple_forecasts(data)
+        forecasters = simple_forecasts(data, bounds_arguments(given))
         checkpoint = None
         if given.model in ("auto", "lstm"):
             trained = train(given, data, folder)
@@ -100,7 +103,7 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
             write_forecast(table, data, paths[given.output])
             if given.plot is not None:
                 figure_format = given.plot.suffix[1:].lower()
-                draw(table, data, band, name, coverage_note(model, data, band)).savefig(
+                draw(table, data, band, name, coverage_note(model, data, band), model.bounds).savefig(
                     paths[given.plot], format=figure_format
                 )
             if given.save is not None:
@@ -180,16 +183,19 @@ def model_names(season_length: int) -> dict[str, str]:
     }
 
 
-def simple_forecasts(data: WindowDataModule) -> dict[str, Forecaster]:
+def simple_forecasts(
+    data: WindowDataModule, bounds: Mapping[str, Any] | None = None
+) -> dict[str, Forecaster]:
     """What a model has to beat, by name.
 
     Linear least squares (unless its equations are too large), seasonal naive (if the context holds a season)
-    and naive.
+    and naive; ``bounds`` are a forecaster's arguments about the values it can have.
     """
     sizes: dict[str, Any] = {
         "context_length": data.context_length,
         "prediction_length": data.prediction_length,
         "target_size": data.target_size,
+        **(bounds or {}),
     }
     names = model_names(data.season_length)
     forecasts: dict[str, Forecaster] = {}
@@ -256,9 +262,14 @@ def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None
     path.write_bytes(csv_bytes(table.with_columns(times)))
 
 
-def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, model: str, note: str) -> "Figure":
-    """One panel for each series and target column; the legend names the model."""
+def draw(
+    table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, model: str, note: str, bounds: Bounds
+) -> "Figure":
+    """One panel for each series and target column; the legend names the model, no band leaves the bounds."""
     from seqlight.plot import ForecastPanel, forecast  # matplotlib takes a second to import
+
+    def possible(edge: np.ndarray) -> np.ndarray:
+        return np.clip(edge, bounds.low, bounds.high)
 
     panels = []
     horizon = data.prediction_length
@@ -268,8 +279,8 @@ def draw(table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, model: str, 
         for channel, column in enumerate(data.target_cols):
             values = rows[column].to_numpy().astype(np.float64)
             edges = {
-                "lower": values + band.lower[index, :, channel],
-                "upper": values + band.upper[index, :, channel],
+                "lower": possible(values + band.lower[index, :, channel]),
+                "upper": possible(values + band.upper[index, :, channel]),
             }
             panels.append(
                 ForecastPanel(

@@ -7,7 +7,7 @@ import numpy as np
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import dialect_of
-from seqlight.cli.series_arguments import SeriesArguments
+from seqlight.cli.series_arguments import SeriesArguments, holiday_features
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.cli.wording import as_options
 from seqlight.data import SeriesStore, read_table
@@ -58,7 +58,10 @@ def plan(given: SeriesArguments) -> ForecastPlan:
         prediction_length=horizon,
         season_length=season,
         batch_size=choose_batch_size(int(store.ends.sum())),
-        calendar_features=choose_calendar_features(*step_and_span(store)),
+        calendar_features=[
+            *choose_calendar_features(*step_and_span(store)),
+            *holiday_features(given, store),
+        ],
         description=describe(store, given),
         begins=as_options(origin_note(store, origins, context)),
         notes=notes,

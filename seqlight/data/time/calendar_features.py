@@ -104,7 +104,7 @@ def _holidays(code: str, year: int) -> NDArray[np.int64]:
     except ImportError:
         raise DataError(
             f"calendar_features: '{HOLIDAYS}{code}' needs the package holidays; install it: "
-            "pip install 'seqlight[calendars]'"
+            "pip install 'seqlight[holidays]'"
         ) from None
     country, _, part = code.partition("-")
     try:
