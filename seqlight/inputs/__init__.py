@@ -2,6 +2,7 @@
 
 from seqlight.inputs.categories import CategoryEmbeddings
 from seqlight.inputs.covariate_scaler import CovariateScaler
+from seqlight.inputs.cycle import LearnedCycle
 from seqlight.inputs.future_head import FutureHead
 from seqlight.inputs.network_inputs import NetworkInputs
 from seqlight.inputs.schema import check_schema
@@ -11,6 +12,7 @@ __all__ = [
     "CategoryEmbeddings",
     "CovariateScaler",
     "FutureHead",
+    "LearnedCycle",
     "NetworkInputs",
     "Window",
     "check_schema",

@@ -28,6 +28,7 @@ class FutureHead(nn.Module):
         target_size: channels C of a step.
         hidden_size: size of z.
         linear: leave z out.
+        independent: complete each channel by itself, with one set of weights for all.
 
     """
 
@@ -39,8 +40,11 @@ class FutureHead(nn.Module):
         *,
         hidden_size: int = 16,
         linear: bool = False,
+        independent: bool = False,
     ) -> None:
         super().__init__()
+        self.channels = target_size if independent else 1
+        target_size = 1 if independent else target_size
         output_size = prediction_length * target_size
         self.prediction_length = prediction_length
         self.target_size = target_size
@@ -63,6 +67,13 @@ class FutureHead(nn.Module):
             stride: steps from one output to the next.
 
         """
+        if self.channels > 1:
+            folded = output.unflatten(2, (-1, self.channels)).permute(0, 3, 1, 2).flatten(0, 1)
+            finished = self._finish(folded, rows.repeat_interleave(self.channels, 0), stride)
+            return finished.unflatten(0, (-1, self.channels)).permute(0, 2, 3, 1).flatten(2)
+        return self._finish(output, rows, stride)
+
+    def _finish(self, output: Tensor, rows: Tensor, stride: int) -> Tensor:
         output = output.to(rows.dtype)
         mixed = self._mix(rows, output.shape[1], stride)
         if self.own_row is None or self.of_output is None or self.out is None:

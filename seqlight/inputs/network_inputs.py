@@ -48,6 +48,8 @@ class NetworkInputs(nn.Module):
         all_future_rows: whether outputs of H steps see the known covariates of all of them
             (:class:`FutureHead`), rather than of the first.
         linear: keep all of it linear, for a model that is solved by least squares.
+        independent: whether the network is given one channel of the target at a time, see
+            :class:`seqlight.nn.ChannelIndependent`.
         category_dropout: see :class:`CategoryEmbeddings`.
 
     """
@@ -69,6 +71,7 @@ class NetworkInputs(nn.Module):
         schema: Mapping[str, Any] | None = None,
         all_future_rows: bool = False,
         linear: bool = False,
+        independent: bool = False,
         category_dropout: float = 0.05,
     ) -> None:
         super().__init__()
@@ -109,14 +112,18 @@ class NetworkInputs(nn.Module):
         future_size = future_covariate_size + self._embedded("future_categories")
         self.past_size = past_covariate_size + len(gaps) + self._embedded("past_categories")
         static_size = static_covariate_size + self._embedded("static_categories")
-        indicators = target_size if observed_indicator else 0
-        self.decoder_input_size = target_size + indicators + future_size + static_size
+        self.of_each = 1 + observed_indicator
+        """Channels of an input for each channel of the target."""
+        given = 1 if independent else target_size
+        self.decoder_input_size = given * self.of_each + future_size + static_size
         """Channels that a decoder over the future is given: without past covariates."""
         self.input_size = self.decoder_input_size + self.past_size
         """Channels that the network is given at each step of the past."""
         self.future_head: FutureHead | None = None
         if all_future_rows and future_size:
-            self.future_head = FutureHead(future_size, prediction_length, target_size, linear=linear)
+            self.future_head = FutureHead(
+                future_size, prediction_length, target_size, linear=linear, independent=independent
+            )
 
     @property
     def names(self) -> list[str]:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from seqlight.inputs import NetworkInputs, Window, check_schema
+from seqlight.inputs import LearnedCycle, NetworkInputs, Window, check_schema
 from seqlight.metrics import MeanOverCells, forecast_metrics
+from seqlight.nn import ChannelIndependent
 from seqlight.strategies import STRATEGIES
 from seqlight.transforms import build_transform
 
@@ -107,6 +108,12 @@ class Forecaster(ForecasterSteps):
         lr: learning rate, the highest one of a schedule.
         weight_decay: the optimiser's weight decay.
         lr_schedule: None, ``"cosine"`` (down to 0) or ``"one_cycle"``, over the whole training.
+        cycle: steps of a cycle of the clock, such as 24 for hours of a day, whose shape is learned beside the
+            network (:class:`seqlight.inputs.LearnedCycle`); None for none. Batches and calls then need
+            ``phase``, by which a window's place in the cycle is known.
+        channels: ``"mixed"``, or ``"independent"``: the network is given one channel of the target at a time,
+            with the covariates of all, and has one set of weights for all channels
+            (:class:`seqlight.nn.ChannelIndependent`); so it learns from C times as many windows.
         bounds: ``(low, high)`` of the forecast in original units, None for no bound: values outside are set
             to the bound after the transform was undone. The losses are taken without bounds.
         nonnegative: the same as a ``low`` of 0.
@@ -150,6 +157,8 @@ class Forecaster(ForecasterSteps):
         lr: float = 1e-3,
         weight_decay: float = 0.0,
         lr_schedule: str | None = None,
+        cycle: int | None = None,
+        channels: Literal["mixed", "independent"] = "mixed",
         bounds: tuple[float | None, float | None] | None = None,
         nonnegative: bool = False,
         integer: bool = False,
@@ -199,6 +208,11 @@ class Forecaster(ForecasterSteps):
                 f"{transform!r} needs of a window's past, got {self.context_length}; raise it, or shorten "
                 "the transform's lags or seasons"
             )
+        self.learned_cycle = None
+        if cycle is not None:
+            self.learned_cycle = LearnedCycle(check_integer("cycle", cycle, 2), self.target_size)
+        independent = choose("channels", channels, {"mixed": False, "independent": True})
+        self.rows_of_each = self.target_size if independent else 1
         self.bounds = Bounds.of(bounds, nonnegative, integer)
         choose("future_rows", future_rows, {"all": None, "next": None})
         self.inputs = NetworkInputs(
@@ -210,13 +224,18 @@ class Forecaster(ForecasterSteps):
             schema=self.schema,
             all_future_rows=future_rows == "all" and self.strategy.horizon > 1,
             linear=self.linear_inputs,
+            independent=independent,
             category_dropout=check_number("category_dropout", category_dropout, 0.0, below=1.0),
         )
         self.strategy.check_inputs(self.inputs)
         self.input_size = self.inputs.input_size
-        self.output_size = self.strategy.output_size
+        self.output_size = self.strategy.output_size // self.rows_of_each
         self.network = self.build_network()
         self.strategy.check_network(self.network)
+        if independent:
+            self.network = ChannelIndependent(
+                self.network, self.target_size, self.strategy.horizon, of_each=self.inputs.of_each
+            )
 
         self.val_metrics = forecast_metrics()
         self.test_metrics = forecast_metrics()

@@ -29,6 +29,7 @@ class ForecasterPrediction(ForecasterWindows):
         historic_future_categories: Tensor | None = None,
         future_categories: Tensor | None = None,
         static_categories: Tensor | None = None,
+        phase: Tensor | None = None,
         static: Tensor | None = None,
     ) -> Tensor:
         """Forecast raw values from raw values; no DataModule is needed.
@@ -48,6 +49,8 @@ class ForecasterPrediction(ForecasterWindows):
             historic_future_categories: ``[B, L, Fc]``, categories known ahead, over the past.
             future_categories: ``[B, H, Fc]``, the same over the future.
             static_categories: ``[B, Sc]``, categories that do not change over time.
+            phase: int64 ``[B]``, the step of the clock of the first future step, which a forecaster with a
+                ``cycle`` takes modulo its cycle: for hours and a cycle of a day, the hour.
             static: the old name of ``static_covariates``.
 
         Returns:
@@ -69,8 +72,13 @@ class ForecasterPrediction(ForecasterWindows):
             "future_categories": future_categories,
             "static_covariates": static_covariates,
             "static_categories": static_categories,
+            "phase": phase,
             "static": static,
         }
+        if phase is not None and self.learned_cycle is None:
+            raise ValueError(
+                "phase: the model was built without a cycle; build it with cycle, or leave it out"
+            )
         window, state = self._window(past_target, self._under_new_names(given))
         forecast = self._original_units(self.decode(window), state)
         return forecast.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)

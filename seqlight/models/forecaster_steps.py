@@ -7,6 +7,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlight.inputs import Window
+from seqlight.inputs.cycle import CycleState
 from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells
 from seqlight.strategies import PointwiseLoss, masked_loss
 from seqlight.transforms import WindowState
@@ -22,6 +23,7 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
     """The steps of :class:`~seqlight.models.Forecaster`, on what that makes of a batch."""
 
     pointwise_loss: PointwiseLoss
+    rows_of_each: int
     val_metrics: MetricCollection
     test_metrics: MetricCollection
     val_mean_loss: MeanOverCells
@@ -37,7 +39,7 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
             total, count = self._chunk_loss(batch)
         else:
             window, state = self._batch_window(batch, with_future=True)
-            future = self.transform.transform_future(self._future(batch), state)
+            future = self._transformed_future(self._future(batch), state)
             total, count = self.training_loss(window, future)
         loss = self.mean_over_processes(total, count)
         size = batch["past_target"].shape[0]
@@ -67,6 +69,8 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
                 f"of {length} of its {self.context_length} steps has none; train with strategy='every_step' "
                 "or 'recursive', or without tbptt_steps"
             )
+        if isinstance(scaling, CycleState):
+            scaling = scaling.transform
         if has_tensors(scaling):
             raise ValueError(
                 f"transform={self.hparams.get('transform')!r} depends on the window, so that a state carried "
@@ -80,9 +84,11 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
         length = batch["past_target"].shape[1]
         window, scaling = self._batch_window(batch, with_future=True, length=length)
         self._check_chunk(length, scaling)
-        future = self.transform.transform_future(self._future(batch), scaling)
+        future = self._transformed_future(self._future(batch), scaling)
+        # A network of single channels has a state for each of them.
+        reset = batch["reset"].repeat_interleave(self.rows_of_each)
         total, count, state = self.strategy.chunk_loss(
-            self.network, window, future, self.pointwise_loss, self.carried_state(batch["reset"])
+            self.network, window, future, self.pointwise_loss, self.carried_state(reset)
         )
         if not has_tensors(state):
             raise ValueError(
@@ -99,7 +105,7 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
         future = self._future(batch)
         future = future.masked_fill(~self._forecastable(batch), torch.nan)
         decoded = self.decode(window)
-        target = self.transform.transform_future(future, state)
+        target = self._transformed_future(future, state)
         mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))
         size = future.shape[0]
         self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)

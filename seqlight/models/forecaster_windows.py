@@ -7,7 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from seqlight.inputs import NetworkInputs, Window
+from seqlight.inputs import LearnedCycle, NetworkInputs, Window
+from seqlight.inputs.cycle import CycleState
 from seqlight.strategies import Strategy
 from seqlight.transforms import Transform, WindowState
 
@@ -30,6 +31,7 @@ class ForecasterWindows(SeqlightModule):
     strategy: Strategy
     transform: Transform
     inputs: NetworkInputs
+    learned_cycle: LearnedCycle | None
     bounds: Bounds
 
     @abstractmethod
@@ -40,10 +42,38 @@ class ForecasterWindows(SeqlightModule):
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
         # Ones, which every transform takes; 0 has no logarithm.
         past = torch.ones(batch_size, self.context_length, self.target_size)
-        return {"past_target": past, **self.inputs.example(batch_size, self.context_length)}
+        made = {"past_target": past, **self.inputs.example(batch_size, self.context_length)}
+        if self.learned_cycle is not None:
+            made["phase"] = torch.arange(batch_size)
+        return made
+
+    def _transformed(self, past: Tensor, phase: Tensor | None) -> tuple[Tensor, WindowState]:
+        """Return the past ``[B, L, C]`` in transformed space, without the cycle, and the state for the way
+        back."""
+        transformed, state = self.transform.transform(past)
+        cycle = self.learned_cycle
+        if cycle is None:
+            return transformed, state
+        if phase is None:
+            raise ValueError(
+                f"phase: needed, for the model was built with cycle={cycle.cycle}; an int64 tensor [B], the "
+                "step of the clock of each window's first future step, as batches of a DataModule have it"
+            )
+        check_shape("phase", phase, {"B": past.shape[0]})
+        if phase.is_floating_point():
+            raise TypeError(f"phase: expected whole numbers (int64), got {phase.dtype}")
+        return cycle.remove(transformed, state, phase, self.prediction_length)
+
+    def _transformed_future(self, future: Tensor, state: WindowState) -> Tensor:
+        """Return what follows a window's past, ``[B, H, C]`` in original units, in transformed space."""
+        if isinstance(state, CycleState):
+            return self.transform.transform_future(future, state.transform) - state.ahead
+        return self.transform.transform_future(future, state)
 
     def _original_units(self, decoded: Tensor, state: WindowState) -> Tensor:
         """Return a forecast out of transformed space, within the bounds."""
+        if isinstance(state, CycleState):
+            decoded, state = decoded + state.ahead, state.transform
         return self.bounds.apply(self.transform.inverse(decoded, state))
 
     def _under_new_names(self, inputs: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
@@ -70,7 +100,7 @@ class ForecasterWindows(SeqlightModule):
             past = past.masked_fill(~past_observed.bool(), torch.nan)
         if not self.target_only:
             self.inputs.check_known(given)
-        transformed, state = self.transform.transform(past)
+        transformed, state = self._transformed(past, given.get("phase"))
         dtype = next((p.dtype for p in self.network.parameters()), transformed.dtype)
         return self.inputs.window(transformed, given, length, dtype), state
 
@@ -78,6 +108,7 @@ class ForecasterWindows(SeqlightModule):
         self, batch: Batch, *, with_future: bool, length: int | None = None
     ) -> tuple[Window, WindowState]:
         required = ["past_target", *(["future_target"] if with_future else []), *self.inputs.names]
+        required += ["phase"] if self.learned_cycle is not None else []
         given = self._under_new_names(batch) if isinstance(batch, Mapping) else batch
         check_batch(given, required)
         return self._window(given["past_target"], given, length)

@@ -6,6 +6,10 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from seqlight.inputs import LearnedCycle
+from seqlight.nn import ChannelIndependent
+from seqlight.nn.channel_independent import fold_channels
+
 from .forecaster import Batch, Forecaster
 from .normal_equations import NormalEquations
 from .training_values import values_of_loader
@@ -42,7 +46,8 @@ class LinearForecaster(Forecaster):
 
     Takes the arguments of :class:`Forecaster`. The known covariates of all future steps enter each output,
     and each known value of a category is a channel of its own, 0 or 1 (a value not seen is none of them).
-    With the strategy ``"every_step"`` it is the same as with ``"direct"``, for it has one output only.
+    With the strategy ``"every_step"`` it is the same as with ``"direct"``, for it has one output only. With
+    ``channels="independent"`` one set of weights, from the past of a channel to its future, serves all.
     """
 
     linear_inputs = True
@@ -60,10 +65,12 @@ class LinearForecaster(Forecaster):
 
         The strongest linear baseline, from one pass: the normal equations are summed in float64 and solved
         directly. Least squares is taken in transformed space, as the loss of training by gradient is, over
-        the known cells of the targets. A transform that is not fitted yet is fitted on the same loader first.
+        the known cells of the targets. A transform that is not fitted yet is fitted on the same loader first,
+        and a ``cycle`` is set to the mean of the transformed target at each of its steps.
 
         Args:
-            loader: batches as in training; its order does not matter.
+            loader: batches as in training; its order does not matter. It is gone through once, and once more
+                each for a transform to be fitted and for a cycle.
             ridge: weight of the squared weights, relative to the mean square of the inputs; the bias is
                 free of it. A little makes the solution unique where inputs repeat each other.
 
@@ -78,24 +85,50 @@ class LinearForecaster(Forecaster):
             found = values_of_loader(loader, as_windows=self.transform.fits_on_windows)
             if found is not None:
                 self.transform.fit(*(values.to(self.device) for values in found))
+        if self.learned_cycle is not None:
+            self._solve_cycle(loader)
         equations: NormalEquations | None = None
         for batch in loader:
-            batch = {name: value.to(self.device) for name, value in batch.items()}
-            window, state = self._batch_window(batch, with_future=True)
-            future = self.transform.transform_future(self._future(batch), state)
-            inputs = torch.cat([window.inputs().flatten(1), window.future_rows().flatten(1)], dim=1)
-            steps = range(self.context_length - 1, self.context_length)
-            targets = self.strategy.targets(window.past, future, steps).flatten(1)
+            inputs, targets = self._equations(self._on_device(batch))
             if equations is None:
                 equations = NormalEquations(inputs.shape[1], targets.shape[1], self.device)
             equations.add(inputs, targets)
         if equations is None:
             raise ValueError("loader: expected at least one batch, got none")
         weight, bias = equations.solve(ridge)
-        linear = cast(WindowLinear, self.network).linear
+        network = self.network.network if isinstance(self.network, ChannelIndependent) else self.network
+        linear = cast(WindowLinear, network).linear
         inputs_size = linear.in_features
         linear.weight.copy_(weight[:, :inputs_size])
         if self.inputs.future_head is not None:
             self.inputs.future_head.set_linear_(weight[:, inputs_size:])
         linear.bias.copy_(bias)
         return self
+
+    def _on_device(self, batch: Batch) -> dict[str, Tensor]:
+        return {name: value.to(self.device) for name, value in batch.items()}
+
+    def _equations(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the inputs ``[N, I]`` and targets ``[N, O]`` of a batch's windows."""
+        window, state = self._batch_window(batch, with_future=True)
+        future = self._transformed_future(self._future(batch), state)
+        steps = range(self.context_length - 1, self.context_length)
+        targets = self.strategy.targets(window.past, future, steps)  # [B, 1, horizon, C]
+        inputs, rows = window.inputs(), window.future_rows()
+        if isinstance(self.network, ChannelIndependent):
+            inputs = fold_channels(inputs, self.target_size, self.inputs.of_each)
+            rows = rows.repeat_interleave(self.target_size, 0)
+            targets = targets.permute(0, 3, 1, 2).flatten(0, 1)
+        return torch.cat([inputs.flatten(1), rows.flatten(1)], dim=1), targets.flatten(1)
+
+    def _solve_cycle(self, loader: Iterable[Batch]) -> None:
+        """Set the cycle to the mean of the transformed target at each of its steps."""
+        cycle = cast(LearnedCycle, self.learned_cycle)
+        cycle.values.zero_()
+        sums, counts = (cycle.values.new_zeros(cycle.values.shape, dtype=torch.float64) for _ in range(2))
+        for batch in loader:
+            batch = self._on_device(batch)
+            past = self._batch_window(batch, with_future=True)[0].past  # without the cycle, which is 0
+            for total, more in zip((sums, counts), cycle.phase_sums(past, batch["phase"]), strict=True):
+                total += more
+        cycle.values.copy_(sums / counts.clamp(min=1.0))

@@ -5,6 +5,7 @@ Running a sequence in chunks with the state handed on equals running it whole.
 """
 
 from seqlight.nn.centered_convolution import CenteredConv1d
+from seqlight.nn.channel_independent import ChannelIndependent
 from seqlight.nn.convolution import CausalConv1d
 from seqlight.nn.encoder_decoder import EncoderDecoder
 from seqlight.nn.fusion import FusionReport, LayerFusion, fuse, fusion_report, unfuse
@@ -25,6 +26,7 @@ __all__ = [
     "TCN",
     "CausalConv1d",
     "CenteredConv1d",
+    "ChannelIndependent",
     "EncoderDecoder",
     "FusionReport",
     "LayerFusion",

@@ -171,7 +171,7 @@ def test_missing_cells_are_masked():
     assert observed.sum(0).tolist() == [38, 37]
     assert torch.equal(torch.isnan(values), ~observed)
     prediction = next(iter(module.predict_dataloader()))
-    assert set(prediction) == {"past_target", "past_observed", "series_index", "start"}
+    assert set(prediction) == {"past_target", "past_observed", "series_index", "start", "phase"}
 
 
 def test_series_in_any_order_of_rows_are_the_same():

@@ -44,6 +44,7 @@ def test_batches_and_attributes():
         "future_target": (4, 10, 1),
         "series_index": (4,),
         "start": (4,),
+        "phase": (4,),
         "scale": (4, 1),
     }
     batch = next(iter(module.test_dataloader()))

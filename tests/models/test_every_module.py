@@ -57,7 +57,10 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "RNNForecaster": (lambda: models.RNNForecaster(**FORECASTER), COVARIATES),
     "ConvGRUForecaster": (lambda: models.ConvGRUForecaster(strategy="every_step", **FORECASTER), COVARIATES),
     "ConvLSTMForecaster": (lambda: models.ConvLSTMForecaster(**FORECASTER), COVARIATES),
-    "TCNForecaster": (lambda: models.TCNForecaster(num_blocks=1, **FORECASTER), COVARIATES),
+    "TCNForecaster": (
+        lambda: models.TCNForecaster(num_blocks=1, cycle=6, channels="independent", **FORECASTER),
+        COVARIATES,
+    ),
     "WaveNetForecaster": (
         lambda: models.WaveNetForecaster(**WAVENET, **SIZES, **BASIC, **covariates.EVERY),
         COVARIATES,

@@ -102,6 +102,23 @@ def test_one_forecaster_by_its_own_example(exported_equals: Any) -> None:
     assert found["Gemm"] == 1
 
 
+def test_cycle_and_single_channels(exported_equals: Any) -> None:
+    """The phase is an input of the file; phases before 1970 are negative."""
+    forecaster = stirred(
+        models.LSTMForecaster(
+            cycle=5,
+            channels="independent",
+            target_size=2,
+            observed_indicator=True,
+            **SMALL,
+            **covariates.EVERY,
+        )
+    )
+    inputs = [inputs_of(forecaster, batch) for batch in (2, 7)]
+    inputs[1]["phase"] = torch.arange(-3, 4) * 10**6
+    assert exported_equals(forecaster, None, inputs)["LSTM"] == 1
+
+
 def test_transforms(exported_equals: Any) -> None:
     transforms = ("none", "min_max + standard", "log + box_cox(0.5, offset=9)")
     transforms += ("difference(1, 12)", "decompose(12)")

@@ -70,7 +70,7 @@ def time_chunk(
 
     Of windows (``past_target`` [B, L, C], ``future_target`` [B, H, C] and what belongs to them) these are the
     steps of the past, with the H steps that follow them as the future, so that the targets of all chunks
-    together are those of the window. ``start`` moves along.
+    together are those of the window. ``start`` and ``phase`` move along.
 
     Of other batches every sequence [B, T, ...] is cut, and ``lengths`` [B] becomes the number of steps of
     each row that fall into the chunk. Everything else goes into every chunk whole.
@@ -89,8 +89,9 @@ def time_chunk(
                 # The future of a chunk begins in the past of its window.
                 following = torch.cat([batch[over_past][:, end : end + future], batch[over_future]], dim=1)
                 chunk[over_future] = following[:, :future]
-        if batch.get("start") is not None:
-            chunk["start"] = batch["start"] - (past - end)
+        for name in ("start", "phase"):
+            if batch.get(name) is not None:
+                chunk[name] = batch[name] - (past - end)
         rows = batch["past_target"]
     else:
         keys = [key for key, value in batch.items() if isinstance(value, Tensor) and value.dim() > 1]

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.time.clock import clock_steps
 from seqlight.data.windows.batch_columns import BatchColumns
 from seqlight.data.windows.grid_calendar import GridCalendar
 
@@ -32,8 +33,10 @@ class WindowDataset(Dataset[Batch]):
     known ahead): ``past_target`` [B, L, C], ``future_target`` [B, H, C] (both float32, missing cells NaN; the
     latter only if ``with_future``), ``past_observed`` and ``future_observed`` (bool, of the same shapes, only
     if ``with_observed``), ``historic_future_covariates`` [B, L, F] and ``future_covariates`` [B, H, F]
-    (float32, only if given), ``series_index`` [B] and ``start`` [B] (int64; the position of the first target
-    on the series' grid), ``scale`` [B, C] (float32, only if given), and what ``of_series`` holds.
+    (float32, only if given), ``series_index`` [B], ``start`` [B] (the position of the first target on the
+    series' grid) and ``phase`` [B] (the step of the clock of the first target, see
+    :func:`seqlight.data.time.clock.clock_steps`; the same as ``start`` where series have no times), all
+    int64, ``scale`` [B, C] (float32, only if given), and what ``of_series`` holds.
 
     Args:
         store: the series.
@@ -108,6 +111,11 @@ class WindowDataset(Dataset[Batch]):
         self._begins = self._ends - torch.from_numpy(counts)
         self._row = torch.from_numpy(store.indptr[:-1].copy())
         self._lengths = torch.from_numpy(lengths)
+        grid = store.grid
+        clock = (
+            np.zeros_like(lengths) if grid is None else clock_steps(grid.frequency, grid.origin, grid.anchor)
+        )
+        self._clock = torch.from_numpy(clock)
         last_input = last_row - prediction_length * with_future
         #: Whether some window has rows that its series does not have.
         self._padded = bool(np.any(((first < context_length) | (last_input > lengths)) & (counts > 0)))
@@ -173,6 +181,7 @@ class WindowDataset(Dataset[Batch]):
             batch["future_covariates"] = together[:, past:]
         batch["series_index"] = series
         batch["start"] = start
+        batch["phase"] = self._clock[series] + start
         if self._scale is not None:
             batch["scale"] = self._scale[series]
         for name, values in self._of_series.items():
