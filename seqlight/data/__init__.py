@@ -13,11 +13,16 @@ if TYPE_CHECKING:
     from seqlight.data.io.read import read_csv_table, read_table
     from seqlight.data.modules.csv_data_module import CSVDataModule
     from seqlight.data.modules.csv_imputation_data_module import CSVImputationDataModule
+    from seqlight.data.modules.forecast_data_module import ForecastDataModule
     from seqlight.data.modules.imputation_data_module import ImputationDataModule
     from seqlight.data.modules.synthetic_data_module import SyntheticDataModule
     from seqlight.data.modules.synthetic_imputation_data_module import SyntheticImputationDataModule
     from seqlight.data.modules.window_data_module import WindowDataModule
     from seqlight.data.store.mase_scale import seasonal_scale
+    from seqlight.data.store.prefix_sums import PrefixStatistics
+    from seqlight.data.store.schema import Schema
+    from seqlight.data.store.series_dataset import SeriesDataset
+    from seqlight.data.store.series_file import SeriesFile
     from seqlight.data.store.series_store import SeriesStore
     from seqlight.data.store.time_grid import TimeGrid
     from seqlight.data.time.frequency import Frequency, infer_frequency, parse_frequency
@@ -30,6 +35,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "CSVDataModule": "modules.csv_data_module",
     "CSVDialect": "io.dialect",
+    "ForecastDataModule": "modules.forecast_data_module",
+    "PrefixStatistics": "store.prefix_sums",
+    "Schema": "store.schema",
+    "SeriesDataset": "store.series_dataset",
+    "SeriesFile": "store.series_file",
     "CSVImputationDataModule": "modules.csv_imputation_data_module",
     "Frequency": "time.frequency",
     "GapWindows": "windows.gap_windows",
@@ -56,9 +66,14 @@ __all__ = [
     "CSVDialect",
     "CSVImputationDataModule",
     "DataError",
+    "ForecastDataModule",
     "Frequency",
     "GapWindows",
     "ImputationDataModule",
+    "PrefixStatistics",
+    "Schema",
+    "SeriesDataset",
+    "SeriesFile",
     "SeriesStore",
     "StatefulSampler",
     "SyntheticDataModule",

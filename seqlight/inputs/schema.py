@@ -10,6 +10,17 @@ from typing import Any
 
 Schema = Mapping[str, Any]
 
+PARTS = {
+    "targets": "a target",
+    "past_covariates": "a past covariate of numbers",
+    "past_categories": "a past covariate of text",
+    "future_covariates": "a future covariate of numbers",
+    "future_categories": "a future covariate of text",
+    "static_covariates": "a static covariate of numbers",
+    "static_categories": "a static covariate of text",
+}
+"""What the column of each part of a schema is."""
+
 
 def columns_of(schema: Schema | None, part: str) -> list[dict[str, Any]]:
     """Return the columns of a part of a schema, each a dict with ``"name"``; [] where nothing is said."""
@@ -38,6 +49,7 @@ def check_schema(trained: Schema, given: Schema) -> None:
         ValueError: they differ; the message has both sides.
 
     """
+    _check_parts(trained, given)
     for part, expected in trained.items():
         if part not in given:
             continue
@@ -65,3 +77,16 @@ def check_schema(trained: Schema, given: Schema) -> None:
                         f"the model was trained on {part} {ours['name']!r} with {key} {value!r}; in the "
                         f"data it is {theirs[key]!r}"
                     )
+
+
+def _check_parts(trained: Schema, given: Schema) -> None:
+    """Raise ValueError where a column plays another part, such as text that was numbers."""
+    data_parts = {one["name"]: part for part in PARTS for one in columns_of(given, part)}
+    for part in PARTS:
+        for column in columns_of(trained, part):
+            other = data_parts.get(column["name"], part)
+            if other != part:
+                raise ValueError(
+                    f"the model was trained on column {column['name']!r} as {PARTS[part]}; in the data it is "
+                    f"{PARTS[other]}"
+                )

@@ -34,5 +34,5 @@ def test_missing_cells_and_what_needs_times():
         _ = CSVDataModule(frame, **SIZES).store
     with pytest.raises(DataError, match="frequency: expected none for rows without times, got '1h'"):
         _ = CSVDataModule(frame, frequency="1h", **SIZES).store
-    with pytest.raises(DataError, match="calendar_features: expected none where time_col is None"):
+    with pytest.raises(DataError, match="calendar_features: expected none for rows without times"):
         CSVDataModule(frame, calendar_features=["hour"], **SIZES)

@@ -10,15 +10,11 @@ from torch import Tensor
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.covariates import Codes, Numbers
+from seqlight.data.store.prefix_sums import PrefixStatistics
+from seqlight.data.store.schema import PARTS, Schema
 from seqlight.data.store.series_store import SeriesStore
-from seqlight.data.store.training_statistics import (
-    Vocabulary,
-    mean_and_std,
-    numbers_of_codes,
-    vocabularies,
-)
-
-PARTS = ("past", "future", "static")
+from seqlight.data.store.splits import training_rows
+from seqlight.data.store.vocabularies import Vocabulary, numbers_of_codes, vocabularies
 
 
 class ModuleCovariates:
@@ -43,8 +39,8 @@ class ModuleCovariates:
         self._store = store
         self._numbers: dict[str, Numbers] = {part: getattr(covariates, part) for part in PARTS}
         self._codes: dict[str, Codes] = {part: getattr(covariates, f"{part}_categories") for part in PARTS}
-        position = np.arange(len(store.values)) - np.repeat(store.indptr[:-1], store.lengths)
-        rows = position < np.repeat(train_stop, store.lengths)
+        self._train_stop = train_stop
+        rows = training_rows(store.indptr, train_stop)
         self._training = {"past": rows, "future": rows, "static": train_stop > 0}
         self.vocabularies = {
             part: vocabularies(self._codes[part], self._training[part])
@@ -61,7 +57,13 @@ class ModuleCovariates:
         """Mean and standard deviation of each numeric column over training rows; calendar features: 0, 1."""
         found = {}
         for part in PARTS:
-            mean, std = mean_and_std(self._numbers[part], self._training[part])
+            values = self._numbers[part].values
+            if part == "static":
+                values, indptr = values[self._training[part]], np.array([0, int(self._training[part].sum())])
+                statistics, stop = PrefixStatistics(values, indptr), indptr[1:]
+            else:
+                statistics, stop = PrefixStatistics(values, self._store.indptr), self._train_stop
+            mean, std = statistics.pooled(stop)
             if part == "future":
                 mean = np.concatenate([mean, np.zeros(calendar_size)])
                 std = np.concatenate([std, np.ones(calendar_size)])
@@ -71,18 +73,23 @@ class ModuleCovariates:
             )
         return found
 
-    def schema(self) -> dict[str, Any]:
-        """Return the columns by part, with what is to be known of each."""
+    def schema(self, named: Schema) -> dict[str, Any]:
+        """Return the columns by part, with what is to be known of each.
+
+        Args:
+            named: the data's schema, for the units of columns.
+        """
         past = self._numbers["past"]
         missing = np.isnan(past.values[self._training["past"]])
         gaps = [bool(missing[:, column].any()) for column in range(len(past.names))]
         described: dict[str, Any] = {
             "past_covariates": [
-                {"name": name, "gaps": gap} for name, gap in zip(past.names, gaps, strict=True)
+                {"name": name, "gaps": gap} | ({"unit": named.units[name]} if name in named.units else {})
+                for name, gap in zip(past.names, gaps, strict=True)
             ]
         }
         for part in ("future", "static"):
-            described[f"{part}_covariates"] = list(self._numbers[part].names)
+            described[f"{part}_covariates"] = [named.column(name) for name in self._numbers[part].names]
         for part in PARTS:
             columns = zip(self._codes[part].names, self.vocabularies[part], strict=True)
             described[f"{part}_categories"] = [{"name": name, "values": known} for name, known in columns]
@@ -107,8 +114,7 @@ class ModuleCovariates:
                 position = int(begin[index]) + first
             if column < 0:
                 continue
-            time = store.timestamps(index, position, 1)
-            text = time[0] if store.grid is None else store.grid.format(time)[0]
+            text = store.time_text(index, position)
             raise DataError(
                 f"column {columns[column]!r} of series {store.ids[index]!r}: a covariate that is known ahead "
                 f"has no value at {text}; add rows with it up to the last step to forecast (the target may "

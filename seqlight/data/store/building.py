@@ -160,13 +160,23 @@ def check_finite(names: RowNames) -> None:
 
 def check_missing(names: RowNames, store: SeriesStore, missing: str) -> None:
     """Raise DataError for a column without any value and, if ``missing`` is "error", for missing cells."""
+    check_known(store, missing, names.target_cols, names.table.source, names.id_col)
+
+
+def check_known(
+    store: SeriesStore, missing: str, target_cols: Sequence[str], source: str, id_col: str | None
+) -> None:
+    """Raise DataError for a channel without any value and, if ``missing`` is "error", for missing cells.
+
+    Missing cells behind a series' last known value are no gaps but its future.
+    """
     absent = np.isnan(store.values)
     if not absent.any():
         return
     later = store.lengths - store.ends  # rows that are the future, not gaps
-    for column, name in enumerate(names.target_cols):
+    for column, name in enumerate(target_cols):
         if absent[:, column].all():
-            raise names.error(f"column {name!r}: every cell is missing; expected numbers")
+            raise DataError(f"{source}: column {name!r}: every cell is missing; expected numbers")
     if missing == "mask":
         return
     for begin, end in zip(store.indptr[1:] - later, store.indptr[1:], strict=True):
@@ -179,8 +189,9 @@ def check_missing(names: RowNames, store: SeriesStore, missing: str) -> None:
     first = store.time_text(series, row - int(store.indptr[series]))
     total = int(absent.sum())
     elsewhere = "" if total == own.sum() else f" ({total} in all columns and series)"
-    raise names.error(
-        f"column {names.target_cols[column]!r}{names.of_series(store.ids[series])}: {own.sum()} missing "
+    of_series = "" if id_col is None else f" of series {store.ids[series]!r}"
+    raise DataError(
+        f"{source}: column {target_cols[column]!r}{of_series}: {own.sum()} missing "
         f"cell{'s' * (int(own.sum()) != 1)} (empty, or no row for their time), the first at "
         f'{first}{elsewhere}; fill them, or pass missing="mask"'
     )

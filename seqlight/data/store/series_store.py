@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.covariates import Covariates
+from seqlight.data.store.prefix_sums import PrefixStatistics
 from seqlight.data.store.time_grid import TimeGrid
 
 Int64Array = NDArray[np.int64]
@@ -55,6 +56,11 @@ class SeriesStore:
             known = np.flatnonzero(~np.isnan(self.series(series)).all(axis=1))
             ends[series] = known[-1] + 1 if len(known) else 0
         return ends
+
+    @cached_property
+    def statistics(self) -> PrefixStatistics:
+        """What is known of each series before any cutoff; made when first asked for."""
+        return PrefixStatistics(self.values, self.indptr)
 
     def series(self, series_index: int) -> NDArray[np.float32]:
         """[length, C] values of one series (a view)."""

@@ -61,6 +61,14 @@ def split_by_time(
     )
 
 
+def training_rows(indptr: Int64Array, train_stop: Int64Array) -> NDArray[np.bool_]:
+    """Return which rows of a store lie before ``train_stop`` [S] of their series, [rows]."""
+    changes = np.zeros(int(indptr[-1]) + 1, np.int8)
+    np.add.at(changes, indptr[:-1], 1)
+    np.subtract.at(changes, indptr[:-1] + train_stop, 1)
+    return np.cumsum(changes[:-1], dtype=np.int8).view(np.bool_)
+
+
 def shortest_length(
     *, val_size: int | float, test_size: int | float, context_length: int, prediction_length: int
 ) -> int:

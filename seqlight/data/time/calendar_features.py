@@ -10,6 +10,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.time.frequency import DAY, HOUR
 
 #: Columns per feature: the sine and the cosine of its phase.
+WITHIN_A_DAY = ("minute", "hour")
 FEATURE_WIDTH = 2
 
 FEATURE_NAMES = ("minute", "hour", "day_of_week", "day_of_month", "day_of_year", "month")

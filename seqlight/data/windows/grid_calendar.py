@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.data.store.time_grid import TimeGrid
-from seqlight.data.time.calendar_features import FEATURE_WIDTH, calendar_features
+from seqlight.data.time.calendar_features import FEATURE_WIDTH, WITHIN_A_DAY, calendar_features
 from seqlight.data.time.frequency import DAY
-
-WITHIN_A_DAY = ("minute", "hour")
 
 
 class GridCalendar:

@@ -1,27 +1,13 @@
-"""What training may know of covariates: their scales and their categories, from training rows alone."""
+"""What training may know of categories: those of its own rows."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlight.data.store.covariates import Codes, Numbers
+from seqlight.data.store.covariates import Codes
 
 Vocabulary = list[str]
-
-
-def mean_and_std(
-    numbers: Numbers, rows: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean [K] and standard deviation [K] of the known cells of ``rows``; NaN for a column without any."""
-    mean = np.full(len(numbers.names), np.nan)
-    std = np.full(len(numbers.names), np.nan)
-    for column in range(len(numbers.names)):
-        known = numbers.values[:, column][rows]
-        known = known[~np.isnan(known)].astype(np.float64)
-        if len(known):
-            mean[column], std[column] = known.mean(), known.std()
-    return mean, std
 
 
 def vocabularies(codes: Codes, rows: NDArray[np.bool_]) -> list[Vocabulary]:

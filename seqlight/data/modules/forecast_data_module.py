@@ -1,0 +1,379 @@
+"""Windows over a data set of series, split by time: what forecasters train on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlight.data.errors import DataError
+from seqlight.data.modules.covariates_of_module import ModuleCovariates
+from seqlight.data.modules.series_data_module import check_positive
+from seqlight.data.modules.window_data_module import Part, WindowDataModule
+from seqlight.data.store.building import check_known
+from seqlight.data.store.origins import Origin, Origins, check_origin, forecast_origins, origin_note
+from seqlight.data.store.schema import PARTS
+from seqlight.data.store.series_dataset import SeriesDataset
+from seqlight.data.store.series_file import SeriesFile
+from seqlight.data.store.series_store import SeriesStore
+from seqlight.data.store.splits import TimeSplit, check_size, shortest_length, split_by_time, training_rows
+from seqlight.data.time.calendar_features import FEATURE_WIDTH, WITHIN_A_DAY, check_features
+from seqlight.data.windows.window_dataset import WindowDataset
+
+
+class ForecastDataModule(WindowDataModule):
+    """Windows over the series of a :class:`SeriesDataset`, or of a :class:`SeriesFile` to be read.
+
+    Each series is split on its own grid: the last steps are the test, those before them validation, the rest
+    training, and no cell is a target of two parts. Batches are in original units, see ``WindowDataset``; the
+    predict loader gives one window per series, whose forecast begins after the series' last row. Scales,
+    statistics and categories are those of the training rows.
+
+    Nothing is read before ``setup`` or before a property needs the data.
+
+    Args:
+        dataset: the series.
+        context_length: input steps of a window.
+        prediction_length: target steps of a window.
+        batch_size: windows in a batch.
+        val_size: validation part of each series: a fraction (float) or a number of time steps (int). A
+            fraction above 0 is at least one horizon.
+        test_size: test part, likewise.
+        stride: distance between the training windows of a series; other parts use every window.
+        tbptt_steps: train on chunks of so many time steps of each window's context, see
+            :class:`TBPTTLoader`; None trains on whole windows.
+        stateful: train on each series as one long sequence, see :class:`StatefulSampler`.
+        missing: "error" refuses missing cells, "mask" carries them as NaN with masks of what is observed.
+        calendar_features: known covariates, see :class:`CSVDataModule`.
+        season_length: steps of a season; None takes what is usual for the frequency.
+        skip_short: leave series out that are too short for a whole window in every part.
+        origin: where forecasts begin: "auto", "own" or "common", see :class:`CSVDataModule`.
+        seed: of the order of training windows.
+        num_workers: worker processes of the loaders.
+        persistent_workers: keep workers between epochs.
+        pin_memory: load into pinned memory where there is an accelerator.
+
+    Raises:
+        DataError: an argument is wrong (at once), or the data is (when it is read).
+    """
+
+    def __init__(
+        self,
+        dataset: SeriesDataset | SeriesFile,
+        *,
+        context_length: int,
+        prediction_length: int,
+        batch_size: int = 64,
+        val_size: int | float = 0.1,
+        test_size: int | float = 0.2,
+        stride: int = 1,
+        tbptt_steps: int | None = None,
+        stateful: bool = False,
+        missing: Literal["error", "mask"] = "error",
+        calendar_features: Sequence[str] = (),
+        season_length: int | None = None,
+        skip_short: bool = False,
+        origin: Origin = "auto",
+        seed: int = 0,
+        num_workers: int = 0,
+        persistent_workers: bool = False,
+        pin_memory: bool = False,
+    ) -> None:
+        calendar_features = list(calendar_features)
+        if missing not in ("error", "mask"):
+            raise DataError(f"missing: expected 'error' or 'mask', got {missing!r}")
+        check_features(calendar_features)
+        timed = bool(dataset.time_cols) if isinstance(dataset, SeriesFile) else dataset.store.grid is not None
+        if calendar_features and not timed:
+            raise DataError("calendar_features: expected none for rows without times, got some")
+        schema = dataset.schema
+        super().__init__(
+            context_length=context_length,
+            prediction_length=prediction_length,
+            target_cols=list(schema.targets),
+            time_col=schema.time,
+            future_covariate_size=None,
+            observed_indicator=missing == "mask",
+            batch_size=batch_size,
+            num_workers=num_workers,
+            persistent_workers=persistent_workers,
+            pin_memory=pin_memory,
+            seed=seed,
+            tbptt_steps=tbptt_steps,
+            stateful=stateful,
+        )
+        check_positive(stride=stride)
+        if stateful and stride not in (1, context_length):
+            raise DataError(
+                f"stride: expected none with stateful=True, whose windows follow each other, got {stride}"
+            )
+        check_size("val_size", val_size, prediction_length)
+        check_size("test_size", test_size, prediction_length)
+        if season_length is not None:
+            check_positive(season_length=season_length)
+        check_origin(origin)
+        self._given = dataset
+        self._named = schema
+        self.id_col = schema.id
+        self.val_size = val_size
+        self.test_size = test_size
+        self.stride = stride
+        self.missing = missing
+        self.calendar_features = calendar_features
+        self.skip_short = skip_short
+        self.origin: Origin = origin
+        self._season_length = season_length
+        self._dataset: SeriesDataset | None = None
+        self._split: TimeSplit | None = None
+        self._scale: NDArray[np.float32] | None = None
+        self._covariates: ModuleCovariates | None = None
+        self._trained: dict[str, Any] | None = None  # the schema of a checkpoint
+
+    @property
+    def series_dataset(self) -> SeriesDataset:
+        """The series with their schema; read when first asked for."""
+        if self._dataset is None:
+            given = self._given
+            if isinstance(given, SeriesFile):
+                self._dataset = self._without_short(given.read())
+            else:
+                check_known(given.store, self.missing, given.schema.targets, given.source, self.id_col)
+                self._dataset = self._without_short(given)
+        return self._dataset
+
+    @property
+    def store(self) -> SeriesStore:
+        """The series on their grids; read when first asked for."""
+        return self.series_dataset.store
+
+    @property
+    def split(self) -> TimeSplit:
+        """Where each series' parts end.
+
+        Raises:
+            DataError: no series is long enough for all parts.
+        """
+        if self._split is None:
+            self._check_lengths(self.store)
+            self._split = split_by_time(
+                self.store.ends,
+                val_size=self.val_size,
+                test_size=self.test_size,
+                context_length=self.context_length,
+                prediction_length=self.prediction_length,
+            )
+        return self._split
+
+    def setup(self, stage: str) -> None:
+        """Read the series; unless they are only to be predicted, split them."""
+        super().setup(stage)
+        if stage != "predict":
+            split = self.split
+            self._check_known_ahead(np.zeros_like(split.length), split.length, split.length > 0)
+
+    @property
+    def covariates(self) -> ModuleCovariates | None:
+        """The columns beside the targets; None for none."""
+        if self._covariates is None and self._named.covariates:
+            known = None
+            if self._trained is not None:
+                known = {
+                    f"{part}_categories": [
+                        column["values"] for column in self._trained.get(f"{part}_categories", [])
+                    ]
+                    for part in PARTS
+                }
+            judged = (self.store.ends >= self._shortest(1)).any()
+            stop = self.split.train_stop if judged else self.store.ends
+            self._covariates = ModuleCovariates(self.store, stop, known)
+        return self._covariates
+
+    def _numeric(self, part: str) -> int:
+        if not self._named.covariates:  # no file is read for a size that is known
+            return 0
+        return len(getattr(self.store.covariates, part).names)
+
+    @property
+    def past_covariate_size(self) -> int:
+        """P, numeric covariates known up to now only."""
+        return self._numeric("past")
+
+    @property
+    def future_covariate_size(self) -> int:  # type: ignore[override]
+        """F, numeric covariates known ahead, and two for each calendar feature."""
+        return self._numeric("future") + FEATURE_WIDTH * len(self.calendar_features)
+
+    @property
+    def static_covariate_size(self) -> int:  # type: ignore[override]
+        """S, numeric covariates that are constant within a series."""
+        return self._numeric("static")
+
+    def _cardinalities(self, part: str) -> list[int]:
+        covariates = self.covariates
+        return [] if covariates is None else [len(known) for known in covariates.vocabularies[part]]
+
+    @property
+    def past_cardinalities(self) -> list[int]:
+        """Number of known values of each column of text that is known up to now only."""
+        return self._cardinalities("past")
+
+    @property
+    def future_cardinalities(self) -> list[int]:
+        """Likewise, of those known ahead."""
+        return self._cardinalities("future")
+
+    @property
+    def static_cardinalities(self) -> list[int]:
+        """Likewise, of those constant within a series."""
+        return self._cardinalities("static")
+
+    def covariate_statistics(self) -> dict[str, tuple[Tensor, Tensor]]:
+        """Mean and standard deviation of each numeric covariate over the training rows, by kind."""
+        size = FEATURE_WIDTH * len(self.calendar_features)
+        if self.covariates is not None:
+            return self.covariates.statistics(size)
+        return {"future_covariates": (torch.zeros(size), torch.ones(size))} if size else {}
+
+    def schema(self) -> dict[str, Any]:
+        """Return what a model trained on these data depends on: columns, categories, step; a plain dict."""
+        schema = self.series_dataset.schema
+        described: dict[str, Any] = {
+            "targets": [schema.column(name) for name in schema.targets],
+            "calendar_features": list(self.calendar_features),
+            "frequency": schema.step,
+        }
+        if any(name in WITHIN_A_DAY for name in self.calendar_features):
+            # Hours of other clocks are other hours.
+            described["time_zone"] = schema.time_zone
+        return described | ({} if self.covariates is None else self.covariates.schema(schema))
+
+    def use_schema(self, schema: Mapping[str, Any]) -> None:
+        """Number the texts of columns as in the training of a model with this schema; see :meth:`schema`."""
+        self._trained, self._covariates = dict(schema), None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the data: their schema."""
+        return {"schema": self.schema()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Number the texts of columns as in the training that goes on."""
+        if "schema" in state_dict:
+            self.use_schema(state_dict["schema"])
+
+    def _check_known_ahead(
+        self, begin: NDArray[np.int64], end: NDArray[np.int64], series: NDArray[np.bool_]
+    ) -> None:
+        if self.covariates is not None:
+            self.covariates.check_known_ahead(begin, end, series)
+
+    @property
+    def origins(self) -> Origins:
+        """The first step to forecast of each series, and which series have no forecast."""
+        return forecast_origins(self.store, self.origin, self.context_length)
+
+    def origin_note(self) -> str:
+        """Say in one line where the forecasts begin, and which series have none."""
+        return origin_note(self.store, self.origins, self.context_length)
+
+    @property
+    def season_length(self) -> int:
+        """As given, or what is usual for the frequency (reads the data)."""
+        if self._season_length is not None:
+            return self._season_length
+        grid = self.store.grid
+        return 1 if grid is None else grid.frequency.season_length
+
+    @property
+    def scale(self) -> NDArray[np.float32]:
+        """MASE denominators [S, C], float32: see ``seasonal_scale``; NaN where undefined."""
+        if self._scale is None:
+            self._scale = self.store.statistics.mase_scale(self.split.train_stop, self.season_length)
+        return self._scale
+
+    def training_target(self) -> tuple[Tensor, Tensor]:
+        """Values [N, C] and observed [N, C] of the training part of all series, for fitting transforms."""
+        store, stop = self.store, self.split.train_stop
+        if len(store) == 1:
+            values = store.values[: int(stop[0])]
+        else:
+            values = store.values[training_rows(store.indptr, stop)]
+        tensor = torch.from_numpy(values)
+        return tensor, ~torch.isnan(tensor)
+
+    def dataset(self, part: Part) -> WindowDataset:
+        """The windows of a part; "predict" is one per series, where its forecast begins."""
+        store, context, horizon = self.store, self.context_length, self.prediction_length
+        stride, scale = 1, None
+        if part == "predict":  # needs nothing that training needs
+            origins = self.origins
+            first = origins.start
+            stop = first + horizon
+            self._check_known_ahead(first, stop, ~origins.ended)
+        else:
+            split, scale = self.split, self.scale
+            if part == "train":
+                # A series without one whole window gives one that begins with missing cells.
+                first = np.minimum(context, np.maximum(split.train_stop - horizon, 1))
+                stop, stride = split.train_stop, self.stride
+                if self.stateful:
+                    stride = context
+                    first = first + np.maximum(stop - horizon - first, 0) % stride
+            else:
+                first, stop = {
+                    "val": (split.train_stop, split.val_stop),
+                    "test": (split.val_stop, split.length),
+                }[part]
+        return WindowDataset(
+            store,
+            context,
+            horizon,
+            first=first,
+            stop=stop,
+            stride=stride,
+            categories=None if self.covariates is None else self.covariates.numbers(),
+            calendar_features=self.calendar_features,
+            scale=scale,
+            with_observed=self.observed_indicator,
+            with_future=part != "predict",
+        )
+
+    def use_store(self, store: SeriesStore) -> None:
+        """Take series that were read before with the same settings, instead of reading the file again."""
+        source = self._given.source
+        self._dataset = self._without_short(SeriesDataset(store, self._named, str(source)))
+        self._split, self._scale, self._covariates = None, None, None
+
+    def unjudged_series(self) -> NDArray[np.int64]:
+        """Return the indices of series that are too short for validation and test, int64."""
+        return np.flatnonzero(self.store.ends < self._shortest(1))
+
+    def _without_short(self, dataset: SeriesDataset) -> SeriesDataset:
+        if self.skip_short:
+            whole = dataset.store.ends >= self._shortest(self.context_length)
+            if whole.any() and not whole.all():
+                return replace(dataset, store=dataset.store.select(whole))
+        return dataset
+
+    def _shortest(self, context_length: int) -> int:
+        return shortest_length(
+            val_size=self.val_size,
+            test_size=self.test_size,
+            context_length=context_length,
+            prediction_length=self.prediction_length,
+        )
+
+    def _check_lengths(self, store: SeriesStore) -> None:
+        needed = self._shortest(1)
+        if (store.ends >= needed).any():
+            return
+        longest = int(np.argmax(store.ends))
+        which = "the series" if self.id_col is None else f"the longest series, {store.ids[longest]!r},"
+        raise DataError(
+            f"{self.series_dataset.source}: {which} has {store.ends[longest]} time steps up to its last "
+            f"known value, {needed} are needed: one step to forecast from, prediction_length "
+            f"{self.prediction_length}, and at least one prediction_length each for val_size and test_size "
+            "unless 0; make these smaller"
+        )

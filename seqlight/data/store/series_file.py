@@ -1,0 +1,112 @@
+"""Where series are read from, and how."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from seqlight.data.errors import DataError
+from seqlight.data.io.columns import as_names, target_columns
+from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.read import read_table
+from seqlight.data.store.building import build_store
+from seqlight.data.store.schema import Schema
+from seqlight.data.store.series_dataset import SeriesDataset
+from seqlight.data.time.frequency import check_frequency
+
+
+class SeriesFile:
+    """A file or frame in long form, and how to read series from it; nothing is read before :meth:`read`.
+
+    Args:
+        source: see :func:`seqlight.data.read_table`.
+        time_col: column of timestamps, or columns that make them together; None takes the rows of each series
+            for its steps.
+        target_cols: column or columns to forecast.
+        id_col: column of series ids, or columns that name a series together; None for a single series.
+        past_covariate_cols: columns, numeric or text, that are known up to now only.
+        future_covariate_cols: columns known ahead, also in rows whose targets are empty.
+        static_cols: columns that are constant within a series.
+        missing: "error" refuses missing cells, "mask" carries them as NaN.
+        frequency: the step, such as "1h", or a calendar; None infers it.
+        time_format: strftime pattern of text timestamps; None finds it.
+        as_of: targets after this time are taken for unknown.
+        dialect: how the file is written; what is None in it is found.
+        units: by column, what its numbers are in.
+
+    Attributes:
+        schema: the columns as they were named; what the data tell is still open in it.
+
+    Raises:
+        DataError: an argument is wrong (at once), or the data are (when they are read).
+    """
+
+    def __init__(
+        self,
+        source: Any,
+        *,
+        time_col: str | Sequence[str] | None,
+        target_cols: str | Sequence[str],
+        id_col: str | Sequence[str] | None = None,
+        past_covariate_cols: str | Sequence[str] = (),
+        future_covariate_cols: str | Sequence[str] = (),
+        static_cols: str | Sequence[str] = (),
+        missing: Literal["error", "mask"] = "error",
+        frequency: str | None = None,
+        time_format: str | None = None,
+        as_of: str | None = None,
+        dialect: CSVDialect | None = None,
+        units: Mapping[str, str] | None = None,
+    ) -> None:
+        past, future, static = map(as_names, (past_covariate_cols, future_covariate_cols, static_cols))
+        targets = target_columns(
+            target_cols, time_col=time_col, id_col=id_col, covariate_cols=[*past, *future, *static]
+        )
+        if missing not in ("error", "mask"):
+            raise DataError(f"missing: expected 'error' or 'mask', got {missing!r}")
+        if frequency is not None:
+            check_frequency(frequency)
+        self.source = source
+        self.time_cols, self.id_cols = as_names(time_col), as_names(id_col)
+        self.schema = Schema(
+            targets=tuple(targets),
+            past=tuple(past),
+            future=tuple(future),
+            static=tuple(static),
+            time=" ".join(self.time_cols) or "step",
+            id="/".join(self.id_cols) or None,
+            units=dict(units or {}),
+        )
+        self.missing = missing
+        self.frequency = frequency
+        self.time_format = time_format
+        self.as_of = as_of
+        self.dialect = dialect or CSVDialect()
+
+    def read(self) -> SeriesDataset:
+        """Read the series.
+
+        Raises:
+            DataError: the data cannot be read, or are not what they should be.
+        """
+        schema = self.schema
+        table = read_table(
+            self.source,
+            time_cols=self.time_cols,
+            target_cols=schema.targets,
+            id_cols=self.id_cols,
+            covariate_cols=schema.covariates,
+            dialect=self.dialect,
+        )
+        store = build_store(
+            table,
+            time_col=self.time_cols,
+            target_cols=schema.targets,
+            id_col=self.id_cols,
+            missing=self.missing,
+            frequency=self.frequency,
+            time_format=self.time_format,
+            as_of=self.as_of,
+            past_covariate_cols=schema.past,
+            future_covariate_cols=schema.future,
+            static_cols=schema.static,
+        )
+        return SeriesDataset(store, schema, table.source)
