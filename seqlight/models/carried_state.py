@@ -6,8 +6,9 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from seqlight.strategies.state_rows import BatchDim, map_tensors, rows_axis, state_batch_dim
+
 from .loader_positions import restore_loader_positions
-from .state_rows import BatchDim, map_tensors, rows_axis, state_batch_dim
 
 CHECKPOINT_KEY = "seqlight_carried_state"
 """The entry of a checkpoint that holds each process's carried state."""

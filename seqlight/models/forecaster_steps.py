@@ -10,13 +10,13 @@ from seqlight.inputs import Window
 from seqlight.inputs.cycle import CycleState
 from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells
 from seqlight.strategies import PointwiseLoss, masked_loss
+from seqlight.strategies.state_rows import has_tensors, state_batch_dim
 from seqlight.transforms import WindowState
 
 from .carried_state import CarriesState
 from .checks import check_batch
 from .forecaster_prediction import ForecasterPrediction
 from .forecaster_windows import Batch
-from .state_rows import has_tensors, state_batch_dim
 
 
 class ForecasterSteps(ForecasterPrediction, CarriesState):

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from .state_rows import BatchDim, state_batch_dim
+from seqlight.strategies.state_rows import BatchDim, state_batch_dim
 
 
 class SequenceNetwork(nn.Module):
