@@ -1,0 +1,180 @@
+import io
+
+import pytest
+import torch
+
+from seqlight.intervals import AdaptiveConformal, ForecastWindows, SplitConformal, method_of_state
+from seqlight.metrics.functional import interval_score
+
+HORIZON, SEEN, COUNT = 3, 60, 130
+
+
+def drifting(made, *, series=2, levels=(80, 95), spread=False, seed=0):
+    """Windows of every origin, the errors' sizes growing; calibration first, without overlap of targets."""
+    generator = torch.Generator().manual_seed(seed)
+    start = torch.arange(COUNT).repeat(series) + 50
+    index = torch.arange(series).repeat_interleave(COUNT)
+    growth = 1 + (start - 50).double() / 60
+    errors = torch.randn(len(start), HORIZON, 1, generator=generator).double() * growth[:, None, None]
+    windows = made.windows(
+        errors * (1 + 9 * (index == 1))[:, None, None],
+        series=index,
+        start=start,
+        scale=torch.where(index == 1, 10.0, 1.0)[:, None],
+        spread=torch.full_like(errors, 1.5) if spread else None,
+    )
+    return windows.select(start < 50 + SEEN), windows.select(start >= 50 + SEEN + HORIZON - 1)
+
+
+def slow_margin(method, calibration, later, level, series, origin, step):
+    """The margin of one step of one forecast, from nothing but scores that were known at its origin.
+
+    The margins of the earlier forecasts that the misses are those of are found in the same way.
+    """
+    alpha = 1 - level / 100
+    own = calibration.select(calibration.series_index == series)
+    first = SplitConformal(method.levels).fit(own)
+    margin = first.margins(level, torch.tensor([series]), torch.tensor([0]), None)[0, step, 0, 0].item()
+    sizes = own.target[:, step, 0].sub(own.forecast.point[:, step, 0]).abs()
+    unit = method.step_size * sizes.quantile(0.9).item()
+    rows = later.select((later.series_index == series) & (later.start + step < origin))
+    for place in rows.start.argsort().tolist():
+        issued = slow_margin(method, calibration, later, level, series, int(rows.start[place]), step)
+        score = abs(float(rows.target[place, step, 0] - rows.forecast.point[place, step, 0]))
+        margin += unit * ((score > issued) - alpha)
+    return margin
+
+
+def test_margins_are_those_of_a_loop_that_knows_no_later_score(made):
+    calibration, later = drifting(made)
+    few = later.select(later.start < 50 + SEEN + HORIZON - 1 + 9)
+    shuffled = few.select(torch.randperm(len(few), generator=torch.Generator().manual_seed(1)))
+    method = AdaptiveConformal(80, step_size=0.3).fit(calibration).observe(shuffled)
+    for series in (0, 1):
+        for origin in range(int(few.start.min()), int(few.start.max()) + 5):
+            margins = method.margins(80.0, torch.tensor([series]), torch.tensor([origin]), None)
+            for step in range(HORIZON):
+                expected = slow_margin(method, calibration, few, 80.0, series, origin, step)
+                assert margins[0, step, 0].tolist() == pytest.approx([expected] * 2)
+
+
+@pytest.mark.parametrize("score", ["residual", "scaled", "quantile"])
+def test_what_comes_later_changes_no_bound_that_was_issued(made, score):
+    calibration, later = drifting(made, spread=True)
+    cut = int(later.start.min()) + 20
+    # What lies in rows from the cut on becomes huge.
+    rows = later.start[:, None] + torch.arange(HORIZON)
+    changed = torch.where((rows >= cut)[..., None], later.target + 1e6, later.target)
+    other = ForecastWindows(later.forecast, changed, later.series_index, later.start, later.scale)
+    made_of = {}
+    for name, windows in (("as it was", later), ("changed", other)):
+        method = AdaptiveConformal(made.LEVELS, score=score, step_size=0.1).fit(calibration).observe(windows)
+        made_of[name] = made.bounds(method, later)
+    for level in (80.0, 95.0):
+        before, after = made_of["as it was"][level], made_of["changed"][level]
+        same = (before.lower == after.lower) & (before.upper == after.upper)
+        # Step h of origin t is known at t + h: a forecast that begins at the cut knows the rows before it.
+        assert same[later.start <= cut].all()
+        # The next forecast knows row `cut`: of step h through the forecast that began h rows before it.
+        assert not same[later.start == cut + 1].all()
+
+
+def test_nothing_is_said_before_the_scores_of_fit_are_known(made):
+    calibration, later = drifting(made)
+    method = AdaptiveConformal(80, step_size=0.1).fit(calibration)
+    last = int(calibration.start.max())
+    margins = method.margins(
+        80.0, torch.zeros(3).long(), torch.tensor([last, last + 1, last + HORIZON]), None
+    )
+    known = ~margins[:, :, 0, 0].isnan()
+    assert known.tolist() == [[False] * 3, [True, False, False], [True] * 3]
+    with pytest.raises(ValueError, match="windows: expected later ones than those of fit"):
+        method.observe(calibration)
+    with pytest.raises(ValueError, match="each window of a series once"):
+        method.observe(later).observe(later)
+
+
+def test_coverage_follows_the_drift_where_split_falls_behind(made):
+    generator = torch.Generator().manual_seed(4)
+    count = 3000
+    size = torch.where(torch.arange(count) < 500, 1.0, 2.5).double()
+    errors = torch.randn(count, 2, 1, generator=generator).double() * size[:, None, None]
+    windows = made.windows(errors)
+    start = windows.start
+    calibration, later = windows.select(start < 500), windows.select(start >= 501)
+    shares = {}
+    for method in (SplitConformal([80, 95]).fit(calibration), AdaptiveConformal([80, 95]).fit(calibration)):
+        if isinstance(method, AdaptiveConformal):
+            method.observe(later)
+        for level, (lower, upper) in made.bounds(method, later).items():
+            shares[method.kind, level] = float(
+                ((later.target >= lower) & (later.target <= upper)).double().mean()
+            )
+    assert shares["split", 80.0] < 0.5 and shares["split", 95.0] < 0.65
+    assert abs(shares["adaptive", 80.0] - 0.8) < 0.02 and abs(shares["adaptive", 95.0] - 0.95) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [((1.0, 1.02, 1.049, 1.051, 2.0), 0.02), ((1.06, 1.0, 1.2, 1.04, 1.3), 0.05), ((1, 2, 3, 4, 5), 0.005)],
+)
+def test_the_step_size_is_the_largest_that_costs_little(made, monkeypatch, losses, expected):
+    calibration, _ = drifting(made)
+    left = list(losses)
+    monkeypatch.setattr(AdaptiveConformal, "_loss", lambda self: left.pop(0))
+    assert AdaptiveConformal([80, 95]).fit(calibration).step_size == expected
+    assert not left
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_the_loss_that_step_sizes_are_chosen_by_is_the_interval_score(made, symmetric):
+    calibration, later = drifting(made, series=1)
+    method = AdaptiveConformal(80, symmetric=symmetric, step_size=0.05).fit(calibration).observe(later)
+    interval = made.bounds(method, later)[80.0]
+    score = interval_score(*interval, later.target, 80)[..., 0] / method.tensors()["series_step"][0, :, 0]
+    assert 2 * method._loss() == pytest.approx(float(score.mean()))
+
+
+def test_unknown_scores_leave_the_margins_as_they_are(made):
+    calibration, later = drifting(made)
+    blind = ForecastWindows(
+        later.forecast, torch.full_like(later.target, torch.nan), later.series_index, later.start, later.scale
+    )
+    method = AdaptiveConformal(made.LEVELS, step_size=0.1).fit(calibration)
+    before = made.bounds(method, later)
+    after = made.bounds(method.observe(blind), later)
+    for level in before:
+        torch.testing.assert_close(after[level], before[level], rtol=0, atol=0)
+
+
+def test_a_series_with_few_scores_starts_from_the_pool(made):
+    calibration, later = drifting(made)
+    few = calibration.select((calibration.series_index == 0) | (calibration.start < 52))
+    method = AdaptiveConformal(80, step_size=0.1).fit(few)
+    first = later.select((later.series_index == 1) & (later.start == later.start.min()))
+    assert made.bounds(method, first)[80.0].upper.isfinite().all()
+    moved = made.bounds(method.observe(later), later.select(later.series_index == 1))[80.0].upper
+    assert moved.isfinite().all() and len(moved[:, 0, 0].unique()) > 10
+
+
+def test_the_state_goes_on_from_the_last_score(made):
+    calibration, later = drifting(made)
+    method = AdaptiveConformal(made.LEVELS).fit(calibration, series_ids=["a", "b"]).observe(later)
+    file = io.BytesIO()
+    torch.save(method.state(), file)
+    file.seek(0)
+    again = method_of_state(torch.load(file, weights_only=True))
+    assert again.step_size == method.step_size
+    end = int(later.start.max()) + HORIZON
+    where = (torch.tensor([0, 1]), torch.tensor([end, end]), None)
+    torch.testing.assert_close(again.margins(95.0, *where), method.margins(95.0, *where))
+    # Rows of another file begin elsewhere: the margins are those after the last score at any row.
+    other = again.for_series(["b", "c"])
+    there = other.margins(95.0, torch.tensor([0]), torch.tensor([7]), None)
+    torch.testing.assert_close(there[0], method.margins(95.0, *where)[1])
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, float("inf"), float("nan")])
+def test_wrong_step_sizes(wrong):
+    with pytest.raises(ValueError, match="step_size: expected a number above 0, or None"):
+        AdaptiveConformal(step_size=wrong)
