@@ -23,6 +23,7 @@ from .network import SequenceNetwork
 from .recurrent import RecurrentForecaster
 from .rnn import RNNForecaster
 from .rnn_imputer import RNNImputer
+from .segment_rnn import SegmentRNNForecaster
 from .sequence_classifier import SequenceClassifier, StepClassifier
 from .sequence_generator import SequenceGenerator
 from .sequence_regressor import SequenceRegressor
@@ -53,6 +54,7 @@ __all__ = [
     "RNNImputer",
     "RecurrentForecaster",
     "SeasonalNaiveForecaster",
+    "SegmentRNNForecaster",
     "SeqlightModule",
     "SequenceClassifier",
     "SequenceGenerator",

@@ -16,6 +16,7 @@ from seqlight.nn.lstm import LSTM
 from seqlight.nn.recurrent import Recurrent
 from seqlight.nn.recurrent_stack import RecurrentStack, SequenceBatchNorm
 from seqlight.nn.rnn import RNN
+from seqlight.nn.segment_rnn import SegmentRNN
 from seqlight.nn.tcn import TCN
 from seqlight.nn.wavenet import WaveNet
 
@@ -32,6 +33,7 @@ __all__ = [
     "LayerFusion",
     "Recurrent",
     "RecurrentStack",
+    "SegmentRNN",
     "SequenceBatchNorm",
     "WaveNet",
     "fuse",

@@ -12,6 +12,7 @@ from .decomposition import Decomposition, decompose
 from .difference import Difference
 from .identity import Identity
 from .instance import InstanceNormalizer
+from .last_value import LastValue
 from .log import Log
 from .min_max import MinMaxScaler
 from .mu_law import mu_law_decode, mu_law_encode
@@ -28,6 +29,7 @@ __all__ = [
     "Difference",
     "Identity",
     "InstanceNormalizer",
+    "LastValue",
     "Log",
     "MinMaxScaler",
     "StandardScaler",

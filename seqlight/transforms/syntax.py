@@ -12,6 +12,7 @@ from .compose import Compose
 from .difference import Difference
 from .identity import Identity
 from .instance import InstanceNormalizer
+from .last_value import LastValue
 from .log import Log
 from .min_max import MinMaxScaler
 from .seasonal_trend import Decompose
@@ -22,6 +23,7 @@ TRANSFORMS: Mapping[str, Callable[..., Transform]] = {
     "standard": StandardScaler,
     "min_max": MinMaxScaler,
     "instance": InstanceNormalizer,
+    "last": LastValue,
     "log": Log,
     "box_cox": BoxCox,
     "difference": Difference.at_lags,

@@ -61,6 +61,10 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: models.TCNForecaster(num_blocks=1, cycle=6, channels="independent", **FORECASTER),
         COVARIATES,
     ),
+    "SegmentRNNForecaster": (
+        lambda: models.SegmentRNNForecaster(cycle=6, segment_length=5, **FORECASTER),
+        COVARIATES,
+    ),
     "WaveNetForecaster": (
         lambda: models.WaveNetForecaster(**WAVENET, **SIZES, **BASIC, **covariates.EVERY),
         COVARIATES,

@@ -55,13 +55,14 @@ def test_forecasters(exported_equals: Any) -> None:
         models.WaveNetForecaster(layers_per_block=2, num_blocks=1, **SMALL),
         models.EncoderDecoderForecaster(**SMALL),
         models.LinearForecaster(**SIZES),
+        models.SegmentRNNForecaster(cell="lstm", segment_length=5, **SMALL),
         models.NaiveForecaster(**SIZES),
         models.SeasonalNaiveForecaster(season_length=12, **SIZES),
     )
     inputs = [inputs_of(forecasters["LinearForecaster 8"], batch) for batch in (2, 7)]
     found = exported_equals(forecasters, None, inputs)
-    # every-step, in front of a convolution, encoder and four steps of the decoder
-    assert found["LSTM"] == 1 + 1 + 5
+    # every-step, in front of a convolution, encoder and four steps of the decoder, segments and their decoding
+    assert found["LSTM"] == 1 + 1 + 5 + 2
     assert (found["GRU"], found["Scan"], found["RNN"]) == (1, 2, 2)
     assert found["Conv"] == 2 + 2 + 3  # strided, TCN, WaveNet
     assert (

@@ -16,6 +16,8 @@ TEXTS = [
     "standard(per_channel=False)",
     "min_max",
     "instance",
+    "last",
+    "standard + last",
     "log(2)",
     "box_cox(offset=2)",
     "box_cox(0.5, offset=2)",
