@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from rich.table import Table
 
 from seqlight.evaluation import ComparisonRow
+from seqlight.experiments.selection import best_row, deciding_error
 
 COLUMNS = ("mae", "rmse", "mase", "smape")
 TITLES = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "smape": "sMAPE"}
@@ -45,18 +46,6 @@ def format_error(value: float, *, percent: bool = False) -> str:
     if value >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}" if value >= 1e-4 or value == 0 else f"{value:.3e}"
-
-
-def deciding_error(rows: Sequence[ComparisonRow]) -> str:
-    """The column that models are chosen by: MASE, or MAE where there is no MASE."""
-    return "mase" if any(math.isfinite(row["mase"]) for row in rows) else "mae"
-
-
-def best_row(rows: Sequence[ComparisonRow], column: str) -> ComparisonRow:
-    """The row with the lowest error; the last one of equals, for simpler models come later."""
-    errors: list[float] = [row[column] for row in rows]  # type: ignore[literal-required]
-    ranks = [(error if math.isfinite(error) else math.inf, -index) for index, error in enumerate(errors)]
-    return rows[ranks.index(min(ranks))]
 
 
 def verdict(

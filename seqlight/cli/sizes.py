@@ -1,7 +1,5 @@
 """What ``seqlight forecast`` chooses when the user does not: context, horizon and calendar features."""
 
-from typing import Any
-
 import numpy as np
 
 from seqlight.data import SeriesStore
@@ -62,17 +60,3 @@ def step_and_span(store: SeriesStore) -> tuple[float, float]:
     first, last = store.timestamps(longest, 0, length).to_physical().gather([0, length - 1]).to_list()
     span = float(last - first)
     return span / max(length - 1, 1), span
-
-
-def covariate_arguments(data: Any) -> dict[str, Any]:
-    """A forecaster's arguments that say what a data module of windows has beside the targets."""
-    names = (
-        "past_covariate_size",
-        "future_covariate_size",
-        "static_covariate_size",
-        "past_cardinalities",
-        "future_cardinalities",
-        "static_cardinalities",
-    )
-    found = {name: getattr(data, name) for name in names if getattr(data, name, None)}
-    return found | ({"schema": data.schema()} if callable(getattr(data, "schema", None)) else {})

@@ -3,14 +3,17 @@
 from .by_step import ErrorsByStep, errors_by_step
 from .imputation import ImputationRow, compare_filled, compare_imputers, fill
 from .rolling_origin import ComparisonRow, compare
+from .window_forecasts import WindowForecasts, forecast_windows
 
 __all__ = [
     "ComparisonRow",
     "ErrorsByStep",
     "ImputationRow",
+    "WindowForecasts",
     "compare",
     "compare_filled",
     "compare_imputers",
     "errors_by_step",
     "fill",
+    "forecast_windows",
 ]

@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from seqlight.models import Forecaster
+from seqlight.predictor import Batch, Predictor
 
-from .scored_windows import Batch, DataModule, scored_windows
+from .scored_windows import DataModule, ScoredBatch, scored_windows
 
 
 @dataclass(frozen=True)
 class ErrorsByStep:
-    """One forecaster's errors in original units at each of the H steps ahead, over all windows.
+    """One predictor's errors in original units at each of the H steps ahead, over all windows.
 
     Attributes:
-        model: the forecaster's name.
+        model: the predictor's name.
         absolute: float64 ``[H]``, sums of the absolute errors.
         squared: float64 ``[H]``, sums of the squared errors.
         count: int64 ``[H]``, cells that count.
@@ -53,34 +53,39 @@ class ErrorsByStep:
 
 
 def errors_by_step(
-    forecasters: Mapping[str, Forecaster], data: DataModule | Iterable[Batch], *, part: str = "test"
+    predictors: Mapping[str, Predictor], data: DataModule | Iterable[Batch], *, part: str = "test"
 ) -> list[ErrorsByStep]:
-    """Evaluate forecasters on the same windows, step by step ahead, in one pass over the data.
+    """Evaluate predictors on the same windows, step by step ahead, in one pass over the data.
 
     The same cells count as in :func:`~seqlight.evaluation.compare`.
 
     Args:
-        forecasters: the forecasters by name.
+        predictors: forecasters, baselines, ensembles and others by name.
         data: a DataModule, or the batches themselves, see :mod:`seqlight.models`.
-        part: ``"test"`` or ``"val"``, the part of a DataModule to take.
+        part: ``"test"``, ``"val"`` or ``"calibration"``, the part of a DataModule to take.
 
     Returns:
-        One result for each forecaster, in their order.
+        One result for each predictor, in their order.
 
     Raises:
-        ValueError: an unknown part, no forecaster, or no window.
+        ValueError: an unknown part, no predictor, or no window.
 
     """
-    sums: dict[str, list[Tensor]] = {name: [] for name in forecasters}
+    with closing(scored_windows(predictors, data, part)) as batches:
+        return step_errors(batches, predictors)
+
+
+def step_errors(batches: Iterable[ScoredBatch], names: Iterable[str]) -> list[ErrorsByStep]:
+    """Sum up the errors of windows that were forecast, step by step ahead; one result for each name."""
+    sums: dict[str, list[Tensor]] = {name: [] for name in names}
     counts: list[Tensor] = []
     windows = 0
-    with closing(scored_windows(forecasters, data, part)) as batches:
-        for batch in batches:
-            windows += len(batch.future)
-            counts.append(batch.known.sum((0, 2)))
-            for name, forecast in batch.forecasts.items():
-                errors = torch.where(batch.known, forecast - batch.future, 0.0)
-                sums[name].append(torch.stack([errors.abs().sum((0, 2)), errors.square().sum((0, 2))]))
+    for batch in batches:
+        windows += len(batch.future)
+        counts.append(batch.known.sum((0, 2)))
+        for name, point in batch.points.items():
+            errors = torch.where(batch.known, point - batch.future, 0.0)
+            sums[name].append(torch.stack([errors.abs().sum((0, 2)), errors.square().sum((0, 2))]))
     count = torch.stack(counts).sum(0)
     results = []
     for name, parts in sums.items():

@@ -1,4 +1,4 @@
-"""Rolling-origin evaluation: forecasters set side by side over all windows of one part of the data."""
+"""Rolling-origin evaluation: predictors set side by side over all windows of one part of the data."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import closing
@@ -9,13 +9,13 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from seqlight.metrics import MeanAbsoluteScaledError, forecast_metrics
-from seqlight.models import Forecaster
+from seqlight.predictor import Batch, Predictor
 
-from .scored_windows import Batch, DataModule, scored_windows
+from .scored_windows import DataModule, ScoredBatch, scored_windows
 
 
 class ComparisonRow(TypedDict):
-    """One forecaster's errors in original units, over all windows; ``mase`` is NaN without scales."""
+    """One predictor's errors in original units, over all windows; ``mase`` is NaN without scales."""
 
     model: str
     mae: float
@@ -25,41 +25,45 @@ class ComparisonRow(TypedDict):
     windows: int
 
 
-@torch.inference_mode()
 def compare(
-    forecasters: Mapping[str, Forecaster], data: DataModule | Iterable[Batch], *, part: str = "test"
+    predictors: Mapping[str, Predictor], data: DataModule | Iterable[Batch], *, part: str = "test"
 ) -> list[ComparisonRow]:
-    """Evaluate forecasters on the same windows, in one pass over the data.
+    """Evaluate predictors on the same windows, in one pass over the data.
 
     Every window of the part is one forecast origin (with a stride of 1, every time step is). A cell counts
     if its true value is known, and the window's past holds at least one observed value of its channel; the
-    same cells count for all forecasters. Sums are kept in float64.
+    same cells count for all predictors. Sums are kept in float64.
 
     Args:
-        forecasters: the forecasters by the names that the rows are to have; each is evaluated on its own
-            device.
+        predictors: forecasters, baselines, ensembles and others by the names that the rows are to have.
         data: a DataModule, or the batches themselves, see :mod:`seqlight.models`. Batches without ``scale``
             give no MASE.
-        part: ``"test"`` or ``"val"``, the part of a DataModule to take.
+        part: ``"test"``, ``"val"`` or ``"calibration"``, the part of a DataModule to take.
 
     Returns:
-        One row for each forecaster, in their order. sMAPE is a fraction between 0 and 2.
+        One row for each predictor, in their order. sMAPE is a fraction between 0 and 2.
 
     Raises:
-        ValueError: an unknown part, no forecaster, or no batch.
+        ValueError: an unknown part, no predictor, or no batch.
 
     """
-    metrics = {name: forecast_metrics().set_dtype(torch.float64) for name in forecasters}
+    with closing(scored_windows(predictors, data, part)) as batches:
+        return comparison_rows(batches, predictors)
+
+
+@torch.inference_mode()
+def comparison_rows(batches: Iterable[ScoredBatch], names: Iterable[str]) -> list[ComparisonRow]:
+    """Sum up the errors of windows that were forecast; one row for each name."""
+    metrics = {name: forecast_metrics().set_dtype(torch.float64) for name in names}
     windows = 0
     has_scale = False
-    with closing(scored_windows(forecasters, data, part)) as batches:
-        for batch in batches:
-            windows += len(batch.future)
-            scale = batch.batch.get("scale")
-            has_scale = has_scale or scale is not None
-            for name, forecast in batch.forecasts.items():
-                _update(metrics[name], forecast, batch.future, batch.known, scale)
-    return [_row(name, metrics[name], windows, has_scale) for name in forecasters]
+    for batch in batches:
+        windows += len(batch.future)
+        scale = batch.batch.get("scale")
+        has_scale = has_scale or scale is not None
+        for name, point in batch.points.items():
+            _update(metrics[name], point, batch.future, batch.known, scale)
+    return [_row(name, metrics[name], windows, has_scale) for name in metrics]
 
 
 def _update(

@@ -1,15 +1,13 @@
 """All windows of a part of the data with the forecasts for them, and which of their cells count."""
 
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
-from seqlight.models import Forecaster
+from seqlight.predictor import Batch, Forecast, Predictor
 
-Batch = Mapping[str, Tensor]
+PARTS = ("val", "calibration", "test")
 
 
 class DataModule(Protocol):
@@ -32,74 +30,74 @@ class ScoredBatch(NamedTuple):
     """A batch of windows.
 
     ``future`` [B, H, C] is what came, ``known`` [B, H, C] says which of its cells count: the true value is
-    known, and the window's past holds at least one observed value of the channel. ``forecasts`` [B, H, C] are
-    those of each forecaster by name. Values are float64 on the CPU, in original units.
+    known, and the window's past holds at least one observed value of the channel. ``forecasts`` are those of
+    each predictor by name, ``points`` their points [B, H, C]. ``future`` and ``points`` are float64.
+    Everything is on the CPU, in original units.
     """
 
     batch: Batch
     future: Tensor
     known: Tensor
-    forecasts: dict[str, Tensor]
+    forecasts: dict[str, Forecast]
+
+    @property
+    def points(self) -> dict[str, Tensor]:
+        """The points of the forecasts, float64."""
+        return {name: forecast.point.double() for name, forecast in self.forecasts.items()}
 
 
 def scored_windows(
-    forecasters: Mapping[str, Forecaster], data: DataModule | Iterable[Batch], part: str
+    predictors: Mapping[str, Predictor],
+    data: DataModule | Iterable[Batch],
+    part: str,
+    quantile_levels: Sequence[float] = (),
 ) -> Generator[ScoredBatch]:
     """Forecast all windows of one part of the data, in one pass.
 
-    Close the generator (``contextlib.closing``) to have the forecasters back in their modes at any rate.
-
     Args:
-        forecasters: the forecasters by name; each is evaluated on its own device, in evaluation mode.
+        predictors: the predictors by name.
         data: a DataModule, or the batches themselves.
-        part: ``"test"`` or ``"val"``, the part of a DataModule to take.
+        part: ``"val"``, ``"calibration"`` or ``"test"``, the part of a DataModule to take.
+        quantile_levels: the quantiles that are wanted of those that have any.
 
     Raises:
-        ValueError: an unknown part, no forecaster, or no window.
+        ValueError: an unknown part, no predictor, or no window.
 
     """
-    if not forecasters:
-        raise ValueError("forecasters: expected at least one, got none")
+    if not predictors:
+        raise ValueError("predictors: expected at least one, got none")
     empty = True
-    batches = _batches(data, part)
-    with _evaluating(forecasters.values()):
-        for batch in batches:
-            if not len(batch["past_target"]):
-                continue
-            empty = False
-            known, future = _scored(batch)
-            with torch.inference_mode():  # not around yield: it would hold in the caller's code too
-                forecasts = {name: _forecast(forecaster, batch) for name, forecaster in forecasters.items()}
-            yield ScoredBatch(batch, future, known, forecasts)
+    for batch in batches_of(data, part):
+        if not len(batch["past_target"]):
+            continue
+        empty = False
+        known, future = _scored(batch)
+        forecasts = {
+            name: predictor.predict(batch, quantile_levels=quantile_levels)
+            for name, predictor in predictors.items()
+        }
+        yield ScoredBatch(batch, future, known, forecasts)
     if empty:
         raise ValueError("data: expected at least one window, got none")
 
 
-@contextmanager
-def _evaluating(forecasters: Iterable[Forecaster]) -> Iterator[None]:
-    """Set forecasters to evaluation mode, and back."""
-    was_training = [(forecaster, forecaster.training) for forecaster in forecasters]
-    try:
-        for forecaster, _ in was_training:
-            forecaster.eval()
-        yield
-    finally:
-        for forecaster, training in was_training:
-            forecaster.train(training)
+def batches_of(data: DataModule | Iterable[Batch], part: str) -> Iterable[Batch]:
+    """Return the batches of one part of a DataModule, or the batches themselves.
 
+    Raises:
+        ValueError: an unknown part, or one that the DataModule does not have.
 
-def _batches(data: DataModule | Iterable[Batch], part: str) -> Iterable[Batch]:
-    if part not in ("test", "val"):
-        raise ValueError(f"part: expected 'test' or 'val', got {part!r}")
+    """
+    if part not in PARTS:
+        raise ValueError(f"part: expected 'test', 'val' or 'calibration', got {part!r}")
     if isinstance(data, Iterable):
         return data
     data.prepare_data()
-    if part == "val":
-        data.setup("validate")
-        batches: Iterable[Batch] = data.val_dataloader()
-    else:
-        data.setup("test")
-        batches = data.test_dataloader()
+    data.setup("validate" if part == "val" else "test")
+    loader = getattr(data, f"{part}_dataloader", None)
+    if loader is None:
+        raise ValueError(f"part: {type(data).__name__} has no {part} part")
+    batches: Iterable[Batch] = loader()
     return batches
 
 
@@ -112,9 +110,3 @@ def _scored(batch: Batch) -> tuple[Tensor, Tensor]:
     if batch.get("future_observed") is not None:
         known = known & batch["future_observed"].bool()
     return known & observed.any(1, keepdim=True), future.double()
-
-
-def _forecast(forecaster: Forecaster, batch: Batch) -> Tensor:
-    moved = {name: value.to(forecaster.device) for name, value in batch.items()}
-    prediction: Tensor = forecaster.predict_step(moved, 0)["prediction"]
-    return prediction.double().cpu()

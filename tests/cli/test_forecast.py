@@ -18,8 +18,10 @@ from seqlight.cli import main
 from seqlight.cli.error_band import ErrorBand
 from seqlight.cli.forecast.job import validation_band
 from seqlight.data import CSVDataModule
-from seqlight.evaluation import ComparisonRow, compare
+from seqlight.evaluation import WindowForecasts, compare, forecast_windows
+from seqlight.experiments import Selection
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from seqlight.predictor import Predictor
 
 Run = Callable[..., int]
 
@@ -286,27 +288,30 @@ def test_auto_takes_the_best_on_the_validation_part(
 ) -> None:
     """Not the best on the test part; the errors of one part are made up so that they differ."""
 
-    def better_on(part_of_naive: str) -> Callable[..., list[ComparisonRow]]:
-        def made_up(
-            forecasters: dict[str, Forecaster], data: CSVDataModule, *, part: str = "test"
-        ) -> list[ComparisonRow]:
-            rows = compare(forecasters, data, part=part)
-            for row in rows:
-                row["mase"] = 0.25 if (row["model"] == "naive") == (part == part_of_naive) else 0.75
-            return rows
+    def better_on(part_of_naive: str) -> Callable[..., WindowForecasts]:
+        def made_up(predictors: dict[str, Predictor], data: CSVDataModule, **options: str) -> WindowForecasts:
+            forecast.append(options["part"])
+            windows = forecast_windows(predictors, data, **options)
+            for row in windows.rows:
+                row["mase"] = (
+                    0.25 if (row["model"] == "naive") == (options["part"] == part_of_naive) else 0.75
+                )
+            return windows
 
         return made_up
 
-    banded = []
+    banded, forecast = [], []
 
-    def band(model: Forecaster, data: CSVDataModule) -> ErrorBand:
-        banded.append(type(model))
-        return validation_band(model, data)
+    def band(selection: Selection, data: CSVDataModule) -> ErrorBand:
+        banded.append(type(selection.predictor))
+        return validation_band(selection, data)
 
     arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
     monkeypatch.setattr("seqlight.cli.forecast.job.validation_band", band)
-    monkeypatch.setattr("seqlight.cli.forecast.job.compare", better_on("val"))
-    assert run(*arguments, "--save", tmp_path / "out.ckpt") == 0
+    monkeypatch.setattr("seqlight.experiments.selection.forecast_windows", better_on("val"))
+    outputs = ["--save", tmp_path / "out.ckpt", "--plot", tmp_path / "out.svg"]
+    assert run(*arguments, *outputs) == 0
+    assert forecast == ["val", "test"]  # each window once, also for the picture
     assert type(seqlight.load(tmp_path / "out.ckpt")) is NaiveForecaster
     assert banded == [NaiveForecaster]
     printed = " ".join(capsys.readouterr().out.split())
@@ -315,7 +320,7 @@ def test_auto_takes_the_best_on_the_validation_part(
     assert "On the test part it does not beat seasonal naive (24): MASE 0.75 against 0.25. " in printed
     assert np.all(np.ptp(written(tmp_path / "out.csv"), axis=1) == 0)  # the last value, again and again
 
-    monkeypatch.setattr("seqlight.cli.forecast.job.compare", better_on("test"))
+    monkeypatch.setattr("seqlight.experiments.selection.forecast_windows", better_on("test"))
     assert run(*arguments) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "Forecast by seasonal naive (24), which" in printed  # the simplest of equals
@@ -352,7 +357,7 @@ def test_no_linear_forecast_beyond_memory(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("seqlight.cli.forecast.job.EQUATION_BYTES", 1000)
+    monkeypatch.setattr("seqlight.experiments.simple_forecasts.EQUATION_BYTES", 1000)
     arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--model", "linear"]
     assert run(*arguments, "-o", tmp_path / "out.csv") == 2
     assert "--model linear: least squares of 24 steps takes more than" in capsys.readouterr().err
@@ -381,7 +386,8 @@ def test_early_stopping_is_not_the_time(
 ) -> None:
     impatient = functools.partial(EarlyStopping, min_delta=1e9)
     monkeypatch.setattr(
-        "seqlight.cli.training.EarlyStopping", lambda monitor, patience: impatient(monitor, patience=1)
+        "seqlight.experiments.training.EarlyStopping",
+        lambda monitor, patience: impatient(monitor, patience=1),
     )
     arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--hidden-size", "4", "--no-progress"]
     assert run(*arguments, "--epochs", "15", "-o", tmp_path / "out.csv") == 0

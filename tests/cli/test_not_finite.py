@@ -41,8 +41,8 @@ LARGE_VALUES = "look for very large values in the data, or use --model linear"
     [
         (
             ["forecast"],
-            QUICK,
-            "training.LEARNING_RATE",
+            [*QUICK, "--model", "lstm"],
+            "experiments.networks.LEARNING_RATE",
             f"epoch 0, step 1: the loss is inf, before any epoch was complete; {LARGE_VALUES}",
             ["--model", "linear"],
         ),
@@ -56,7 +56,7 @@ LARGE_VALUES = "look for very large values in the data, or use --model linear"
         (
             ["impute"],
             ["--steps", "20", "--hidden-size", "2"],
-            "impute.training.LEARNING_RATES",
+            "experiments.networks.IMPUTER_RATES",
             f"the recurrent network, epoch 1, step 1: the loss is inf; {LARGE_VALUES}",
             ["--model", "linear"],
         ),
@@ -78,7 +78,7 @@ def test_a_network_that_cannot_be_trained(
     monkeypatch.chdir(tmp_path)
     if rate is not None:
         value = {"rnn": 3e38, "conv": 3e38} if rate.endswith("S") else 1e30
-        monkeypatch.setattr(f"seqlight.cli.{rate}", value)
+        monkeypatch.setattr(f"seqlight.{rate}", value)
     argv = [*command, two_series_csv, *COLUMNS, *options, "-o", "out.csv"]
     assert run(*argv) == 2
     error = capsys.readouterr().err
@@ -88,4 +88,19 @@ def test_a_network_that_cannot_be_trained(
     )
     assert list(tmp_path.iterdir()) == []
     assert run(*argv, *advice) == 0
+    assert (tmp_path / "out.csv").is_file()
+
+
+def test_simple_forecasts_stay_where_the_network_fails(
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("seqlight.experiments.networks.LEARNING_RATE", 1e30)
+    assert run("forecast", two_series_csv, *COLUMNS, *QUICK, "-o", tmp_path / "out.csv") == 0
+    printed = capsys.readouterr().out
+    assert "note: no network, the simple forecasts alone: epoch 0, step 1: the loss is " in printed
+    assert "│ peephole LSTM" not in printed and "│ linear (least squares)" in printed
     assert (tmp_path / "out.csv").is_file()

@@ -5,8 +5,9 @@ import math
 import pytest
 from rich.console import Console
 
-from seqlight.cli.report import best_row, deciding_error, error_table, format_error, verdict
+from seqlight.cli.report import error_table, format_error, verdict
 from seqlight.evaluation import ComparisonRow
+from seqlight.experiments.selection import best_row, deciding_error
 
 
 def row(model: str, mae: float, mase: float) -> ComparisonRow:

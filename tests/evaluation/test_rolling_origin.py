@@ -101,9 +101,9 @@ def test_training_mode_comes_back(forecasters):
 
 
 def test_bad_arguments_are_named(forecasters):
-    with pytest.raises(ValueError, match="forecasters: expected at least one"):
+    with pytest.raises(ValueError, match="predictors: expected at least one"):
         compare({}, [batch(1, 1)])
-    with pytest.raises(ValueError, match="part: expected 'test' or 'val', got 'train'"):
+    with pytest.raises(ValueError, match="part: expected 'test', 'val' or 'calibration', got 'train'"):
         compare(forecasters, [batch(1, 1)], part="train")
     with pytest.raises(ValueError, match="data: expected at least one window"):
         compare(forecasters, [])

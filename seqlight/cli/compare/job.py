@@ -5,38 +5,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from lightning.pytorch import seed_everything
 from rich.console import Console
 from rich.table import Table
 
 from seqlight.callbacks import csv_bytes
 from seqlight.cli.compare.arguments import RECURRENT, CompareArguments
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast.job import build_data, simple_forecasts
+from seqlight.cli.forecast.job import build_data
 from seqlight.cli.forecast.plan import plan
 from seqlight.cli.report import format_error
-from seqlight.cli.sizes import covariate_arguments
 from seqlight.cli.time_column import found_columns
-from seqlight.cli.training import fit_best, quiet_lightning
+from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import SyntheticDataModule, WindowDataModule
 from seqlight.evaluation import ErrorsByStep, errors_by_step
-from seqlight.models import (
-    Forecaster,
-    GRUForecaster,
-    LSTMForecaster,
-    RNNForecaster,
-    TCNForecaster,
-    WaveNetForecaster,
-)
-from seqlight.whole_files import staged, work_folder
+from seqlight.experiments import Candidate, TrainingError, baselines, build_forecaster, fit, trained
+from seqlight.experiments.training import quiet_lightning
+from seqlight.models import Forecaster
+from seqlight.whole_files import staged
 
-FORECASTERS: dict[str, type[Forecaster]] = {
-    "lstm": LSTMForecaster,
-    "gru": GRUForecaster,
-    "rnn": RNNForecaster,
-    "wavenet": WaveNetForecaster,
-    "tcn": TCNForecaster,
-}
 NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "wavenet": "WaveNet", "tcn": "TCN"}
 DEFAULT_LAYERS = 2
 
@@ -49,26 +35,13 @@ def run(given: CompareArguments) -> None:
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("fit")
 
-    forecasters: dict[str, Forecaster] = {}
-    seconds: dict[str, float] = {}
     with quiet_lightning():
-        for strategy in given.strategies:
-            with work_folder() as folder:
-                best = fit_best(
-                    build_forecaster(given, data, strategy),
-                    data,
-                    folder,
-                    epochs=given.epochs,
-                    max_time=given.max_time,
-                    progress=given.progress,
-                    advice=f"try a lower rate, --lr {min(given.lr / 10, 0.01):g}",
-                )
-            forecasters[strategy], seconds[strategy] = best.model, best.seconds
-            console.print(f"{strategy}: {best.summary}", markup=False)
-        results = errors_by_step(forecasters | simple_forecasts(data), data)
+        candidates = [train(given, data, strategy, console) for strategy in given.strategies]
+        candidates += baselines(data).values()
+        results = errors_by_step({one.name: one.predictor for one in candidates}, data)
 
     console.print()
-    console.print(comparison_table(results, seconds, heading(given, data, results[0].windows)))
+    console.print(comparison_table(results, seconds_of(candidates), heading(given, data, results[0].windows)))
     paths = [path for path in (given.output, given.plot) if path is not None]
     with staged(paths) as temporary:
         staged_path = dict(zip(paths, temporary, strict=True))
@@ -101,31 +74,47 @@ def read_data(given: CompareArguments, console: Console) -> WindowDataModule:
     return build_data(inputs, given.seed, settled)
 
 
-def build_forecaster(given: CompareArguments, data: WindowDataModule, strategy: str) -> Forecaster:
-    """The network with one strategy, its first weights drawn from the seed.
+def train(given: CompareArguments, data: WindowDataModule, strategy: str, console: Console) -> Candidate:
+    """Train the network with one strategy, and say how it went.
+
+    Raises:
+        CommandError: a transform that is none, or that needs a longer context; or no epoch was good.
+    """
+    try:
+        fitted = fit(
+            lambda: build(given, data, strategy),
+            data,
+            seed=given.seed,
+            epochs=given.epochs,
+            max_time=given.max_time,
+            progress=given.progress,
+        )
+    except TrainingError as error:
+        raise CommandError(f"{error}; try a lower rate, --lr {min(given.lr / 10, 0.01):g}") from error
+    console.print(f"{strategy}: {epochs_summary(fitted, given.max_time)}", markup=False)
+    return trained(strategy, fitted)
+
+
+def build(given: CompareArguments, data: WindowDataModule, strategy: str) -> Forecaster:
+    """Return the network with one strategy.
 
     Raises:
         CommandError: a transform that is none, or that needs a longer context.
     """
-    seed_everything(given.seed, verbose=False)
     options: dict[str, Any] = {"hidden_size": given.hidden_size}
     if given.network in RECURRENT:
         options["num_layers"] = given.num_layers or DEFAULT_LAYERS
     try:
-        return FORECASTERS[given.network](
-            context_length=data.context_length,
-            prediction_length=data.prediction_length,
-            target_size=data.target_size,
-            **covariate_arguments(data),
-            observed_indicator=data.observed_indicator,
-            strategy=strategy,
-            transform=given.transform,
-            lr=given.lr,
-            lr_schedule="one_cycle",
-            **options,
+        return build_forecaster(
+            given.network, data, strategy=strategy, transform=given.transform, lr=given.lr, **options
         )
     except ValueError as error:
         raise CommandError(f"--transform: {error}" if "transform" in str(error) else str(error)) from error
+
+
+def seconds_of(candidates: Sequence[Candidate]) -> dict[str, float]:
+    """Return by name how long the training of those took that were trained."""
+    return {one.name: one.seconds for one in candidates if one.fitted is not None}
 
 
 def heading(given: CompareArguments, data: WindowDataModule, windows: int) -> str:

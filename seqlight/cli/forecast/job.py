@@ -1,7 +1,6 @@
 """The work of ``seqlight forecast``: train, compare with simple forecasts, choose, forecast, write."""
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from rich.console import Console
+from torch import Tensor
 
 from seqlight.callbacks import csv_bytes, forecast_frame
 from seqlight.cli.bounds_arguments import bounds_arguments
@@ -17,13 +17,26 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments
-from seqlight.cli.report import best_row, deciding_error, error_table, verdict
+from seqlight.cli.report import error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
-from seqlight.cli.sizes import covariate_arguments
-from seqlight.cli.training import predict, predict_windows, quiet_lightning, save_checkpoint, train
-from seqlight.data import CSVDataModule, WindowDataModule, WindowDataset, WindowLoader
-from seqlight.evaluation import compare
-from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from seqlight.cli.training_summary import epochs_summary
+from seqlight.data import CSVDataModule
+from seqlight.evaluation import WindowForecasts
+from seqlight.experiments import (
+    Candidate,
+    Fitted,
+    Selection,
+    TrainingError,
+    baselines,
+    build_forecaster,
+    fit,
+    select,
+    trained,
+)
+from seqlight.experiments.checkpoints import save_checkpoint
+from seqlight.experiments.simple_forecasts import EQUATION_BYTES
+from seqlight.experiments.training import quiet_lightning
+from seqlight.models import SeqlightModule
 from seqlight.models.bounds import Bounds
 from seqlight.whole_files import staged, work_folder
 
@@ -41,8 +54,7 @@ UNITS = {
     "1q": "quarter",
     "1y": "year",
 }
-CELLS_PER_BATCH = 2_000_000  # inputs of least squares at a time
-EQUATION_BYTES = 1_000_000_000  # of the normal equations; one matrix for each output where cells are missing
+ADVICE = "look for very large values in the data, or use --model linear"
 HORIZONS_OF_HISTORY = 7  # drawn before the forecast
 
 
@@ -71,47 +83,113 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         console.print(f"note: {note}", markup=False)
 
     with work_folder() as folder, quiet_lightning():
-        names = model_names(data.season_length)
-        forecasters = simple_forecasts(data, bounds_arguments(given))
-        checkpoint = None
-        if given.model in ("auto", "lstm"):
-            trained = train(given, data, folder)
-            console.print(trained.summary, markup=False)
-            forecasters = {names["lstm"]: trained.model, **forecasters}
-            checkpoint = trained.checkpoint
-        elif names[given.model] not in forecasters:
-            raise CommandError(
-                f"--model {given.model}: least squares of {data.context_length} steps takes more than "
-                f"{EQUATION_BYTES / 1e9:g} GB; give a shorter --context"
-            )
-        if given.model == "auto":
-            validation = compare(forecasters, data, part="val")
-            name = best_row(validation, deciding_error(validation))["model"]
-        else:
-            validation, name = None, names[given.model]
-        model = forecasters[name]
-        rows = compare(forecasters, data)
-        options = {called: option for option, called in names.items()}
-        caption = verdict(rows, name, options=options, validation=validation)
+        candidates = candidates_of(given, data, folder, console)
+        named = None if given.model == "auto" else candidates[given.model].name
+        selection = select(candidates.values(), data, name=named)
+        options = {candidate.name: option for option, candidate in candidates.items()}
+        test = selection.test
+        caption = verdict(
+            test.rows,
+            selection.chosen,
+            options=options,
+            validation=None
+            if named is not None or selection.validation is None
+            else selection.validation.rows,
+        )
         console.print()
-        console.print(error_table(rows, title=heading(data, rows[0]["windows"]), caption=caption))
+        console.print(error_table(test.rows, title=heading(data, test.windows), caption=caption))
 
-        band = validation_band(model, data)
-        table = forecast_frame(predict(model, data), data)
+        table = forecast_frame([predictions(selection)], data)
         with staged(output_paths(given)) as temporary:
             paths = dict(zip(output_paths(given), temporary, strict=True))
             write_forecast(table, data, paths[given.output])
             if given.plot is not None:
-                figure_format = given.plot.suffix[1:].lower()
-                draw(table, data, band, name, coverage_note(model, data, band), model.bounds).savefig(
-                    paths[given.plot], format=figure_format
+                band = validation_band(selection, data)
+                note = coverage_note(selection, band)
+                bounds = Bounds.of(given.bounds, given.nonnegative, given.integer)
+                draw(table, data, band, selection.chosen, note, bounds).savefig(
+                    paths[given.plot], format=given.plot.suffix[1:].lower()
                 )
             if given.save is not None:
-                if name == names["lstm"] and checkpoint is not None:
-                    paths[given.save].write_bytes(checkpoint.read_bytes())
-                else:
-                    save_checkpoint(model, data_of_checkpoint(model, data, given, plan), paths[given.save])
+                save(selection.candidates[selection.chosen], data, given, plan, paths[given.save])
     console.print(f"\nwrote {', '.join(str(path) for path in output_paths(given))}", markup=False)
+
+
+def candidates_of(
+    given: ForecastArguments, data: CSVDataModule, folder: Path, console: Console
+) -> dict[str, Candidate]:
+    """Train the network, if it is wanted, and make the simple forecasts; by what ``--model`` calls them.
+
+    Raises:
+        CommandError: the model that the user names cannot be had.
+    """
+    bounds = bounds_arguments(given)
+    simple = baselines(data, **bounds)
+    if given.model not in ("auto", "lstm"):
+        if given.model not in simple:
+            raise CommandError(
+                f"--model {given.model}: least squares of {data.context_length} steps takes more than "
+                f"{EQUATION_BYTES / 1e9:g} GB; give a shorter --context"
+            )
+        return simple
+    try:
+        fitted = train(given, data, folder)
+    except TrainingError as error:
+        if given.model == "lstm":
+            raise CommandError(f"{error}; {ADVICE}") from error
+        console.print(f"note: no network, the simple forecasts alone: {error}; {ADVICE}", markup=False)
+        return simple
+    console.print(training_summary(fitted, given, data), markup=False)
+    return {"lstm": trained("peephole LSTM", fitted), **simple}
+
+
+def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Fitted[Any]:
+    """Train a peephole LSTM on the training part."""
+    return fit(
+        lambda: build_forecaster(
+            "lstm",
+            data,
+            hidden_size=given.hidden_size,
+            num_layers=given.num_layers,
+            peephole=True,
+            **bounds_arguments(given),
+        ),
+        data,
+        seed=given.seed,
+        epochs=given.epochs,
+        max_time=given.max_time,
+        folder=folder,
+        progress=given.progress,
+    )
+
+
+def training_summary(fitted: Fitted[Any], given: ForecastArguments, data: CSVDataModule) -> str:
+    """Say in a sentence what was trained on what, and how the training ended."""
+    return (
+        f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
+        f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
+        f"{epochs_summary(fitted, given.max_time)}"
+    )
+
+
+def predictions(selection: Selection) -> dict[str, Tensor]:
+    """Return the forecast as ``Trainer.predict`` returns a batch of it."""
+    return {
+        "prediction": selection.forecast.point,
+        "series_index": selection.series_index,
+        "start": selection.start,
+    }
+
+
+def save(
+    candidate: Candidate, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan, path: Path
+) -> None:
+    """Write the checkpoint of the model in use."""
+    if candidate.checkpoint is not None:
+        path.write_bytes(candidate.checkpoint.read_bytes())
+        return
+    assert isinstance(candidate.predictor, SeqlightModule)
+    save_checkpoint(candidate.predictor, data_of_checkpoint(candidate.predictor, data, given, plan), path)
 
 
 def output_paths(given: ForecastArguments) -> list[Path]:
@@ -164,68 +242,13 @@ def short_series_notes(data: CSVDataModule, plan: ForecastPlan) -> list[str]:
 
 
 def data_of_checkpoint(
-    model: Forecaster, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan
+    model: SeqlightModule, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan
 ) -> CSVDataModule:
     """The data module that ``seqlight predict`` is to make: with the covariates that the model uses."""
-    if model.future_covariate_size == data.future_covariate_size:
+    if getattr(model, "future_covariate_size", 0) == data.future_covariate_size:
         return data
     alone = replace(given, past_covariates=[], future_covariates=[], static=[])
     return build_data(alone, given.seed, replace(plan, calendar_features=[]))
-
-
-def model_names(season_length: int) -> dict[str, str]:
-    """What the table calls each model, by what ``--model`` calls it."""
-    return {
-        "lstm": "peephole LSTM",
-        "linear": "linear (least squares)",
-        "seasonal": f"seasonal naive ({season_length})",
-        "naive": "naive",
-    }
-
-
-def simple_forecasts(
-    data: WindowDataModule, bounds: Mapping[str, Any] | None = None
-) -> dict[str, Forecaster]:
-    """What a model has to beat, by name.
-
-    Linear least squares (unless its equations are too large), seasonal naive (if the context holds a season)
-    and naive; ``bounds`` are a forecaster's arguments about the values it can have.
-    """
-    sizes: dict[str, Any] = {
-        "context_length": data.context_length,
-        "prediction_length": data.prediction_length,
-        "target_size": data.target_size,
-        **(bounds or {}),
-    }
-    names = model_names(data.season_length)
-    forecasts: dict[str, Forecaster] = {}
-    linear = least_squares(data, sizes)
-    if linear is not None:
-        forecasts[names["linear"]] = linear
-    if 1 < data.season_length <= data.context_length:
-        forecasts[names["seasonal"]] = SeasonalNaiveForecaster(season_length=data.season_length, **sizes)
-    forecasts[names["naive"]] = NaiveForecaster(**sizes)
-    return forecasts
-
-
-def least_squares(data: WindowDataModule, sizes: dict[str, Any]) -> LinearForecaster | None:
-    """The linear forecast of all that the LSTM sees if memory allows, else of the values alone, or None."""
-    all_inputs: dict[str, Any] = {
-        **covariate_arguments(data),
-        "observed_indicator": data.observed_indicator,
-    }
-    matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())
-    for inputs in (all_inputs, {}):
-        linear = LinearForecaster(**sizes, **inputs)
-        cells = data.context_length * linear.input_size
-        if 8 * matrices * cells**2 <= EQUATION_BYTES:
-            # Large batches: the sums over them are matrix products, of which few large ones are fastest.
-            batch_size = max(64, CELLS_PER_BATCH // cells)
-            loader = WindowLoader(
-                data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate
-            )
-            return linear.solve(loader)
-    return None
 
 
 def heading(data: CSVDataModule, windows: int) -> str:
@@ -239,21 +262,30 @@ def heading(data: CSVDataModule, windows: int) -> str:
     )
 
 
-def validation_band(model: Forecaster, data: CSVDataModule) -> ErrorBand:
-    """Quantiles of the model's errors over the validation windows, per series and step."""
-    preds, target, series_index = predict_windows(model, data.val_dataloader())
-    return ErrorBand.of_errors(preds, target, series_index, len(data.series_ids))
+def validation_band(selection: Selection, data: CSVDataModule) -> ErrorBand:
+    """Quantiles of the errors of the model in use over the validation windows, per series and step."""
+    windows = selection.validation
+    if windows is None:
+        edges = np.full((len(data.series_ids), data.prediction_length, data.target_size), np.nan)
+        return ErrorBand(lower=edges, upper=edges)
+    return ErrorBand.of_errors(*errors_of(windows, selection.chosen), len(data.series_ids))
 
 
-def coverage_note(model: Forecaster, data: CSVDataModule, band: ErrorBand) -> str:
+def coverage_note(selection: Selection, band: ErrorBand) -> str:
     """How the band held on the test part, which it was not made from; says so if there is no band."""
-    share = band.share_inside(*predict_windows(model, data.test_dataloader()))
+    share = band.share_inside(*errors_of(selection.test, selection.chosen))
     if share is None:
         return "No band: there are too few validation windows to tell the errors to expect."
     return (
         f"Band: {COVERAGE:.0%} of the errors at each step in the validation windows. "
         f"On the test part, {share:.0%} of the values fell inside."
     )
+
+
+def errors_of(windows: WindowForecasts, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Forecasts [W, H, C], what came [W, H, C] (NaN where missing), and the series [W] of all windows."""
+    point = windows.forecasts[name].point
+    return point.numpy(), windows.target.numpy(), windows.series_index.numpy()
 
 
 def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None:

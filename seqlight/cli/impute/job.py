@@ -9,15 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from seqlight.cli.errors import CommandError
 from seqlight.cli.impute.arguments import ImputeArguments
 from seqlight.cli.impute.plan import NETWORKS, ImputePlan
 from seqlight.cli.impute.report import best_methods, imputation_table, imputation_verdict
-from seqlight.cli.impute.training import train_imputer
 from seqlight.cli.input_arguments import dialect_arguments
-from seqlight.cli.training import quiet_lightning
+from seqlight.cli.training_summary import steps_summary
 from seqlight.data import CSVImputationDataModule
 from seqlight.data.windows.held_out import run_lengths
 from seqlight.evaluation import ImputationRow, compare_filled, fill
+from seqlight.experiments import Fitted, TrainingError, build_imputer, fit
+from seqlight.experiments.training import quiet_lightning
 from seqlight.models import Imputer, LastValueImputer, LinearInterpolationImputer
 from seqlight.whole_files import staged, work_folder
 
@@ -105,12 +107,12 @@ def fill_all(
 ) -> tuple[NDArray[np.float32], Path | None]:
     """Train, compare and choose; return the values [rows, C] and the best network's checkpoint, if any."""
     imputers: dict[str, Imputer] = {}
-    trained = {}
+    trained: dict[str, Fitted[Imputer]] = {}
     for method in plan.methods:
         if method in NETWORKS:
-            trained[method] = train_imputer(method, given, plan, data, folder)
+            trained[method] = train(method, given, plan, data, folder)
             imputers[method] = trained[method].model
-            console.print(trained[method].summary, markup=False)
+            console.print(training_summary(method, trained[method], given, data), markup=False)
     sizes = {"target_size": data.target_size, "covariate_size": data.covariate_size}
     imputers["linear"] = LinearInterpolationImputer(**sizes)
     imputers["last"] = LastValueImputer(**sizes)
@@ -135,6 +137,46 @@ def fill_all(
             values[:, channel] = filled[chosen[name]][:, channel]
     best = min(trained.values(), key=lambda one: one.val_loss, default=None)
     return values, None if best is None else best.checkpoint
+
+
+def train(
+    method: str, given: ImputeArguments, plan: ImputePlan, data: CSVImputationDataModule, folder: Path
+) -> Fitted[Imputer]:
+    """Train a network and return its best state, by the loss on the cells held out for validation.
+
+    Raises:
+        CommandError: no validation loss was finite.
+    """
+    try:
+        return fit(
+            lambda: build_imputer(method, data, longest_gap=plan.longest_gap, hidden_size=given.hidden_size),
+            data,
+            seed=given.seed,
+            steps=given.steps,
+            max_time=given.max_time,
+            folder=folder / method,
+            progress=given.progress,
+        )
+    except TrainingError as error:
+        if not error.where:
+            raise CommandError(
+                f"the {NAMES[method]} could not be judged: its validation loss is not a number; "
+                "use --model linear, or give it more time with --max-time"
+            ) from error
+        raise CommandError(
+            f"the {NAMES[method]}, {error.where}: {error.what}; look for very large values in the data, or "
+            "use --model linear"
+        ) from error
+
+
+def training_summary(
+    method: str, fitted: Fitted[Imputer], given: ImputeArguments, data: CSVImputationDataModule
+) -> str:
+    """Say in a sentence what was trained, and how the training ended."""
+    return (
+        f"trained a {NAMES[method]} ({given.hidden_size} units, windows of {data.window_length} rows): "
+        f"{steps_summary(fitted, given.max_time)}"
+    )
 
 
 def report(

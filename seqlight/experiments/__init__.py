@@ -1,0 +1,21 @@
+"""Experiments: train, judge, choose and backtest predictors, as the commands do."""
+
+from seqlight.experiments.candidates import Candidate, trained
+from seqlight.experiments.networks import build_forecaster, build_imputer
+from seqlight.experiments.selection import Selection, forecast_future, select
+from seqlight.experiments.simple_forecasts import baselines
+from seqlight.experiments.training import Fitted, TrainingError, fit
+
+__all__ = [
+    "Candidate",
+    "Fitted",
+    "Selection",
+    "TrainingError",
+    "baselines",
+    "build_forecaster",
+    "build_imputer",
+    "fit",
+    "forecast_future",
+    "select",
+    "trained",
+]

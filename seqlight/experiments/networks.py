@@ -1,0 +1,48 @@
+"""The networks that the commands train, with the sizes that the data decide."""
+
+from typing import Any
+
+from seqlight.data import WindowDataModule
+from seqlight.experiments.sizes import forecaster_arguments
+from seqlight.experiments.training import LEARNING_RATE
+from seqlight.models import (
+    ConvImputer,
+    Forecaster,
+    GRUForecaster,
+    Imputer,
+    LSTMForecaster,
+    RNNForecaster,
+    RNNImputer,
+    TCNForecaster,
+    WaveNetForecaster,
+)
+
+FORECASTERS: dict[str, type[Forecaster]] = {
+    "lstm": LSTMForecaster,
+    "gru": GRUForecaster,
+    "rnn": RNNForecaster,
+    "wavenet": WaveNetForecaster,
+    "tcn": TCNForecaster,
+}
+IMPUTERS: dict[str, type[Imputer]] = {"rnn": RNNImputer, "conv": ConvImputer}
+IMPUTER_RATES = {"rnn": 1e-2, "conv": 3e-3}  # the peaks of one-cycle schedules
+
+
+def build_forecaster(kind: str, data: WindowDataModule, **options: Any) -> Forecaster:
+    """Return an untrained forecaster with the sizes of the data.
+
+    Args:
+        kind: ``"lstm"``, ``"gru"``, ``"rnn"``, ``"wavenet"`` or ``"tcn"``.
+        data: a DataModule; it may read its file for covariates and their categories.
+        options: more arguments of the forecaster; by default its rate is that of a one-cycle schedule.
+
+    """
+    schedule = {"lr": LEARNING_RATE, "lr_schedule": "one_cycle"}
+    return FORECASTERS[kind](**forecaster_arguments(data) | schedule | options)
+
+
+def build_imputer(kind: str, data: Any, **options: Any) -> Imputer:
+    """Return an untrained imputer with the sizes of an ``ImputationDataModule``; ``"rnn"`` or ``"conv"``."""
+    sizes = {name: getattr(data, name) for name in ("target_size", "covariate_size", "window_length")}
+    schedule = {"lr": IMPUTER_RATES[kind], "lr_schedule": "one_cycle"}
+    return IMPUTERS[kind](**sizes | schedule | options)

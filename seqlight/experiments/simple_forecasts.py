@@ -1,0 +1,63 @@
+"""Forecasts that need no training by steps: what a network has to beat."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from seqlight.data import WindowDataModule, WindowDataset, WindowLoader
+from seqlight.experiments.candidates import Candidate
+from seqlight.experiments.sizes import covariate_arguments, window_arguments
+from seqlight.models import LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
+
+CELLS_PER_BATCH = 2_000_000  # inputs of least squares at a time
+EQUATION_BYTES = 1_000_000_000  # of the normal equations; one matrix for each output where cells are missing
+
+
+def baselines(data: WindowDataModule, **bounds: Any) -> dict[str, Candidate]:
+    """Return the simple forecasts that the data allow, the simplest last.
+
+    ``"linear"``, least squares of all that a network sees (left out where its equations take more than
+    ``EQUATION_BYTES``); ``"seasonal"``, the last season again (where the context holds a season); and
+    ``"naive"``, the last value again.
+
+    Args:
+        data: a DataModule that is set up.
+        bounds: ``bounds``, ``nonnegative`` and ``integer`` of :class:`seqlight.models.Forecaster`.
+
+    Returns:
+        Candidates by those names.
+
+    """
+    sizes = window_arguments(data) | bounds
+    found = {}
+    started = time.monotonic()
+    linear = least_squares(data, **bounds)
+    if linear is not None:
+        found["linear"] = Candidate("linear (least squares)", linear, seconds=time.monotonic() - started)
+    season = data.season_length
+    if 1 < season <= data.context_length:
+        forecaster = SeasonalNaiveForecaster(season_length=season, **sizes)
+        found["seasonal"] = Candidate(f"seasonal naive ({season})", forecaster)
+    found["naive"] = Candidate("naive", NaiveForecaster(**sizes))
+    return found
+
+
+def least_squares(data: WindowDataModule, **bounds: Any) -> LinearForecaster | None:
+    """Return the linear forecast of all that a network sees, if memory allows, else of the values alone.
+
+    None where the values alone take more than ``EQUATION_BYTES`` too.
+    """
+    all_inputs = {**covariate_arguments(data), "observed_indicator": data.observed_indicator}
+    matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())
+    for inputs in (all_inputs, {}):
+        linear = LinearForecaster(**window_arguments(data), **inputs, **bounds)
+        cells = data.context_length * linear.input_size
+        if 8 * matrices * cells**2 <= EQUATION_BYTES:
+            # Large batches: the sums over them are matrix products, of which few large ones are fastest.
+            batch_size = max(64, CELLS_PER_BATCH // cells)
+            loader = WindowLoader(
+                data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate
+            )
+            return linear.solve(loader)
+    return None
