@@ -29,6 +29,7 @@ class FutureHead(nn.Module):
         hidden_size: size of z.
         linear: leave z out.
         independent: complete each channel by itself, with one set of weights for all.
+        parameter_count: numbers that the network gives for each channel of a step.
 
     """
 
@@ -41,10 +42,11 @@ class FutureHead(nn.Module):
         hidden_size: int = 16,
         linear: bool = False,
         independent: bool = False,
+        parameter_count: int = 1,
     ) -> None:
         super().__init__()
         self.channels = target_size if independent else 1
-        target_size = 1 if independent else target_size
+        target_size = parameter_count * (1 if independent else target_size)
         output_size = prediction_length * target_size
         self.prediction_length = prediction_length
         self.target_size = target_size
@@ -68,9 +70,11 @@ class FutureHead(nn.Module):
 
         """
         if self.channels > 1:
-            folded = output.unflatten(2, (-1, self.channels)).permute(0, 3, 1, 2).flatten(0, 1)
+            cells = (self.prediction_length, self.channels, self.target_size)
+            folded = output.unflatten(2, cells).permute(0, 3, 1, 2, 4).flatten(3).flatten(0, 1)
             finished = self._finish(folded, rows.repeat_interleave(self.channels, 0), stride)
-            return finished.unflatten(0, (-1, self.channels)).permute(0, 2, 3, 1).flatten(2)
+            finished = finished.unflatten(2, cells[::2]).unflatten(0, (-1, self.channels))
+            return finished.permute(0, 2, 3, 1, 4).flatten(2)
         return self._finish(output, rows, stride)
 
     def _finish(self, output: Tensor, rows: Tensor, stride: int) -> Tensor:

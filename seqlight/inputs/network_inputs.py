@@ -51,6 +51,7 @@ class NetworkInputs(nn.Module):
         independent: whether the network is given one channel of the target at a time, see
             :class:`seqlight.nn.ChannelIndependent`.
         category_dropout: see :class:`CategoryEmbeddings`.
+        parameter_count: numbers that the network gives for each channel of a step ahead.
 
     """
 
@@ -73,6 +74,7 @@ class NetworkInputs(nn.Module):
         linear: bool = False,
         independent: bool = False,
         category_dropout: float = 0.05,
+        parameter_count: int = 1,
     ) -> None:
         super().__init__()
         self.prediction_length = prediction_length
@@ -122,7 +124,12 @@ class NetworkInputs(nn.Module):
         self.future_head: FutureHead | None = None
         if all_future_rows and future_size:
             self.future_head = FutureHead(
-                future_size, prediction_length, target_size, linear=linear, independent=independent
+                future_size,
+                prediction_length,
+                target_size,
+                linear=linear,
+                independent=independent,
+                parameter_count=parameter_count,
             )
 
     @property

@@ -1,6 +1,6 @@
 """One batch of transformed windows, as strategies and networks see it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,8 @@ class Window:
             was observed and 0 where it is missing.
         input_dtype: dtype of the network's inputs; its outputs come back in the dtype of ``past``.
         future_head: the layer of :meth:`finish`; None leaves outputs as they are.
+        scale: ``[B, 1, C]`` what the target's unit in transformed space is in original units, for heads on
+            counts; else None.
 
     """
 
@@ -37,6 +39,7 @@ class Window:
     observed_indicator: bool = False
     input_dtype: torch.dtype = torch.float32
     future_head: nn.Module | None = None
+    scale: Tensor | None = None
 
     def inputs(self) -> Tensor:
         """Return the network's input ``[B, L, I]`` over the past, missing cells filled with 0."""
@@ -69,6 +72,28 @@ class Window:
     def decoder_start(self) -> Tensor:
         """Return a decoder's first input ``[B, 1, I]``: the last of the past, without past covariates."""
         return self._join(self.past[:, -1:], self.past.shape[1] - 1)
+
+    def repeated(self, count: int) -> "Window":
+        """Return the end of the window ``count`` times, one repetition after the other, to be fed back to.
+
+        Of the past it keeps the last step alone, which is all that :meth:`feedback` asks for.
+        """
+
+        def again(values: Tensor | None) -> Tensor | None:
+            if values is None:
+                return None
+            return values.unsqueeze(0).expand(count, *values.shape).flatten(0, 1)
+
+        known = None if self.covariates is None else self.covariates[:, self.past.shape[1] - 1 :]
+        last = self.past[:, -1:]
+        return replace(
+            self,
+            past=last.unsqueeze(0).expand(count, *last.shape).flatten(0, 1),
+            covariates=again(known),
+            static=again(self.static),
+            past_covariates=None,
+            scale=again(self.scale),
+        )
 
     def future_rows(self) -> Tensor:
         """Return the known covariates of the future steps ``[B, H, K]`` that :meth:`finish` shows the last

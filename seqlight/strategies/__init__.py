@@ -2,7 +2,7 @@
 
 from seqlight.inputs import Window
 
-from .base import Strategy
+from .base import Feed, Strategy
 from .direct import DirectStrategy
 from .encoder_decoder import EncoderDecoderNetwork, EncoderDecoderStrategy
 from .every_step import EveryStepStrategy
@@ -24,6 +24,7 @@ __all__ = [
     "EncoderDecoderNetwork",
     "EncoderDecoderStrategy",
     "EveryStepStrategy",
+    "Feed",
     "PointwiseLoss",
     "RecursiveStrategy",
     "Strategy",

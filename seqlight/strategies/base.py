@@ -1,6 +1,7 @@
 """What a forecasting strategy decides."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,12 +12,23 @@ from seqlight.inputs import NetworkInputs, Window
 from .loss import PointwiseLoss, masked_loss
 from .network import output_steps, run_network
 
+Feed = Callable[[Tensor, int], Tensor]
+"""Takes the network's output ``[B, 1, C, P]`` for a step ahead, and which step that is, counted from 0;
+returns the value ``[B, 1, C]`` that is fed back for it."""
+
 
 class Strategy(ABC):
     """How a sequence network forecasts several steps ahead: its targets, its loss, and how it is decoded.
 
     A strategy has no parameters and no state, and works in transformed space. L is the context length, H the
     prediction length, C the number of target channels; steps count from 0.
+
+    Args:
+        target_size: number C of target channels.
+        prediction_length: number H of steps.
+        parameter_count: number P of values that the network gives for each cell, see :mod:`seqlight.heads`:
+            outputs then have the dimension P last. None for one, the forecast, without that dimension.
+
     """
 
     sequence_to_vector: bool = False
@@ -29,9 +41,10 @@ class Strategy(ABC):
     carries_state: bool = True
     """Whether windows can go on from the network's state after the one before, see :meth:`chunk_loss`."""
 
-    def __init__(self, target_size: int, prediction_length: int) -> None:
+    def __init__(self, target_size: int, prediction_length: int, parameter_count: int | None = None) -> None:
         self.target_size = target_size
         self.prediction_length = prediction_length
+        self.parameter_count = parameter_count
 
     @property
     @abstractmethod
@@ -40,8 +53,17 @@ class Strategy(ABC):
 
     @property
     def output_size(self) -> int:
-        """Number of output channels that the network must have: ``horizon * target_size``, steps first."""
-        return self.horizon * self.target_size
+        """Number of output channels that the network must have: ``horizon * C * P``, steps first, P last."""
+        return self.horizon * self.target_size * (self.parameter_count or 1)
+
+    @property
+    def conditional(self) -> bool:
+        """Whether an output says how a step is distributed given the steps before it, whatever they are.
+
+        What comes after the first step is then known of paths only, each of which goes on from the values
+        that were drawn for it, see :meth:`paths`; else each output speaks of its step as seen from the past.
+        """
+        return False
 
     def check_inputs(self, inputs: NetworkInputs) -> None:  # noqa: B027
         """Raise ValueError if the strategy has no place for some of a network's inputs."""
@@ -97,14 +119,48 @@ class Strategy(ABC):
         total, count = masked_loss(pointwise, output, self.targets(window.past, future, steps))
         return total, count, state
 
-    def decode(self, network: nn.Module, window: Window) -> Tensor:
-        """Return the forecast ``[B, H, C]`` in transformed space."""
+    def decode(self, network: nn.Module, window: Window, feed: Feed | None = None) -> Tensor:
+        """Return the forecast ``[B, H, C]`` in transformed space, or the outputs ``[B, H, C, P]``.
+
+        Args:
+            network: ``network(inputs, state) -> (output, state)``.
+            window: the windows' past.
+            feed: what is fed back of an output, by strategies that do; None for the output itself.
+
+        """
         return self._run_past(network, window, last_only=True)[0][:, -1]
+
+    def paths(self, network: nn.Module, window: Window, draw: Feed, count: int) -> Tensor:
+        """Return paths ``[N, B, H, C]`` in transformed space, each of which goes on from what was drawn.
+
+        Args:
+            network: ``network(inputs, state) -> (output, state)``.
+            window: the windows' past.
+            draw: draws the values ``[N * B, 1, C]`` of a step from the outputs, one path after the other.
+            count: number N of paths.
+
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not conditional: it has outputs for all steps")
+
+    def future_loss(
+        self, network: nn.Module, window: Window, future: Tensor, pointwise: PointwiseLoss
+    ) -> tuple[Tensor, Tensor]:
+        """Return the loss over the known cells of the future alone, each step given the true ones before it,
+        and their count.
+
+        Args:
+            network: ``network(inputs, state) -> (output, state)``.
+            window: the windows' past.
+            future: transformed target ``[B, H, C]``, NaN where missing.
+            pointwise: the loss of every cell.
+
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not conditional: its steps wait for no other")
 
     def _run_past(
         self, network: nn.Module, window: Window, state: Any = None, *, last_only: bool = False
     ) -> tuple[Tensor, range, Any]:
-        """Run over the past: outputs ``[B, T', horizon, C]``, their steps, and the network's state."""
+        """Run over the past: outputs ``[B, T', horizon, C]`` (and P), their steps, the network's state."""
         inputs = window.inputs()
         output, state = run_network(network, inputs, state, self.output_size, window)
         steps = output_steps(network, inputs.shape[1], output.shape[1])
@@ -112,4 +168,9 @@ class Strategy(ABC):
             output, steps = output[:, -1:], steps[-1:]
         if self.horizon > 1:
             output = window.finish(output, steps)
-        return output.unflatten(2, (self.horizon, self.target_size)), steps, state
+        return self._cells(output), steps, state
+
+    def _cells(self, output: Tensor) -> Tensor:
+        """View outputs ``[B, T', output_size]`` as ``[B, T', horizon, C]``, or with the dimension P."""
+        shape = (self.horizon, self.target_size)
+        return output.unflatten(2, shape if self.parameter_count is None else (*shape, self.parameter_count))

@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+
+from seqlight.nn import ChannelIndependent
 
 BatchDim = int | tuple["BatchDim", ...] | None
 """The batch axis of a state: one for all its tensors, or one for each entry of a tuple; None to find it."""
@@ -85,3 +88,28 @@ def rows_axis(tensor: Tensor, batch_dim: BatchDim, rows: int) -> int:
             "tuple of both"
         )
     return candidates[0]
+
+
+def repeat_rows(values: Tensor, count: int) -> Tensor:
+    """Return all rows ``[B, ...]`` ``count`` times, one repetition after the other: ``[count * B, ...]``."""
+    return values.unsqueeze(0).expand(count, *values.shape).flatten(0, 1)
+
+
+def repeat_state(state: Any, network: nn.Module, rows: int, count: int) -> Any:
+    """Return a network's state for its batch ``count`` times, one repetition after the other.
+
+    Args:
+        state: of the network.
+        network: says where its state has the batch, see :func:`state_batch_dim`.
+        rows: number of rows of the batch.
+        count: repetitions.
+
+    """
+    if isinstance(network, ChannelIndependent):
+        rows = rows * network.channels
+
+    def repeated(tensor: Tensor, batch_dim: BatchDim) -> Tensor:
+        axis = rows_axis(tensor, batch_dim, rows)
+        return torch.cat([tensor] * count, dim=axis) if axis else repeat_rows(tensor, count)
+
+    return map_tensors(state, repeated, state_batch_dim(network))
