@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import seqlight
-from seqlight.cli.forecast import job as forecast_job
+from seqlight.experiments import selection
 
 Run = Callable[..., int]
 HOURS = 24 * 14
@@ -55,9 +55,11 @@ def test_every_output_keeps_to_the_bounds(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     tables: list[dict] = []
-    compare = forecast_job.compare
+    forecast_windows = selection.forecast_windows
     monkeypatch.setattr(
-        forecast_job, "compare", lambda models, *a, **k: tables.append(models) or compare(models, *a, **k)
+        selection,
+        "forecast_windows",
+        lambda models, *a, **k: tables.append(models) or forecast_windows(models, *a, **k),
     )
     options = ("--model", model, "--bounds", "1", "none", "--integer", "--horizon", "12", "--epochs", "1")
     assert run("forecast", falling, *options, "-o", "f.csv", "--plot", "f.png", "--save", "f.ckpt") == 0
