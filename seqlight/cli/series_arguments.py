@@ -1,6 +1,7 @@
 """The arguments that say what is known beside the targets, and where the forecast begins."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from seqlight.cli.errors import CommandError
@@ -20,6 +21,8 @@ class SeriesArguments(InputArguments):
     past_covariates: list[str]
     future_covariates: list[str]
     static: list[str]
+    future: Path | None
+    static_file: Path | None
     holidays: list[str]
     origin: Literal["auto", "own", "common"]
     as_of: str | None
@@ -38,6 +41,18 @@ def add_series_options(parser: Parser) -> None:
         ("--static", "static", "column that is constant within a series"),
     ):
         covariates.add_argument(option, metavar="COLUMN", action="append", dest=name, default=[], help=text)
+    covariates.add_argument(
+        "--future",
+        type=Path,
+        metavar="FILE",
+        help="second file with rows in which covariates are known ahead; same columns of times and ids",
+    )
+    covariates.add_argument(
+        "--static-file",
+        type=Path,
+        metavar="FILE",
+        help="file with one row for each series: the same columns of ids, and those of --static",
+    )
     covariates.add_argument(
         "--holidays",
         metavar="COUNTRY",

@@ -24,6 +24,8 @@ OPTIONS = {
     "past_covariate_cols": "--past-covariate",
     "future_covariate_cols": "--future-covariate",
     "static_cols": "--static",
+    "future": "--future",
+    "static": "--static-file",
     "as_of": "--as-of",
     "separator": "--separator",
     "decimal_comma": "--decimal-comma",

@@ -212,6 +212,8 @@ def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVData
         past_covariate_cols=given.past_covariates,
         future_covariate_cols=given.future_covariates,
         static_cols=given.static,
+        future=given.future,
+        static=given.static_file,
         calendar_features=plan.calendar_features,
         season_length=plan.season_length,
         frequency=given.frequency,
@@ -247,7 +249,7 @@ def data_of_checkpoint(
     """The data module that ``seqlight predict`` is to make: with the covariates that the model uses."""
     if getattr(model, "future_covariate_size", 0) == data.future_covariate_size:
         return data
-    alone = replace(given, past_covariates=[], future_covariates=[], static=[])
+    alone = replace(given, past_covariates=[], future_covariates=[], static=[], future=None, static_file=None)
     return build_data(alone, given.seed, replace(plan, calendar_features=[]))
 
 

@@ -10,9 +10,7 @@ from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.series_arguments import SeriesArguments, holiday_features
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.cli.wording import as_options
-from seqlight.data import SeriesStore, read_table
-from seqlight.data.io.columns import target_columns
-from seqlight.data.store.building import build_store
+from seqlight.data import SeriesFile, SeriesStore
 from seqlight.data.store.origins import forecast_origins, origin_note
 
 
@@ -83,29 +81,23 @@ def check_model(model: str, plan: ForecastPlan) -> None:
 
 def read_store(given: SeriesArguments) -> SeriesStore:
     """The series of the file, on their time grids."""
-    covariates = [*given.past_covariates, *given.future_covariates, *given.static]
-    target_columns(given.targets, time_col=given.time, id_col=given.id, covariate_cols=covariates)
-    table = read_table(
+    file = SeriesFile(
         given.csv,
-        time_cols=given.time,
-        target_cols=given.targets,
-        id_cols=given.id or (),
-        covariate_cols=covariates,
-        dialect=dialect_of(given),
-    )
-    return build_store(
-        table,
         time_col=given.time,
         target_cols=given.targets,
         id_col=given.id,
+        past_covariate_cols=given.past_covariates,
+        future_covariate_cols=given.future_covariates,
+        static_cols=given.static,
+        future=given.future,
+        static=given.static_file,
         missing=given.missing,
         frequency=given.frequency,
         time_format=given.time_format,
         as_of=given.as_of,
-        past_covariate_cols=given.past_covariates,
-        future_covariate_cols=given.future_covariates,
-        static_cols=given.static,
+        dialect=dialect_of(given),
     )
+    return file.read().store
 
 
 def describe(store: SeriesStore, given: SeriesArguments) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -49,6 +49,9 @@ class CSVDataModule(ForecastDataModule):
         future_covariate_cols: columns known ahead, also in rows whose targets are empty; a forecast needs
             them for all of its steps.
         static_cols: columns that are constant within a series.
+        future: a second file or frame with rows in which covariates are known ahead: the same columns of
+            times and ids, and columns of ``future_covariate_cols``. Where both have a row they must agree.
+        static: another with one row for each series: the same columns of ids, and ``static_cols``.
         calendar_features: known covariates, out of "minute", "hour", "day_of_week", "day_of_month",
             "day_of_year", "month"; each is a sine and a cosine, so future_covariate_size is twice their
             number.
@@ -103,6 +106,8 @@ class CSVDataModule(ForecastDataModule):
         past_covariate_cols: str | Sequence[str] = (),
         future_covariate_cols: str | Sequence[str] = (),
         static_cols: str | Sequence[str] = (),
+        future: str | Path | pl.DataFrame | None = None,
+        static: str | Path | pl.DataFrame | None = None,
         calendar_features: Sequence[str] = (),
         season_length: int | None = None,
         frequency: str | None = None,
@@ -122,7 +127,8 @@ class CSVDataModule(ForecastDataModule):
         persistent_workers: bool = False,
         pin_memory: bool = False,
     ) -> None:
-        path = path if is_frame(path) else str(path)
+        path = _path_or_frame(path)
+        future, static = _path_or_frame(future), _path_or_frame(static)
         source = SeriesFile(
             path,
             time_col=time_col,
@@ -131,6 +137,8 @@ class CSVDataModule(ForecastDataModule):
             past_covariate_cols=past_covariate_cols,
             future_covariate_cols=future_covariate_cols,
             static_cols=static_cols,
+            future=future,
+            static=static,
             missing=missing,
             frequency=frequency,
             time_format=time_format,
@@ -166,5 +174,12 @@ class CSVDataModule(ForecastDataModule):
             pin_memory=pin_memory,
         )
         # A frame is data, not a setting: it would not load from a checkpoint with weights_only=True.
-        self.save_hyperparameters(ignore=["path"] if is_frame(path) else [], logger=False)
+        sources = {"path": path, "future": future, "static": static}
+        frames = [name for name, source in sources.items() if is_frame(source)]
+        self.save_hyperparameters(ignore=frames, logger=False)
         self.path = path
+
+
+def _path_or_frame(source: Any) -> Any:
+    """Return a path as text, which checkpoints can hold; a frame, or None, as it is."""
+    return source if source is None or is_frame(source) else str(source)

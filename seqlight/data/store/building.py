@@ -1,6 +1,8 @@
 """From the rows of a table to a store: sorted into series, laid out on their grids, checked."""
 
+import warnings
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +13,13 @@ from numpy.typing import NDArray
 from seqlight.data.errors import DataError
 from seqlight.data.io.table import Table
 from seqlight.data.store.covariates import lay_out
+from seqlight.data.store.future_rows import SortedTable, join_future
 from seqlight.data.store.grid_positions import GridRows, check_one_step, grid_positions, step_of
 from seqlight.data.store.row_names import RowNames
 from seqlight.data.store.row_times import instant, row_times
 from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.sorting import sort_into_series
+from seqlight.data.store.static_values import with_static
 from seqlight.data.store.time_grid import TimeGrid
 from seqlight.data.time.time_format import writes_apart
 
@@ -25,7 +29,7 @@ Int64Array = NDArray[np.int64]
 def build_store(
     table: Table,
     *,
-    time_col: str | Sequence[str],
+    time_col: str | Sequence[str] | None,
     target_cols: Sequence[str],
     id_col: str | Sequence[str] | None = None,
     missing: str = "error",
@@ -36,6 +40,8 @@ def build_store(
     past_covariate_cols: Sequence[str] = (),
     future_covariate_cols: Sequence[str] = (),
     static_cols: Sequence[str] = (),
+    future: Table | None = None,
+    static: Table | None = None,
 ) -> SeriesStore:
     """Sort the table's rows into series, find the time grid, and lay the rows out on it.
 
@@ -55,6 +61,9 @@ def build_store(
         past_covariate_cols: columns of the table's covariates that are known up to now only.
         future_covariate_cols: those known ahead, also in rows whose targets are empty.
         static_cols: those constant within a series.
+        future: a second table with rows in which covariates of ``future_covariate_cols`` are known ahead; see
+            :func:`seqlight.data.store.future_rows.join_future`.
+        static: a third with one row for each series, and columns of ``static_cols``.
         one_step: refuse series whose own step is a multiple of the step that was found for all.
 
     Raises:
@@ -64,10 +73,21 @@ def build_store(
     """
     names = RowNames.of(table, time_col, target_cols, id_col)
     check_finite(names)
-    rows = _steps(names, frequency, as_of) if table.time is None else None
     grid, later = None, None
-    if rows is None:
-        rows, grid, later = _timed(names, frequency, time_format, as_of, one_step)
+    if table.time is None:
+        rows = _steps(names, frequency, as_of)
+        if future is not None:
+            raise DataError(
+                "future: its rows are joined by their times, and the data have none; append them to the "
+                "data, with an empty target"
+            )
+    else:
+        timed = _Timed(names, frequency, time_format, one_step)
+        if future is not None:
+            timed = timed.joined(future)
+        rows, grid = timed.laid_out()
+        names, table = timed.names, timed.names.table
+        later = None if as_of is None else timed.times > instant(as_of, timed.text_format)
 
     values = table.values if names.order is None else table.values[names.order]
     if later is not None:
@@ -78,7 +98,7 @@ def build_store(
             table.covariates,
             past=past_covariate_cols,
             future=future_covariate_cols,
-            static=static_cols,
+            static=[name for name in static_cols if name in table.covariates],
             ids=rows.ids,
             indptr=rows.indptr,
             place=rows.place,
@@ -86,6 +106,8 @@ def build_store(
             unknown=later,
             source=table.source,
         )
+        if static is not None:
+            covariates = with_static(covariates, static, rows.ids, static_cols, table.source)
     store = SeriesStore(rows.place(values, np.nan), rows.grid_indptr, rows.ids, grid, covariates)
     check_missing(names, store, missing)
     return store
@@ -122,29 +144,53 @@ def _steps(names: RowNames, frequency: str | None, as_of: str | None) -> _Rows:
     return _Rows(ids, indptr, np.diff(indptr), None)
 
 
-def _timed(
-    names: RowNames, frequency: str | None, time_format: str | None, as_of: str | None, one_step: bool
-) -> tuple[_Rows, TimeGrid, NDArray[np.bool_] | None]:
-    """Rows with times, their grid, and which are later than ``as_of``."""
-    column = names.table.time
-    assert column is not None  # the caller has looked
-    times, text_format, zone = row_times(names, time_format)
-    names.table.time = column.clear()  # text takes 35 bytes a row; only the times are needed now
-    ids, indptr, times = sort_into_series(names, times)
-    step = step_of(names, frequency, times, indptr[:-1], zone)
-    if one_step and frequency is None and len(ids) > 1:
-        check_one_step(names, step, times, indptr[:-1], ids)
-    origin, anchor = times[indptr[:-1]], step.anchors(times, indptr[:-1])
-    on_grid = GridRows(step, times, indptr, ids, origin, anchor, frequency is None)
-    lengths, positions = grid_positions(names, on_grid)
-    grid = TimeGrid(step, origin, anchor, text_format, zone, column.dtype == pl.Date)
-    if text_format is not None and not writes_apart(text_format, grid.timestamps(0, 0, 3)):
-        raise names.error(
-            f"frequency: {step.name} is finer than column {names.time_col!r}, whose times are written as "
-            f"{text_format.pattern!r}; write them with more digits, or pass a coarser frequency"
-        )
-    later = None if as_of is None else times > instant(as_of, text_format)
-    return _Rows(ids, indptr, lengths, positions), grid, later
+class _Timed:
+    """Rows with times, sorted, and the step on which they lie."""
+
+    def __init__(
+        self, names: RowNames, frequency: str | None, time_format: str | None, one_step: bool
+    ) -> None:
+        column = names.table.time
+        assert column is not None  # the caller has looked
+        self.names = names
+        self.dates = column.dtype == pl.Date
+        self.time_format = time_format
+        times, self.text_format, self.zone = row_times(names, time_format)
+        names.table.time = column.clear()  # text takes 35 bytes a row; only the times are needed now
+        self.inferred = frequency is None
+        self._sort(times)
+        self.step = step_of(names, frequency, self.times, self.indptr[:-1], self.zone)
+        if one_step and self.inferred and len(self.ids) > 1:
+            check_one_step(names, self.step, self.times, self.indptr[:-1], self.ids)
+
+    def _sort(self, times: Int64Array) -> None:
+        self.ids, self.indptr, self.times = sort_into_series(self.names, times)
+
+    def joined(self, future: Table) -> "_Timed":
+        """Join the rows of a second table; the step stays that of the first."""
+        names = self.names
+        main = SortedTable(names, self.times, self.ids, self.indptr, self.text_format, self.zone)
+        table, times = join_future(main, future, self.time_format)
+        joined = copy(self)
+        joined.names = RowNames(table, names.time_cols, names.target_cols, names.id_cols)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # rows that were added at the end are not in order
+            joined._sort(times)
+        return joined
+
+    def laid_out(self) -> tuple[_Rows, TimeGrid]:
+        """Where each row lies on its series' grid."""
+        step, names, first = self.step, self.names, self.indptr[:-1]
+        origin, anchor = self.times[first], step.anchors(self.times, first)
+        on_grid = GridRows(step, self.times, self.indptr, self.ids, origin, anchor, self.inferred)
+        lengths, positions = grid_positions(names, on_grid)
+        grid = TimeGrid(step, origin, anchor, self.text_format, self.zone, self.dates)
+        if self.text_format is not None and not writes_apart(self.text_format, grid.timestamps(0, 0, 3)):
+            raise names.error(
+                f"frequency: {step.name} is finer than column {names.time_col!r}, whose times are written as "
+                f"{self.text_format.pattern!r}; write them with more digits, or pass a coarser frequency"
+            )
+        return _Rows(self.ids, self.indptr, lengths, positions), grid
 
 
 def check_finite(names: RowNames) -> None:

@@ -89,9 +89,11 @@ def lay_out(
         DataError: a static column changes within a series, or a number is infinite or a static one missing.
     """
 
+    rows = int(indptr[-1])  # a frame without columns has none of its own
+
     def numbers(names: Sequence[str]) -> tuple[list[str], Float32Array]:
         names = [name for name in names if frame[name].dtype.is_numeric()]
-        values = np.empty((len(frame), len(names)), np.float32)
+        values = np.empty((rows, len(names)), np.float32)
         for column, name in enumerate(names):
             values[:, column] = frame[name].cast(pl.Float32).fill_null(np.nan).to_numpy()
             if np.isinf(values[:, column]).any():
@@ -100,7 +102,7 @@ def lay_out(
 
     def codes(names: Sequence[str]) -> tuple[list[str], Int32Array, list[list[str]]]:
         names = [name for name in names if not frame[name].dtype.is_numeric()]
-        values = np.empty((len(frame), len(names)), np.int32)
+        values = np.empty((rows, len(names)), np.int32)
         labels = []
         for column, name in enumerate(names):
             text = frame[name].cast(pl.String)

@@ -4,13 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from seqlight.data.errors import DataError
+from seqlight.data.io.column_names import column_names
 from seqlight.data.io.columns import as_names, target_columns
 from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.frames import is_frame
 from seqlight.data.io.read import read_table
+from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
 from seqlight.data.store.schema import Schema
 from seqlight.data.store.series_dataset import SeriesDataset
 from seqlight.data.time.frequency import check_frequency
+
+_MOST_NAMED = 20
 
 
 class SeriesFile:
@@ -25,6 +30,9 @@ class SeriesFile:
         past_covariate_cols: columns, numeric or text, that are known up to now only.
         future_covariate_cols: columns known ahead, also in rows whose targets are empty.
         static_cols: columns that are constant within a series.
+        future: a second source with rows in which covariates are known ahead: the same columns of times and
+            ids, and columns of ``future_covariate_cols``.
+        static: a third with one row for each series: the same columns of ids, and columns of ``static_cols``.
         missing: "error" refuses missing cells, "mask" carries them as NaN.
         frequency: the step, such as "1h", or a calendar; None infers it.
         time_format: strftime pattern of text timestamps; None finds it.
@@ -49,6 +57,8 @@ class SeriesFile:
         past_covariate_cols: str | Sequence[str] = (),
         future_covariate_cols: str | Sequence[str] = (),
         static_cols: str | Sequence[str] = (),
+        future: Any = None,
+        static: Any = None,
         missing: Literal["error", "mask"] = "error",
         frequency: str | None = None,
         time_format: str | None = None,
@@ -56,21 +66,28 @@ class SeriesFile:
         dialect: CSVDialect | None = None,
         units: Mapping[str, str] | None = None,
     ) -> None:
-        past, future, static = map(as_names, (past_covariate_cols, future_covariate_cols, static_cols))
+        past, ahead, constant = map(as_names, (past_covariate_cols, future_covariate_cols, static_cols))
         targets = target_columns(
-            target_cols, time_col=time_col, id_col=id_col, covariate_cols=[*past, *future, *static]
+            target_cols, time_col=time_col, id_col=id_col, covariate_cols=[*past, *ahead, *constant]
         )
         if missing not in ("error", "mask"):
             raise DataError(f"missing: expected 'error' or 'mask', got {missing!r}")
         if frequency is not None:
             check_frequency(frequency)
+        for argument, cols, table, columns in (
+            ("future", "future_covariate_cols", future, ahead),
+            ("static", "static_cols", static, constant),
+        ):
+            if table is not None and not columns:
+                raise DataError(f"{argument}: no column of it is named; pass {cols}")
         self.source = source
+        self.future, self.static = future, static
         self.time_cols, self.id_cols = as_names(time_col), as_names(id_col)
         self.schema = Schema(
             targets=tuple(targets),
             past=tuple(past),
-            future=tuple(future),
-            static=tuple(static),
+            future=tuple(ahead),
+            static=tuple(constant),
             time=" ".join(self.time_cols) or "step",
             id="/".join(self.id_cols) or None,
             units=dict(units or {}),
@@ -88,12 +105,20 @@ class SeriesFile:
             DataError: the data cannot be read, or are not what they should be.
         """
         schema = self.schema
+        future = self._other("future", self.future, schema.future, self.time_cols)
+        static = self._other("static", self.static, schema.static, [])
+        tables = [table for table in (future, static) if table is not None]
+        elsewhere = [name for table in tables for name in table.covariates.columns]
+        covariates: Sequence[str] = schema.covariates
+        if elsewhere:
+            there = column_names(self.source, self.dialect)
+            covariates = [name for name in covariates if name in there or name not in elsewhere]
         table = read_table(
             self.source,
             time_cols=self.time_cols,
             target_cols=schema.targets,
             id_cols=self.id_cols,
-            covariate_cols=schema.covariates,
+            covariate_cols=covariates,
             dialect=self.dialect,
         )
         store = build_store(
@@ -108,5 +133,33 @@ class SeriesFile:
             past_covariate_cols=schema.past,
             future_covariate_cols=schema.future,
             static_cols=schema.static,
+            future=future,
+            static=static,
         )
         return SeriesDataset(store, schema, table.source)
+
+    def _other(
+        self, argument: str, source: Any, columns: Sequence[str], time_cols: Sequence[str]
+    ) -> Table | None:
+        """Read those of ``columns`` that another source has; None where there is no such source."""
+        if source is None:
+            return None
+        there = column_names(source, self.dialect)
+        found = [name for name in columns if name in there]
+        if not found:
+            called = f"the {argument} frame" if is_frame(source) else source
+            raise DataError(
+                f"{argument}: {called} has none of the columns "
+                f"{', '.join(map(repr, columns))}; it has {', '.join(map(repr, there[:_MOST_NAMED]))}"
+            )
+        table = read_table(
+            source,
+            time_cols=time_cols,
+            target_cols=(),
+            id_cols=self.id_cols,
+            covariate_cols=found,
+            dialect=self.dialect,
+        )
+        if is_frame(source):
+            table.source = f"{argument} frame"
+        return table
