@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seqlight.data.store.series_dataset import SeriesDataset
     from seqlight.data.store.series_file import SeriesFile
     from seqlight.data.store.series_store import SeriesStore
+    from seqlight.data.store.splits import Splitter, TimeSplit
     from seqlight.data.store.time_grid import TimeGrid
     from seqlight.data.time.frequency import Frequency, infer_frequency, parse_frequency
     from seqlight.data.windows.gap_windows import GapWindows
@@ -45,11 +46,13 @@ _HOMES = {
     "GapWindows": "windows.gap_windows",
     "ImputationDataModule": "modules.imputation_data_module",
     "SeriesStore": "store.series_store",
+    "Splitter": "store.splits",
     "StatefulSampler": "windows.stateful_sampler",
     "SyntheticDataModule": "modules.synthetic_data_module",
     "SyntheticImputationDataModule": "modules.synthetic_imputation_data_module",
     "TBPTTLoader": "windows.tbptt_loader",
     "TimeGrid": "store.time_grid",
+    "TimeSplit": "store.splits",
     "WindowDataModule": "modules.window_data_module",
     "WindowDataset": "windows.window_dataset",
     "WindowLoader": "windows.window_loader",
@@ -75,11 +78,13 @@ __all__ = [
     "SeriesDataset",
     "SeriesFile",
     "SeriesStore",
+    "Splitter",
     "StatefulSampler",
     "SyntheticDataModule",
     "SyntheticImputationDataModule",
     "TBPTTLoader",
     "TimeGrid",
+    "TimeSplit",
     "WindowDataModule",
     "WindowDataset",
     "WindowLoader",

@@ -17,7 +17,7 @@ from seqlight.cli.sizes import (
     choose_calendar_features,
     choose_sizes,
 )
-from seqlight.data.store.splits import shortest_length
+from seqlight.data.store.splits import Splitter
 
 HOUR_US = DAY_US / 24
 
@@ -49,10 +49,7 @@ def test_defaults_leave_room_for_training(length: int, season: int) -> None:
     assert 1 <= context <= MAX_DEFAULT_CONTEXT or context <= 2 * horizon
     assert horizon >= 1
     if length >= 12:
-        needed = shortest_length(
-            val_size=0.1, test_size=0.2, context_length=context, prediction_length=horizon
-        )
-        assert needed <= length
+        assert Splitter(context, horizon).shortest() <= length
 
 
 @pytest.mark.parametrize(

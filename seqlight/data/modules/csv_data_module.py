@@ -35,6 +35,8 @@ class CSVDataModule(ForecastDataModule):
         batch_size: windows in a batch.
         val_size: validation part of each series: a fraction (float) or a number of time steps (int). A
             fraction above 0 is at least one horizon.
+        calibration_size: part for calibrating intervals, between validation and test, likewise; by default
+            there is none.
         test_size: test part, likewise.
         stride: distance between the training windows of a series; other parts use every window.
         tbptt_steps: train on chunks of so many time steps of each window's context, with the state carried
@@ -98,6 +100,7 @@ class CSVDataModule(ForecastDataModule):
         prediction_length: int,
         batch_size: int = 64,
         val_size: int | float = 0.1,
+        calibration_size: int | float = 0.0,
         test_size: int | float = 0.2,
         stride: int = 1,
         tbptt_steps: int | None = None,
@@ -159,6 +162,7 @@ class CSVDataModule(ForecastDataModule):
             prediction_length=prediction_length,
             batch_size=batch_size,
             val_size=val_size,
+            calibration_size=calibration_size,
             test_size=test_size,
             stride=stride,
             tbptt_steps=tbptt_steps,

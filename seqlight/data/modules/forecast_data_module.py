@@ -1,6 +1,7 @@
 """Windows over a data set of series, split by time: what forecasters train on."""
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -19,18 +20,19 @@ from seqlight.data.store.schema import PARTS
 from seqlight.data.store.series_dataset import SeriesDataset
 from seqlight.data.store.series_file import SeriesFile
 from seqlight.data.store.series_store import SeriesStore
-from seqlight.data.store.splits import TimeSplit, check_size, shortest_length, split_by_time, training_rows
+from seqlight.data.store.splits import Splitter, TimeSplit, training_rows
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, WITHIN_A_DAY, check_features
 from seqlight.data.windows.window_dataset import WindowDataset
+from seqlight.data.windows.window_loader import WindowLoader
 
 
 class ForecastDataModule(WindowDataModule):
     """Windows over the series of a :class:`SeriesDataset`, or of a :class:`SeriesFile` to be read.
 
-    Each series is split on its own grid: the last steps are the test, those before them validation, the rest
-    training, and no cell is a target of two parts. Batches are in original units, see ``WindowDataset``; the
-    predict loader gives one window per series, whose forecast begins after the series' last row. Scales,
-    statistics and categories are those of the training rows.
+    Each series is split on its own grid: the last steps are the test, those before them calibration (of
+    intervals) and validation, the rest training, and no cell is a target of two parts. Batches are in
+    original units, see ``WindowDataset``; the predict loader gives one window per series, whose forecast
+    begins after the series' last row. Scales, statistics and categories are those of the training rows.
 
     Nothing is read before ``setup`` or before a property needs the data.
 
@@ -41,6 +43,8 @@ class ForecastDataModule(WindowDataModule):
         batch_size: windows in a batch.
         val_size: validation part of each series: a fraction (float) or a number of time steps (int). A
             fraction above 0 is at least one horizon.
+        calibration_size: part for calibrating intervals, between validation and test, likewise; by default
+            there is none.
         test_size: test part, likewise.
         stride: distance between the training windows of a series; other parts use every window.
         tbptt_steps: train on chunks of so many time steps of each window's context, see
@@ -68,6 +72,7 @@ class ForecastDataModule(WindowDataModule):
         prediction_length: int,
         batch_size: int = 64,
         val_size: int | float = 0.1,
+        calibration_size: int | float = 0.0,
         test_size: int | float = 0.2,
         stride: int = 1,
         tbptt_steps: int | None = None,
@@ -110,8 +115,13 @@ class ForecastDataModule(WindowDataModule):
             raise DataError(
                 f"stride: expected none with stateful=True, whose windows follow each other, got {stride}"
             )
-        check_size("val_size", val_size, prediction_length)
-        check_size("test_size", test_size, prediction_length)
+        self.splitter = Splitter(
+            context_length,
+            prediction_length,
+            val_size=val_size,
+            calibration_size=calibration_size,
+            test_size=test_size,
+        )
         if season_length is not None:
             check_positive(season_length=season_length)
         check_origin(origin)
@@ -119,6 +129,7 @@ class ForecastDataModule(WindowDataModule):
         self._named = schema
         self.id_col = schema.id
         self.val_size = val_size
+        self.calibration_size = calibration_size
         self.test_size = test_size
         self.stride = stride
         self.missing = missing
@@ -127,6 +138,7 @@ class ForecastDataModule(WindowDataModule):
         self.origin: Origin = origin
         self._season_length = season_length
         self._dataset: SeriesDataset | None = None
+        self._ends: NDArray[np.int64] | None = None
         self._split: TimeSplit | None = None
         self._scale: NDArray[np.float32] | None = None
         self._covariates: ModuleCovariates | None = None
@@ -150,6 +162,27 @@ class ForecastDataModule(WindowDataModule):
         return self.series_dataset.store
 
     @property
+    def ends(self) -> NDArray[np.int64]:
+        """Position [S] after each series' last known target, or where :meth:`until` has cut it."""
+        return self.store.ends if self._ends is None else self._ends
+
+    def until(self, ends: NDArray[np.int64], splitter: Splitter | None = None) -> "ForecastDataModule":
+        """Return the same series as they were known before the positions ``ends`` [S].
+
+        All that is learned of data is learned of the rows before, and the forecast begins at ``ends``; a
+        series that ends at 0 or below has none. Nothing is read or copied.
+
+        Args:
+            ends: positions on the series' grids.
+            splitter: sizes of the parts; by default these data's, without a test part.
+        """
+        cut = copy(self)
+        cut.splitter = splitter or replace(self.splitter, test_size=0)
+        cut._ends = np.clip(np.asarray(ends, np.int64), 0, self.ends)
+        cut._split = cut._scale = cut._covariates = None
+        return cut
+
+    @property
     def split(self) -> TimeSplit:
         """Where each series' parts end.
 
@@ -157,14 +190,8 @@ class ForecastDataModule(WindowDataModule):
             DataError: no series is long enough for all parts.
         """
         if self._split is None:
-            self._check_lengths(self.store)
-            self._split = split_by_time(
-                self.store.ends,
-                val_size=self.val_size,
-                test_size=self.test_size,
-                context_length=self.context_length,
-                prediction_length=self.prediction_length,
-            )
+            self._check_lengths()
+            self._split = self.splitter.split(self.ends)
         return self._split
 
     def setup(self, stage: str) -> None:
@@ -186,8 +213,8 @@ class ForecastDataModule(WindowDataModule):
                     ]
                     for part in PARTS
                 }
-            judged = (self.store.ends >= self._shortest(1)).any()
-            stop = self.split.train_stop if judged else self.store.ends
+            judged = (self.ends >= self.splitter.shortest(1)).any()
+            stop = self.split.train_stop if judged else self.ends
             self._covariates = ModuleCovariates(self.store, stop, known)
         return self._covariates
 
@@ -272,6 +299,8 @@ class ForecastDataModule(WindowDataModule):
     @property
     def origins(self) -> Origins:
         """The first step to forecast of each series, and which series have no forecast."""
+        if self._ends is not None:
+            return Origins(self._ends, self._ends == 0)
         return forecast_origins(self.store, self.origin, self.context_length)
 
     def origin_note(self) -> str:
@@ -322,10 +351,7 @@ class ForecastDataModule(WindowDataModule):
                     stride = context
                     first = first + np.maximum(stop - horizon - first, 0) % stride
             else:
-                first, stop = {
-                    "val": (split.train_stop, split.val_stop),
-                    "test": (split.val_stop, split.length),
-                }[part]
+                first, stop = split.targets(part)
         return WindowDataset(
             store,
             context,
@@ -344,36 +370,32 @@ class ForecastDataModule(WindowDataModule):
         """Take series that were read before with the same settings, instead of reading the file again."""
         source = self._given.source
         self._dataset = self._without_short(SeriesDataset(store, self._named, str(source)))
-        self._split, self._scale, self._covariates = None, None, None
+        self._ends = self._split = self._scale = self._covariates = None
+
+    def calibration_dataloader(self) -> WindowLoader | list[Any]:
+        """Windows of the calibration part in order; [] where there is none."""
+        return self._loader("calibration") if len(self.dataset("calibration")) else []
 
     def unjudged_series(self) -> NDArray[np.int64]:
         """Return the indices of series that are too short for validation and test, int64."""
-        return np.flatnonzero(self.store.ends < self._shortest(1))
+        return np.flatnonzero(self.ends < self.splitter.shortest(1))
 
     def _without_short(self, dataset: SeriesDataset) -> SeriesDataset:
         if self.skip_short:
-            whole = dataset.store.ends >= self._shortest(self.context_length)
+            whole = dataset.store.ends >= self.splitter.shortest()
             if whole.any() and not whole.all():
                 return replace(dataset, store=dataset.store.select(whole))
         return dataset
 
-    def _shortest(self, context_length: int) -> int:
-        return shortest_length(
-            val_size=self.val_size,
-            test_size=self.test_size,
-            context_length=context_length,
-            prediction_length=self.prediction_length,
-        )
-
-    def _check_lengths(self, store: SeriesStore) -> None:
-        needed = self._shortest(1)
-        if (store.ends >= needed).any():
+    def _check_lengths(self) -> None:
+        needed = self.splitter.shortest(1)
+        if (self.ends >= needed).any():
             return
-        longest = int(np.argmax(store.ends))
-        which = "the series" if self.id_col is None else f"the longest series, {store.ids[longest]!r},"
+        longest = int(np.argmax(self.ends))
+        which = "the series" if self.id_col is None else f"the longest series, {self.store.ids[longest]!r},"
         raise DataError(
-            f"{self.series_dataset.source}: {which} has {store.ends[longest]} time steps up to its last "
+            f"{self.series_dataset.source}: {which} has {self.ends[longest]} time steps up to its last "
             f"known value, {needed} are needed: one step to forecast from, prediction_length "
-            f"{self.prediction_length}, and at least one prediction_length each for val_size and test_size "
-            "unless 0; make these smaller"
+            f"{self.prediction_length}, and at least one prediction_length each for val_size, "
+            "calibration_size and test_size unless 0; make these smaller"
         )

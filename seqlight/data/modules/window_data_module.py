@@ -16,7 +16,7 @@ from seqlight.data.windows.tbptt_loader import TBPTTLoader
 from seqlight.data.windows.window_dataset import WindowDataset
 from seqlight.data.windows.window_loader import WindowLoader
 
-Part = Literal["train", "val", "test", "predict"]
+Part = Literal["train", "val", "calibration", "test", "predict"]
 
 
 class WindowDataModule(SeriesDataModule):
