@@ -11,6 +11,7 @@ from .masked import (
     MaskedSymmetricMeanAbsolutePercentageError,
 )
 from .mean import MeanOverCells
+from .overall_weighted_average import OverallWeightedAverage
 from .probabilistic import (
     ContinuousRankedProbabilityScore,
     IntervalCoverage,
@@ -19,6 +20,7 @@ from .probabilistic import (
     WeightedQuantileLoss,
 )
 from .scaled import MeanAbsoluteScaledError, RootMeanSquaredScaledError
+from .stability import MeanAbsoluteScaledChange
 
 __all__ = [
     "CellRatio",
@@ -31,9 +33,11 @@ __all__ = [
     "MaskedMeanRelativeError",
     "MaskedMeanSquaredError",
     "MaskedSymmetricMeanAbsolutePercentageError",
+    "MeanAbsoluteScaledChange",
     "MeanAbsoluteScaledError",
     "MeanError",
     "MeanOverCells",
+    "OverallWeightedAverage",
     "RootMeanSquaredScaledError",
     "WeightedQuantileLoss",
     "forecast_metrics",

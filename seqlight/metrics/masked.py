@@ -1,62 +1,113 @@
-"""Forms of torchmetrics' regression metrics that leave out the cells a mask names."""
+"""Errors over the cells that a mask keeps: over all of them, by step ahead, or by series.
 
-from typing import Any
+Over all cells the numbers are torchmetrics'; what theirs do not have is the mask and the parts.
+"""
 
+from typing import Any, ClassVar
+
+import torch
 from torch import Tensor
-from torchmetrics import (
-    MeanAbsoluteError,
-    MeanSquaredError,
-    SymmetricMeanAbsolutePercentageError,
-    WeightedMeanAbsolutePercentageError,
-)
+
+from seqlight.metrics.cell_ratio import CellRatio
+
+SMALLEST_SIZE = 1.17e-06
+"""torchmetrics' bound of a denominator of sMAPE: 0 for 0 is no error."""
 
 
-def _known(preds: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return the cells that the mask keeps, as two vectors."""
-    if mask is None:
-        return preds.flatten(), target.flatten()
-    if mask.shape != target.shape:
-        raise ValueError(f"mask: expected the shape of target, {list(target.shape)}, got {list(mask.shape)}")
-    return preds[mask], target[mask]
+class MaskedMeanAbsoluteError(CellRatio):
+    """Mean absolute error over the cells that are known.
+
+    Args:
+        kwargs: ``by`` and ``size``, see :class:`CellRatio`, and those of :class:`torchmetrics.Metric`.
+
+    """
+
+    sum_dtype: ClassVar[torch.dtype] = torch.float32
+    is_differentiable = True
+
+    def update(
+        self, preds: Tensor, target: Tensor, mask: Tensor | None = None, series_index: Tensor | None = None
+    ) -> None:
+        """Add a batch.
+
+        Args:
+            preds: forecasts ``[B, H, C]``; of any shape without ``by``.
+            target: true values of the same shape.
+            mask: bool of the same shape, False where a cell is not known; None means all are.
+            series_index: int64 ``[B]``; needed with ``by="series"``.
+
+        """
+        self._add((preds - target).abs(), None, mask, series_index, leave_out_nan=False)
 
 
-class MaskedMeanAbsoluteError(MeanAbsoluteError):
-    """torchmetrics' mean absolute error over the cells that are known."""
+class MaskedMeanSquaredError(CellRatio):
+    """Mean squared error (``squared=False``: its root) over the cells that are known.
 
-    def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Add a batch; ``mask`` is bool of the shape of ``target``, False where a cell is not known."""
-        super().update(*_known(preds, target, mask))
+    Args:
+        squared: whether to leave out the root.
+        kwargs: ``by`` and ``size``, see :class:`CellRatio`, and those of :class:`torchmetrics.Metric`.
 
+    """
 
-class MaskedMeanSquaredError(MeanSquaredError):
-    """torchmetrics' mean squared error (``squared=False``: its root) over the cells that are known."""
+    sum_dtype: ClassVar[torch.dtype] = torch.float32
+    is_differentiable = True
 
     def __init__(self, squared: bool = True, **kwargs: Any) -> None:
-        super().__init__(squared=squared, **kwargs)
+        super().__init__(**kwargs)
+        self.squared = squared
 
-    def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Add a batch; ``mask`` is bool of the shape of ``target``, False where a cell is not known."""
-        super().update(*_known(preds, target, mask))
+    def update(
+        self, preds: Tensor, target: Tensor, mask: Tensor | None = None, series_index: Tensor | None = None
+    ) -> None:
+        """Add a batch, see :meth:`MaskedMeanAbsoluteError.update`."""
+        self._add((preds - target).square(), None, mask, series_index, leave_out_nan=False)
+
+    def compute(self) -> Tensor:
+        """Return the mean so far, or its root: a scalar, ``[H]`` or ``[S]``."""
+        return super().compute() if self.squared else super().compute().sqrt()
 
 
-class MaskedSymmetricMeanAbsolutePercentageError(SymmetricMeanAbsolutePercentageError):
-    """torchmetrics' sMAPE over the cells that are known.
+class MaskedSymmetricMeanAbsolutePercentageError(CellRatio):
+    """sMAPE over the cells that are known.
 
     The mean of ``2 |preds - target| / (|preds| + |target|)``: a fraction between 0 and 2, not per cent.
+
+    Args:
+        kwargs: ``by`` and ``size``, see :class:`CellRatio`, and those of :class:`torchmetrics.Metric`.
+
     """
 
-    def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Add a batch; ``mask`` is bool of the shape of ``target``, False where a cell is not known."""
-        super().update(*_known(preds, target, mask))
+    sum_dtype: ClassVar[torch.dtype] = torch.float32
+    is_differentiable = True
+
+    def update(
+        self, preds: Tensor, target: Tensor, mask: Tensor | None = None, series_index: Tensor | None = None
+    ) -> None:
+        """Add a batch, see :meth:`MaskedMeanAbsoluteError.update`."""
+        self._add(symmetric_errors(preds, target), None, mask, series_index, leave_out_nan=False)
 
 
-class MaskedMeanRelativeError(WeightedMeanAbsolutePercentageError):
+class MaskedMeanRelativeError(CellRatio):
     """The mean relative error (MRE) of imputation papers over the cells that are known.
 
-    ``sum |preds - target| / sum |target|``: torchmetrics' weighted mean absolute percentage error, a
-    fraction.
+    ``sum |preds - target| / sum |target|``, a fraction: the weighted mean absolute percentage error.
+
+    Args:
+        kwargs: ``by`` and ``size``, see :class:`CellRatio`, and those of :class:`torchmetrics.Metric`.
+
     """
 
-    def update(self, preds: Tensor, target: Tensor, mask: Tensor | None = None) -> None:
-        """Add a batch; ``mask`` is bool of the shape of ``target``, False where a cell is not known."""
-        super().update(*_known(preds, target, mask))
+    sum_dtype: ClassVar[torch.dtype] = torch.float32
+    is_differentiable = True
+
+    def update(
+        self, preds: Tensor, target: Tensor, mask: Tensor | None = None, series_index: Tensor | None = None
+    ) -> None:
+        """Add a batch, see :meth:`MaskedMeanAbsoluteError.update`."""
+        self._add((preds - target).abs(), target.abs(), mask, series_index, leave_out_nan=False)
+
+
+def symmetric_errors(preds: Tensor, target: Tensor) -> Tensor:
+    """Return ``2 |preds - target| / (|preds| + |target|)`` of each cell; 0 where both are 0."""
+    sizes = (preds.abs() + target.abs()).clamp(min=SMALLEST_SIZE)
+    return 2 * (preds - target).abs() / sizes

@@ -2,24 +2,34 @@
 
 from seqlight.metrics.functional.crps import crps_normal, crps_quantiles, crps_samples
 from seqlight.metrics.functional.intervals import interval_coverage, interval_score
+from seqlight.metrics.functional.naive2 import is_seasonal, naive2, seasonal_indices
 from seqlight.metrics.functional.quantiles import pinball_loss, weighted_quantile_loss
 from seqlight.metrics.functional.scaled import (
     mean_absolute_scaled_error,
     root_mean_squared_scaled_error,
     scaled_error_sums,
+    scaled_errors,
+    seasonal_naive_scale,
     squared_scaled_error_sums,
 )
+from seqlight.metrics.functional.stability import forecast_changes
 
 __all__ = [
     "crps_normal",
     "crps_quantiles",
     "crps_samples",
+    "forecast_changes",
     "interval_coverage",
     "interval_score",
+    "is_seasonal",
     "mean_absolute_scaled_error",
+    "naive2",
     "pinball_loss",
     "root_mean_squared_scaled_error",
     "scaled_error_sums",
+    "scaled_errors",
+    "seasonal_indices",
+    "seasonal_naive_scale",
     "squared_scaled_error_sums",
     "weighted_quantile_loss",
 ]

@@ -44,7 +44,7 @@ def weighted_quantile_loss(
     each level, which makes this the weighted absolute percentage error.
 
     Args:
-        preds: quantile forecasts ``[..., Q]``.
+        preds: quantile forecasts ``[..., Q]``, or points ``[...]``, which are repeated at each level.
         target: true values ``[...]``.
         quantiles: the Q levels, each above 0 and below 1.
         mask: bool of the target's shape, False where a cell is not known; None means all are.
@@ -56,6 +56,8 @@ def weighted_quantile_loss(
         ValueError: a level outside (0, 1), or shapes that do not fit.
 
     """
+    if preds.shape == target.shape:
+        preds = preds.unsqueeze(-1).expand(*preds.shape, len(quantiles))
     known = torch.ones_like(target, dtype=torch.bool) if mask is None else mask
     losses = pinball_loss(preds, torch.where(known, target, 0.0), quantiles)
     total = torch.where(known.unsqueeze(-1), losses, 0.0).flatten(0, -2).sum(0)

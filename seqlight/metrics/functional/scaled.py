@@ -1,9 +1,39 @@
-"""Errors scaled by those of the seasonal naive forecast: MASE and RMSSE."""
-
-from collections.abc import Callable
+"""Errors scaled by those of the seasonal naive forecast: MASE and RMSSE, and the scales themselves."""
 
 import torch
 from torch import Tensor
+
+
+def scaled_errors(
+    preds: Tensor, target: Tensor, scale: Tensor, mask: Tensor | None = None, *, squared: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return the scaled error of each cell, and which cells count.
+
+    Args:
+        preds: forecasts ``[B, H, C]`` in original units.
+        target: true values of the same shape.
+        scale: ``[B, C]``, see :func:`mean_absolute_scaled_error`; the squared one if ``squared``.
+        mask: bool of the same shape as target, False where a cell is not known; None means all are.
+        squared: whether errors are squared, as RMSSE has them.
+
+    Returns:
+        ``[B, H, C]`` in the dtype of preds, at least float32, 0 where a cell does not count, and bool
+        ``[B, H, C]``.
+
+    Raises:
+        ValueError: shapes that do not fit.
+
+    """
+    _check(preds, target, scale, mask)
+    dtype = torch.promote_types(preds.dtype, torch.float32)
+    usable = (scale.isfinite() & (scale > 0)).unsqueeze(1).expand_as(target)
+    if mask is not None:
+        usable = usable & mask.bool()
+    # Filled before the arithmetic: what is masked only afterwards would still put NaN into the gradient.
+    difference = preds.to(dtype) - torch.where(usable, target.to(dtype), 0.0)
+    divisor = torch.where(usable, scale.to(dtype).unsqueeze(1), 1.0)
+    errors = (difference.square() if squared else difference.abs()) / divisor
+    return torch.where(usable, errors, 0.0), usable
 
 
 def scaled_error_sums(
@@ -24,8 +54,8 @@ def scaled_error_sums(
         ValueError: shapes that do not fit.
 
     """
-    _check(preds, target, scale, mask)
-    return _sums(lambda preds, target, divisor: (preds - target).abs() / divisor, preds, target, scale, mask)
+    errors, usable = scaled_errors(preds, target, scale, mask)
+    return errors.sum(), usable.sum()
 
 
 def squared_scaled_error_sums(
@@ -42,14 +72,8 @@ def squared_scaled_error_sums(
         ValueError: shapes that do not fit.
 
     """
-    _check(preds, target, squared_scale, mask)
-    return _sums(
-        lambda preds, target, divisor: (preds - target).square() / divisor,
-        preds,
-        target,
-        squared_scale,
-        mask,
-    )
+    errors, usable = scaled_errors(preds, target, squared_scale, mask, squared=True)
+    return errors.sum(), usable.sum()
 
 
 def mean_absolute_scaled_error(
@@ -123,19 +147,41 @@ def _check(preds: Tensor, target: Tensor, scale: Tensor, mask: Tensor | None) ->
         raise ValueError(f"mask: expected the shape of target, {list(target.shape)}, got {list(mask.shape)}")
 
 
-def _sums(
-    error: Callable[[Tensor, Tensor, Tensor], Tensor],
-    preds: Tensor,
-    target: Tensor,
-    scale: Tensor,
-    mask: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    dtype = torch.promote_types(preds.dtype, torch.float32)
-    usable = (scale.isfinite() & (scale > 0)).unsqueeze(1).expand_as(target)
-    if mask is not None:
-        usable = usable & mask.bool()
-    # Filled before the arithmetic: what is masked only afterwards would still put NaN into the gradient.
-    target = torch.where(usable, target.to(dtype), 0.0)
-    divisor = torch.where(usable, scale.to(dtype).unsqueeze(1), 1.0)
-    errors = error(preds.to(dtype), target, divisor)
-    return torch.where(usable, errors, 0.0).sum(), usable.sum()
+def seasonal_naive_scale(
+    history: Tensor, season_length: int, *, squared: bool = False, length: Tensor | None = None
+) -> Tensor:
+    """Return the denominators of MASE or RMSSE of series that are known up to a cutoff.
+
+    The mean of ``|y_t - y_(t - m)|``, squared for RMSSE, over all pairs of known values before the cutoff. A
+    forecast is scaled by what was known when it was made: with ``length`` every origin has its own.
+
+    Args:
+        history: ``[B, T, C]`` values from the beginning of each series; NaN where missing.
+        season_length: m, at least 1. Where a history has no pair m steps apart, m is 1.
+        squared: whether for RMSSE.
+        length: int64 ``[B]``, the cutoffs: steps of each history that are known; None for all T.
+
+    Returns:
+        ``[B, C]``; NaN where no pair is known, and where the mean is 0.
+
+    Raises:
+        ValueError: a season below 1, or shapes that do not fit.
+
+    """
+    if season_length < 1:
+        raise ValueError(f"season_length: expected at least 1, got {season_length}")
+    if history.ndim != 3 or (length is not None and length.shape != history.shape[:1]):
+        raise ValueError(f"history: expected [B, T, C] and length [B], got {list(history.shape)}")
+    if length is not None:
+        steps = torch.arange(history.shape[1], device=history.device)
+        history = history.masked_fill((steps >= length[:, None])[..., None], torch.nan)
+    scale = _mean_difference(history, season_length, squared)
+    if season_length > 1:
+        scale = torch.where(scale.isnan(), _mean_difference(history, 1, squared), scale)
+    return torch.where(scale > 0, scale, torch.nan)
+
+
+def _mean_difference(history: Tensor, lag: int, squared: bool) -> Tensor:
+    differences = (history[:, lag:] - history[:, :-lag]).double()
+    sizes = differences.square() if squared else differences.abs()
+    return sizes.nanmean(1).to(history.dtype)
