@@ -13,6 +13,7 @@ from seqlight.data.io.sentinels import find_sentinels
 from seqlight.data.io.table import Table
 
 COARSEST = 0.05  # of a column's standard deviation
+_ROWS_AT_A_TIME = 1 << 20
 _MOSTLY = 0.5  # numbers in a column of covariates that may hold text
 _TEXT_MISSING = ("", "na", "n/a", "#n/a", "nan", "null")
 
@@ -164,8 +165,8 @@ class NumberColumns:
         if not len(known):
             return
         # In float32 all may be one number: the spread is that of the numbers as they came.
-        differences = exact.filter(is_known).cast(pl.Float64).to_numpy()
-        step, spread = float(np.spacing(np.abs(known).max())), float(differences.std())
+        largest = max(abs(float(known.min())), abs(float(known.max())))
+        step, spread = float(np.spacing(np.float32(largest))), _spread(exact.filter(is_known))
         if step > COARSEST * spread > 0:
             warnings.warn(
                 f"{self.table.source}: column {name!r} varies by {spread:.3g} only, and numbers as large as "
@@ -181,6 +182,14 @@ class NumberColumns:
 
     def _error(self, what: str) -> DataError:
         return DataError(f"{self.table.source}: {what}")
+
+
+def _spread(numbers: pl.Series) -> float:
+    """The standard deviation in float64, part by part: a copy would be twice the size of the column."""
+    parts = [numbers.slice(begin, _ROWS_AT_A_TIME) for begin in range(0, len(numbers), _ROWS_AT_A_TIME)]
+    mean = sum(float(part.cast(pl.Float64).sum()) for part in parts) / len(numbers)
+    squares = sum(float(np.square(part.cast(pl.Float64).to_numpy() - mean).sum()) for part in parts)
+    return float(np.sqrt(squares / len(numbers)))
 
 
 def _written(value: float | None) -> str:

@@ -15,6 +15,7 @@ from seqlight.data.time.frequency import (
     infer_frequency,
     series_of_coarser_steps,
 )
+from seqlight.data.time.steps import all_steps_are
 
 Int64Array = NDArray[np.int64]
 
@@ -52,6 +53,8 @@ def check_one_step(
     names: RowNames, step: Frequency, times: Int64Array, first_rows: Int64Array, ids: Sequence[str]
 ) -> None:
     """Raise DataError where a series has a step of its own, a multiple of that of the others."""
+    if isinstance(step, FixedFrequency) and all_steps_are(step.step, times, first_rows):
+        return  # each series has every one of these steps
     coarser = series_of_coarser_steps(times, first_rows, step)
     if not coarser:
         return
@@ -96,11 +99,8 @@ def grid_positions(names: RowNames, rows: GridRows) -> tuple[Int64Array, Int64Ar
     step, times, indptr = rows.step, rows.times, rows.indptr
     origin, anchor = rows.origin, rows.anchor
     counts = np.diff(indptr)
-    if isinstance(step, FixedFrequency):
-        regular = np.diff(times) == step.step
-        regular[indptr[1:-1] - 1] = True
-        if regular.all():
-            return counts, None
+    if isinstance(step, FixedFrequency) and all_steps_are(step.step, times, indptr[:-1]):
+        return counts, None
     repeat = 0 if len(counts) == 1 else np.repeat(np.arange(len(counts)), counts)
     positions, on_grid = step.positions(times, origin[repeat], anchor[repeat])
     if not on_grid.all():

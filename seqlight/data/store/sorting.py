@@ -29,26 +29,23 @@ def sort_into_series(names: RowNames, times: Int64Array | None) -> tuple[list[st
     rows = len(names.table.values)
     column = names.table.ids
     if column is None:
-        ids, indptr, codes = ["series"], np.array([0, rows], np.int64), np.zeros(rows, np.int64)
+        ids, indptr = ["series"], np.array([0, rows], np.int64)
     else:
-        ids, indptr, codes = _group(names, column)
+        ids, indptr = _group(names, column)
     if times is None:
         return ids, indptr, np.arange(rows, dtype=np.int64)
     if names.order is not None:
         times = times[names.order]
-    steps = np.diff(times)
-    inside = np.ones(len(steps), np.bool_)
+    inside = np.ones(max(len(times) - 1, 0), np.bool_)
     inside[indptr[1:-1] - 1] = False
     backward = None
-    if np.any((steps < 0) & inside):
-        sorted_codes = codes if names.order is None else codes[names.order]
-        backward = names.at(int(np.argmax((steps < 0) & inside)) + 1, ids, indptr)
-        resort = np.lexsort((times, sorted_codes))
-        # Series are numbered by first appearance, so sorting by code keeps the index pointer.
+    falls = (times[1:] < times[:-1]) & inside
+    if falls.any():
+        backward = names.at(int(np.argmax(falls)) + 1, ids, indptr)
+        resort = np.lexsort((times, np.repeat(np.arange(len(ids)), np.diff(indptr))))
         times = times[resort]
         names.order = resort if names.order is None else names.order[resort]
-        steps = np.diff(times)
-    repeated = (steps == 0) & inside
+    repeated = (times[1:] == times[:-1]) & inside
     if repeated.any():
         row = int(np.argmax(repeated)) + 1
         name = ids[int(np.searchsorted(indptr, row, side="right")) - 1]
@@ -70,7 +67,7 @@ def sort_into_series(names: RowNames, times: Int64Array | None) -> tuple[list[st
     return ids, indptr, times
 
 
-def _group(names: RowNames, column: pl.Series) -> tuple[list[str], Int64Array, Int64Array]:
+def _group(names: RowNames, column: pl.Series) -> tuple[list[str], Int64Array]:
     if column.null_count():
         row = column.is_null().arg_max()
         assert row is not None  # some value is null
@@ -78,15 +75,16 @@ def _group(names: RowNames, column: pl.Series) -> tuple[list[str], Int64Array, I
     if column.dtype != pl.Categorical:
         column = column.cast(pl.String).cast(pl.Categorical)
     raw = column.to_physical().to_numpy()
-    starts = np.flatnonzero(np.concatenate([[True], raw[1:] != raw[:-1]]))
+    starts = np.append(0, np.flatnonzero(raw[1:] != raw[:-1]) + 1)
     run_codes = raw[starts]
     _, first_runs = np.unique(run_codes, return_index=True)
     first_runs.sort()
     ids = column.gather(starts[first_runs]).cast(pl.String).to_list()
+    if len(starts) == len(ids):  # each series is one run of rows
+        return ids, np.append(starts, len(raw))
     number = np.empty(int(run_codes.max()) + 1, np.int64)
     number[run_codes[first_runs]] = np.arange(len(ids))
     codes = number[raw]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))]).astype(np.int64)
-    if len(starts) > len(ids):  # the rows of the series are mixed
-        names.order = np.argsort(codes, kind="stable")
-    return ids, indptr, codes
+    names.order = np.argsort(codes, kind="stable")
+    return ids, indptr

@@ -22,6 +22,7 @@ from seqlight.data.time.steps import (
     Frequency,
     Int64Array,
     MonthFrequency,
+    all_steps_are,
     dates,
     months_of,
 )
@@ -171,12 +172,12 @@ def infer_frequency(
     inside[first_rows[1:] - 1] = False
     if not inside.any():
         return None
-    every = np.diff(timestamps)
-    commonest = int(every[np.argmax(inside)])
-    if np.all((every == commonest) | ~inside):
+    first = int(np.argmax(inside))
+    commonest = int(timestamps[first + 1] - timestamps[first])
+    if all_steps_are(commonest, timestamps, first_rows):
         months = _infer_months(timestamps, first_rows, inside) if commonest >= 28 * DAY else None
         return months or FixedFrequency(commonest)
-    steps = every[inside]
+    steps = np.diff(timestamps)[inside]
     values, counts = np.unique(steps, return_counts=True)
     smallest, commonest = int(values[0]), int(values[np.argmax(counts)])
     if commonest >= 28 * DAY:

@@ -14,6 +14,7 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
+_ROWS_AT_A_TIME = 1 << 20
 
 Int64Array = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -197,3 +198,21 @@ def month_lengths(months: Int64Array) -> Int64Array:
     starts = months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     ends = (months + 1).astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
     return ends - starts
+
+
+def all_steps_are(step: int, timestamps: Int64Array, first_rows: Int64Array) -> bool:
+    """Return whether every row but the first of each series comes ``step`` after the one before.
+
+    Args:
+        step: microseconds.
+        timestamps: [rows] int64 microseconds, the series one after the other.
+        first_rows: [S] where each series starts.
+    """
+    for begin in range(0, len(timestamps), _ROWS_AT_A_TIME):  # the differences of all would double the times
+        some = timestamps[begin : begin + _ROWS_AT_A_TIME + 1]
+        regular = np.diff(some) == step
+        inside = np.searchsorted(first_rows, [begin + 1, begin + len(some)])
+        regular[first_rows[inside[0] : inside[1]] - begin - 1] = True
+        if not regular.all():
+            return False
+    return True
