@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         onnx,
         ops,
         plot,
+        report,
         strategies,
         transforms,
     )
@@ -44,6 +45,7 @@ _SUBMODULES = (
     "onnx",
     "ops",
     "plot",
+    "report",
     "strategies",
     "transforms",
 )
@@ -62,6 +64,7 @@ __all__ = [
     "onnx",
     "ops",
     "plot",
+    "report",
     "strategies",
     "transforms",
     "use_backend",
