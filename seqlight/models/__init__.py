@@ -9,6 +9,7 @@ from .conv_imputer import ConvImputer
 from .conv_lstm import ConvLSTMForecaster
 from .conv_recurrent import ConvRecurrentForecaster
 from .encoder_decoder import EncoderDecoderForecaster
+from .ensemble import EnsembleForecaster
 from .finite import NonFiniteError
 from .forecaster import Forecaster
 from .gru import GRUForecaster
@@ -40,6 +41,7 @@ __all__ = [
     "ConvLSTMForecaster",
     "ConvRecurrentForecaster",
     "EncoderDecoderForecaster",
+    "EnsembleForecaster",
     "Forecaster",
     "GRUForecaster",
     "Imputer",

@@ -279,8 +279,7 @@ class Forecaster(ForecasterSteps):
         """Compare the data's schema with the model's; fit transform and scales on the training part, unless
         they were fitted before or loaded."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if self.schema is not None and callable(getattr(data, "schema", None)):
-            check_schema(self.schema, data.schema())
+        self.check_data(data)
         steps = getattr(data, "tbptt_steps", None)
         if stage == "fit" and (steps is not None or getattr(data, "stateful", False)):
             # Now, before anything is fitted or trained.
@@ -293,6 +292,18 @@ class Forecaster(ForecasterSteps):
                 self.transform.fit(*found)
         if stage == "fit" and callable(getattr(data, "covariate_statistics", None)):
             self.inputs.fit_scales(data.covariate_statistics())
+
+    def check_data(self, data: Any) -> None:
+        """Compare a DataModule's schema with the model's, and find its series among those of the model.
+
+        Raises:
+            ValueError: the schemas differ.
+
+        """
+        if self.schema is not None and callable(getattr(data, "schema", None)):
+            check_schema(self.schema, data.schema())
+        if self.takes_series and hasattr(data, "series_ids"):
+            self.use_series(data.series_ids)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Look for missing values before training where it is not the CPU that trains.

@@ -30,6 +30,7 @@ class ForecasterPrediction(ForecasterWindows):
         future_categories: Tensor | None = None,
         static_categories: Tensor | None = None,
         phase: Tensor | None = None,
+        series_index: Tensor | None = None,
         static: Tensor | None = None,
     ) -> Tensor:
         """Forecast raw values from raw values; no DataModule is needed.
@@ -51,6 +52,9 @@ class ForecasterPrediction(ForecasterWindows):
             static_categories: ``[B, Sc]``, categories that do not change over time.
             phase: int64 ``[B]``, the step of the clock of the first future step, which a forecaster with a
                 ``cycle`` takes modulo its cycle: for hours and a cycle of a day, the hour.
+            series_index: int64 ``[B]``, the series of each window, needed by a forecaster that knows each by
+                itself: its position in the data that it was trained on, or in those that ``use_series``
+                named.
             static: the old name of ``static_covariates``.
 
         Returns:
@@ -73,12 +77,15 @@ class ForecasterPrediction(ForecasterWindows):
             "static_covariates": static_covariates,
             "static_categories": static_categories,
             "phase": phase,
+            "series_index": series_index,
             "static": static,
         }
-        if phase is not None and self.learned_cycle is None:
+        if phase is not None and not self.takes_phase:
             raise ValueError(
                 "phase: the model was built without a cycle; build it with cycle, or leave it out"
             )
+        if series_index is None and self.takes_series:
+            raise ValueError(f"series_index: needed, for {type(self).__name__} knows each series by itself")
         window, state = self._window(past_target, self._under_new_names(given))
         forecast = self._original_units(self.decode(window), state)
         return forecast.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)

@@ -1,7 +1,7 @@
 """What takes a forecaster's raw values to windows in transformed space, and forecasts back."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -38,13 +38,33 @@ class ForecasterWindows(SeqlightModule):
     def decode(self, window: Window) -> Tensor:
         """Return the forecast ``[B, H, C]`` of a window in transformed space."""
 
+    @property
+    def takes_phase(self) -> bool:
+        """Whether ``phase`` is needed."""
+        return self.learned_cycle is not None
+
+    @property
+    def takes_series(self) -> bool:
+        """Whether ``series_index`` is needed."""
+        return False
+
+    @property
+    def entries_taken(self) -> list[str]:
+        """The entries of a batch that are needed beside the target."""
+        more = {"phase": self.takes_phase, "series_index": self.takes_series}
+        return [*self.inputs.names, *(name for name, taken in more.items() if taken)]
+
+    def use_series(self, ids: Sequence[str]) -> None:
+        """Take ``series_index`` of batches for positions in ``ids`` from now on."""
+
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
         # Ones, which every transform takes; 0 has no logarithm.
         past = torch.ones(batch_size, self.context_length, self.target_size)
         made = {"past_target": past, **self.inputs.example(batch_size, self.context_length)}
-        if self.learned_cycle is not None:
-            made["phase"] = torch.arange(batch_size)
+        made |= {
+            name: torch.arange(batch_size) for name in ("phase", "series_index") if name in self.entries_taken
+        }
         return made
 
     def _transformed(self, past: Tensor, phase: Tensor | None) -> tuple[Tensor, WindowState]:
@@ -107,8 +127,7 @@ class ForecasterWindows(SeqlightModule):
     def _batch_window(
         self, batch: Batch, *, with_future: bool, length: int | None = None
     ) -> tuple[Window, WindowState]:
-        required = ["past_target", *(["future_target"] if with_future else []), *self.inputs.names]
-        required += ["phase"] if self.learned_cycle is not None else []
+        required = ["past_target", *(["future_target"] if with_future else []), *self.entries_taken]
         given = self._under_new_names(batch) if isinstance(batch, Mapping) else batch
         check_batch(given, required)
         return self._window(given["past_target"], given, length)

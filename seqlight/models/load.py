@@ -56,7 +56,7 @@ def load(
         raise ValueError(f"path: {path} cannot be read as a checkpoint: {_first_line(error)}") from error
     if not isinstance(checkpoint, dict) or CHECKPOINT_KEY not in checkpoint or "state_dict" not in checkpoint:
         raise ValueError(f"path: {path} is no checkpoint of a seqlight model")
-    cls = cls or _find_class(checkpoint[CHECKPOINT_KEY]["class"])
+    cls = cls or class_named(checkpoint[CHECKPOINT_KEY]["class"])
     arguments = checkpoint.get(cls.CHECKPOINT_HYPER_PARAMS_KEY, {})
     if is_of_0_1(checkpoint):
         arguments = cls.arguments_of_0_1(arguments)
@@ -68,7 +68,13 @@ def load(
     return model.to(map_location).eval()
 
 
-def _find_class(reference: str) -> type[SeqlightModule]:
+def class_named(reference: str) -> type[SeqlightModule]:
+    """Return the class of a reference ``"module:name"``; no module is imported for it but seqlight's own.
+
+    Raises:
+        ImportError: the class is not known here.
+
+    """
     module_name, _, qualified_name = reference.partition(":")
     module = sys.modules.get(module_name)
     if module is None and module_name.partition(".")[0] == "seqlight":

@@ -96,6 +96,18 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
 BASELINES: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "NaiveForecaster": (lambda: models.NaiveForecaster(**SIZES), COVARIATES),
     "SeasonalNaiveForecaster": (lambda: models.SeasonalNaiveForecaster(season_length=6, **SIZES), SERIES),
+    "EnsembleForecaster": (
+        lambda: models.EnsembleForecaster.of(
+            [
+                models.NaiveForecaster(**SIZES),
+                models.LSTMForecaster(cycle=5, context_length=12, prediction_length=2, **SMALL),
+            ],
+            [0.25, 0.75],
+            series_ids=["1"],
+            series_weights=[[0.5, 0.5]],
+        ),
+        SERIES,
+    ),
     "LastValueImputer": (lambda: models.LastValueImputer(), with_gaps),
     "LinearInterpolationImputer": (lambda: models.LinearInterpolationImputer(), with_gaps),
 }

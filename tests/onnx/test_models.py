@@ -61,7 +61,7 @@ def test_forecasters(exported_equals: Any) -> None:
     )
     inputs = [inputs_of(forecasters["LinearForecaster 8"], batch) for batch in (2, 7)]
     found = exported_equals(forecasters, None, inputs)
-    # every-step, in front of a convolution, encoder and four steps of the decoder, segments and their decoding
+    # every-step, in front of a convolution, encoder and four steps of the decoder, segments twice
     assert found["LSTM"] == 1 + 1 + 5 + 2
     assert (found["GRU"], found["Scan"], found["RNN"]) == (1, 2, 2)
     assert found["Conv"] == 2 + 2 + 3  # strided, TCN, WaveNet
@@ -118,6 +118,20 @@ def test_cycle_and_single_channels(exported_equals: Any) -> None:
     inputs = [inputs_of(forecaster, batch) for batch in (2, 7)]
     inputs[1]["phase"] = torch.arange(-3, 4) * 10**6
     assert exported_equals(forecaster, None, inputs)["LSTM"] == 1
+
+
+def test_ensemble(exported_equals: Any) -> None:
+    """All members in one file, with weights that the series has."""
+    parts = [
+        stirred(models.SegmentRNNForecaster(cycle=5, segment_length=5, **SMALL)),
+        models.SeasonalNaiveForecaster(season_length=7, context_length=20, prediction_length=4),
+    ]
+    ensemble = models.EnsembleForecaster.of(
+        parts, [0.25, 0.75], series_ids=["a", "b"], series_weights=[[0.5, 0.5], [1.0, 0.0]]
+    )
+    inputs = [inputs_of(ensemble, batch) for batch in (2, 7)]
+    inputs[0]["past_target"][0, 4:] = torch.nan  # nothing is left for the seasonal forecast
+    assert exported_equals(ensemble, None, inputs)["GRU"] == 2
 
 
 def test_transforms(exported_equals: Any) -> None:
