@@ -13,6 +13,7 @@ from torch import Tensor
 from seqlight.predictor import Batch, Forecast, Predictor
 
 from .by_step import ErrorsByStep, step_errors
+from .forecast_table import forecast_table
 from .rolling_origin import ComparisonRow, comparison_rows
 from .scored_windows import DataModule, ScoredBatch, scored_windows
 
@@ -66,39 +67,9 @@ class WindowForecasts:
                 rows.append({"series_index": series, **row})
         return pl.DataFrame(rows).select("model", "series_index", pl.exclude("model", "series_index"))
 
-    def frame(self, data: Any) -> pl.DataFrame:
-        """Return one row for each window, step and target column, in long form.
-
-        Args:
-            data: the DataModule, which knows ids and times.
-
-        Returns:
-            Columns: the id and the time as the data call them, ``cutoff`` (the time of the last known step
-            before the forecast), ``target`` (name of the column), ``y`` (what came), and one for each
-            predictor by its name.
-
-        """
-        horizon, channels = self.target.shape[1:]
-        id_col, time_col = data.id_col or "series_id", data.time_col
-        frames = []
-        for series in self.series_index.unique().tolist():
-            own = (self.series_index == series).nonzero().flatten()
-            first = int(self.start[own].min()) - 1
-            times = data.timestamps(series, first, int(self.start[own].max()) - first + horizon)
-            offset = (self.start[own] - first)[:, None] + torch.arange(horizon)
-            per_cell = offset[..., None].expand(-1, -1, channels).reshape(-1)
-            cutoff = (offset[:, :1] - 1)[..., None].expand(-1, horizon, channels).reshape(-1)
-            columns = {
-                id_col: [data.series_ids[series]] * len(per_cell),
-                time_col: times.gather(per_cell.numpy()),
-                "cutoff": times.gather(cutoff.numpy()),
-                "target": list(data.target_cols) * (len(own) * horizon),
-                "y": self.target[own].reshape(-1).numpy(),
-            }
-            for name, forecast in self.forecasts.items():
-                columns[name] = forecast.point[own].reshape(-1).numpy()
-            frames.append(pl.DataFrame(columns))
-        return pl.concat(frames)
+    def frame(self, data: Any, level: Sequence[float] = ()) -> pl.DataFrame:
+        """Return the table of :func:`forecast_table`: one row for each window and step."""
+        return forecast_table(self, data, level)
 
     def of(self, *names: str) -> "WindowForecasts":
         """Return the same windows with the forecasts of some predictors only."""
@@ -179,4 +150,18 @@ def concatenated(forecasts: Sequence[Forecast]) -> Forecast:
         torch.cat([forecast.point for forecast in forecasts]).float(),
         torch.cat(quantiles).float() if quantiles else None,
         forecasts[0].quantile_levels,
+    )
+
+
+def joined(parts: Sequence[WindowForecasts], part: str) -> WindowForecasts:
+    """Join windows that the same predictors forecast."""
+    scales = [one.scale for one in parts if one.scale is not None]
+    return WindowForecasts(
+        part=part,
+        series_index=torch.cat([one.series_index for one in parts]),
+        start=torch.cat([one.start for one in parts]),
+        target=torch.cat([one.target for one in parts]),
+        known=torch.cat([one.known for one in parts]),
+        scale=torch.cat(scales) if scales else None,
+        forecasts={name: concatenated([one.forecasts[name] for one in parts]) for name in parts[0].forecasts},
     )

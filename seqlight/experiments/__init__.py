@@ -1,5 +1,6 @@
 """Experiments: train, judge, choose and backtest predictors, as the commands do."""
 
+from seqlight.experiments.backtesting import Backtest, BacktestWindow, backtest
 from seqlight.experiments.candidates import Candidate, trained
 from seqlight.experiments.networks import build_forecaster, build_imputer
 from seqlight.experiments.selection import Selection, forecast_future, select
@@ -7,10 +8,13 @@ from seqlight.experiments.simple_forecasts import baselines
 from seqlight.experiments.training import Fitted, TrainingError, fit
 
 __all__ = [
+    "Backtest",
+    "BacktestWindow",
     "Candidate",
     "Fitted",
     "Selection",
     "TrainingError",
+    "backtest",
     "baselines",
     "build_forecaster",
     "build_imputer",

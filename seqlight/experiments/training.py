@@ -208,17 +208,18 @@ def fit(
     progress = progress and sys.stdout.isatty()
     bars = [RichProgressBar(refresh_rate=10, leave=False)] if progress else []
     own = [callback for callback in (losses, best, stopping, *bars) if callback is not None]
-    trainer = Trainer(
-        gradient_clip_val=gradient_norm,
-        callbacks=[*own, *callbacks],
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        enable_checkpointing=best is not None,
-        logger=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-        **{"devices": 1} | options | trainer_options,
-    )
+    with quiet_lightning():
+        trainer = Trainer(
+            gradient_clip_val=gradient_norm,
+            callbacks=[*own, *callbacks],
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            enable_checkpointing=best is not None,
+            logger=False,
+            num_sanity_val_steps=0,
+            default_root_dir=folder,
+            **{"devices": 1} | options | trainer_options,
+        )
     started = time.monotonic()
     failure = None
     with quiet_lightning():

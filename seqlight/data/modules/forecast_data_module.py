@@ -199,7 +199,7 @@ class ForecastDataModule(WindowDataModule):
         super().setup(stage)
         if stage != "predict":
             split = self.split
-            self._check_known_ahead(np.zeros_like(split.length), split.length, split.length > 0)
+            self.check_known_ahead(np.zeros_like(split.length), split.length, split.length > 0)
 
     @property
     def covariates(self) -> ModuleCovariates | None:
@@ -290,9 +290,10 @@ class ForecastDataModule(WindowDataModule):
         if "schema" in state_dict:
             self.use_schema(state_dict["schema"])
 
-    def _check_known_ahead(
+    def check_known_ahead(
         self, begin: NDArray[np.int64], end: NDArray[np.int64], series: NDArray[np.bool_]
     ) -> None:
+        """Raise DataError where a covariate of [begin, end) [S] is not known ahead, of ``series`` [S]."""
         if self.covariates is not None:
             self.covariates.check_known_ahead(begin, end, series)
 
@@ -334,28 +335,35 @@ class ForecastDataModule(WindowDataModule):
 
     def dataset(self, part: Part) -> WindowDataset:
         """The windows of a part; "predict" is one per series, where its forecast begins."""
-        store, context, horizon = self.store, self.context_length, self.prediction_length
-        stride, scale = 1, None
+        context, horizon = self.context_length, self.prediction_length
         if part == "predict":  # needs nothing that training needs
             origins = self.origins
-            first = origins.start
-            stop = first + horizon
-            self._check_known_ahead(first, stop, ~origins.ended)
-        else:
-            split, scale = self.split, self.scale
-            if part == "train":
-                # A series without one whole window gives one that begins with missing cells.
-                first = np.minimum(context, np.maximum(split.train_stop - horizon, 1))
-                stop, stride = split.train_stop, self.stride
-                if self.stateful:
-                    stride = context
-                    first = first + np.maximum(stop - horizon - first, 0) % stride
-            else:
-                first, stop = split.targets(part)
+            self.check_known_ahead(origins.start, origins.start + horizon, ~origins.ended)
+            return self.windows(origins.start, origins.start + horizon, with_future=False)
+        split, stride = self.split, 1
+        first, stop = split.targets(part)
+        if part == "train":
+            # A series without one whole window gives one that begins with missing cells.
+            first, stride = np.minimum(context, np.maximum(stop - horizon, 1)), self.stride
+            if self.stateful:
+                stride = context
+                first = first + np.maximum(stop - horizon - first, 0) % stride
+        return self.windows(first, stop, stride=stride, scale=self.scale)
+
+    def windows(
+        self,
+        first: NDArray[np.int64],
+        stop: NDArray[np.int64],
+        *,
+        stride: int = 1,
+        scale: NDArray[np.float32] | None = None,
+        with_future: bool = True,
+    ) -> WindowDataset:
+        """The windows whose targets lie in [first, stop) [S] of each series, see :class:`WindowDataset`."""
         return WindowDataset(
-            store,
-            context,
-            horizon,
+            self.store,
+            self.context_length,
+            self.prediction_length,
             first=first,
             stop=stop,
             stride=stride,
@@ -363,7 +371,7 @@ class ForecastDataModule(WindowDataModule):
             calendar_features=self.calendar_features,
             scale=scale,
             with_observed=self.observed_indicator,
-            with_future=part != "predict",
+            with_future=with_future,
         )
 
     def use_store(self, store: SeriesStore) -> None:

@@ -72,6 +72,12 @@ class SeriesStore:
             return pl.Series("time", np.arange(start, start + count, dtype=np.int64))
         return self.grid.timestamps(series_index, start, count)
 
+    def timestamps_at(self, series_index: Int64Array, positions: Int64Array) -> pl.Series:
+        """Times [N] of ``positions`` [N] of the series ``series_index`` [N]; positions without times."""
+        if self.grid is None:
+            return pl.Series("time", positions)
+        return self.grid.timestamps_at(series_index, positions)
+
     def time_text(self, series_index: int, position: int) -> str:
         """Return one time as the data write times; the position itself for series without times."""
         time = self.timestamps(series_index, position, 1)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import time
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -36,7 +37,14 @@ class TimeGrid:
     def timestamps(self, series_index: int, start: int, count: int) -> pl.Series:
         """Times of positions ``start`` to ``start + count - 1`` of one series, also beyond its rows."""
         positions = np.arange(start, start + count, dtype=np.int64)
-        times = self.frequency.timestamps(positions, self.origin[series_index], self.anchor[series_index])
+        return self._as_series(positions, self.origin[series_index], self.anchor[series_index])
+
+    def timestamps_at(self, series_index: Int64Array, positions: Int64Array) -> pl.Series:
+        """Times [N] of ``positions`` [N] of the series ``series_index`` [N], also beyond their rows."""
+        return self._as_series(positions, self.origin[series_index], self.anchor[series_index])
+
+    def _as_series(self, positions: Int64Array, origin: Any, anchor: Any) -> pl.Series:
+        times = self.frequency.timestamps(positions, origin, anchor)
         series = pl.Series("time", times).cast(pl.Datetime("us"))
         if self.time_zone is not None:
             return series.dt.replace_time_zone("UTC").dt.convert_time_zone(self.time_zone)

@@ -1,0 +1,66 @@
+"""Forecasts of windows as one long table, as utilsforecast and Nixtla's cross-validation have it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+from torch import Tensor
+
+from seqlight.callbacks.forecast_writer import column_name
+from seqlight.intervals.levels import interval_quantiles, level_name
+
+if TYPE_CHECKING:
+    from .window_forecasts import WindowForecasts
+
+
+def forecast_table(windows: "WindowForecasts", data: Any, level: Sequence[float] = ()) -> pl.DataFrame:
+    """Return one row for each window and step ahead.
+
+    Args:
+        windows: W windows with their forecasts.
+        data: their DataModule, which knows ids and times.
+        level: coverages in per cent of the intervals to be written, of predictors that have their quantiles.
+
+    Returns:
+        Columns: the series' id, the time, ``cutoff`` (the time of the last step before the forecast), each
+        target (what came, null where it is missing), and for each predictor its point under its name and its
+        bounds, ``<name>-lo-80`` and ``<name>-hi-80``. With several targets, ``<name>-<target>`` takes the
+        place of ``<name>``.
+
+    Raises:
+        ValueError: two columns would have the same name.
+
+    """
+    horizon = windows.target.shape[1]
+    series = windows.series_index.repeat_interleave(horizon).numpy()
+    start = windows.start.repeat_interleave(horizon).numpy()
+    position = start + np.tile(np.arange(horizon), windows.windows)
+    columns = [
+        (column_name(data, "id_col", "series_id"), pl.Series(data.series_ids).gather(series)),
+        (column_name(data, "time_col", "timestamp"), data.store.timestamps_at(series, position)),
+        ("cutoff", data.store.timestamps_at(series, start - 1)),
+    ]
+    columns += [(target, _cells(windows.target, channel)) for channel, target in enumerate(data.target_cols)]
+    several = len(data.target_cols) > 1
+    for name, forecast in windows.forecasts.items():
+        for channel, target in enumerate(data.target_cols):
+            called = f"{name}-{target}" if several else name
+            columns.append((called, _cells(forecast.point, channel)))
+            if forecast.quantiles is None:
+                continue
+            for one in level:
+                for side, quantile in zip(("lo", "hi"), interval_quantiles([one]), strict=True):
+                    if quantile in forecast.quantile_levels:
+                        bound = forecast.quantiles[..., forecast.quantile_levels.index(quantile)]
+                        columns.append((f"{called}-{side}-{level_name(one)}", _cells(bound, channel)))
+    names = [name for name, _ in columns]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"the table would have two columns {twice!r}; rename the model or the column")
+    return pl.DataFrame([values.alias(name) for name, values in columns])
+
+
+def _cells(values: Tensor, channel: int) -> pl.Series:
+    """One channel of [W, H, C] as [W * H], null where it is NaN."""
+    return pl.Series(values[..., channel].reshape(-1).numpy()).fill_nan(None)
