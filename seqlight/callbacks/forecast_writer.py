@@ -115,7 +115,8 @@ class ForecastWriter(PredictionWriter):
         table = forecast_frame(predictions, datamodule)
         if not hasattr(datamodule, "format_timestamps"):
             return table
-        times = [name for name in table.columns if table[name].dtype.is_temporal()]
+        taken = [column_name(datamodule, "id_col", "series_id"), *datamodule.target_cols]
+        times = [name for name in table.columns if name not in taken]
         return table.with_columns(
             pl.Series(name, datamodule.format_timestamps(table[name])) for name in times
         )

@@ -1,6 +1,7 @@
 """The arguments that say which CSV to read and how, shared by commands; no torch is imported."""
 
 import argparse
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -17,12 +18,16 @@ DEMO_COLUMNS = {"time": ["timestamp"], "targets": ["demand"], "id": ["region"]}
 
 @dataclass(frozen=True, kw_only=True)
 class InputArguments:
-    """Which CSV, and what windows of it; None where the data decide.
+    """Which file, and what windows of it; None where the data decide.
 
-    Of a command line without --time or --target they are None until they are found in the file.
+    Of a command line without --time or --target these are None until they are found in the file, which is
+    then open, as ``source``; --time none is an empty list. ``csv`` is the file, the first of several, which
+    are ``paths``.
     """
 
     csv: Path
+    paths: list[Path]
+    source: Any
     time: list[str]
     targets: list[str]
     id: list[str] | None
@@ -37,6 +42,10 @@ class InputArguments:
     thousands: str | None
     missing_values: list[str]
     skip_rows: int | None
+    skip_footer: int | None
+    layout: Literal["long", "wide", "rows"] | None
+    sheet: str | None
+    file_id: str | None
     frequency: str | None
     time_format: str | None
 
@@ -52,12 +61,35 @@ def dialect_of(given: Any) -> "CSVDialect":
         thousands=given.thousands,
         missing_values=given.missing_values,
         skip_rows=given.skip_rows,
+        skip_footer=given.skip_footer,
+        layout=getattr(given, "layout", None),
+        sheet=given.sheet,
+        file_id=getattr(given, "file_id", None),
     )
 
 
 def dialect_arguments(given: Any) -> dict[str, Any]:
-    """The same as arguments of the DataModules."""
-    return vars(dialect_of(given)) | {"missing_values": list(given.missing_values)}
+    """The same as arguments of the DataModules; nothing is said of what has no value."""
+    said = vars(dialect_of(given)) | {"missing_values": list(given.missing_values)}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def source_of(given: Any) -> Any:
+    """What to read: the file that is open, else its path, or those of several."""
+    if given.source is not None:
+        return given.source
+    return given.csv if len(given.paths) == 1 else given.paths
+
+
+def source_name(given: Any) -> str:
+    """What a line about the data calls the file, or several."""
+    more = f" and {len(given.paths) - 1} more" if len(given.paths) > 1 else ""
+    return f"{given.csv.name}{more}"
+
+
+def path_argument(given: Any) -> Any:
+    """The path, or paths, as a DataModule keeps it in a checkpoint."""
+    return str(given.csv) if len(given.paths) == 1 else [str(path) for path in given.paths]
 
 
 def add_input_options(parser: Parser) -> None:
@@ -65,8 +97,21 @@ def add_input_options(parser: Parser) -> None:
     source = parser.add_argument_group("input")
     add_source_options(
         source,
-        time_help="column of timestamps; repeat it where date and time stand in two; default: found",
+        time_help="column of timestamps; repeat it where date and time stand in two; none: rows are steps; "
+        "default: found",
         target_help="numeric column to forecast; repeat it for several; default: the only one there is",
+    )
+    source.add_argument(
+        "--layout",
+        choices=["long", "wide", "rows"],
+        help="long: a row for each time (of each series); wide: each column of numbers is a series; rows: "
+        "each row is one, its columns named by times or numbered; --target then names the values, --id of "
+        "wide and --time of rows what the file has no column of; default: found",
+    )
+    source.add_argument(
+        "--file-id",
+        metavar="COLUMN",
+        help="of several files: take their names for ids of series, and call that column so",
     )
     source.add_argument(
         "--missing",
@@ -85,7 +130,14 @@ def add_input_options(parser: Parser) -> None:
 
 def add_source_options(source: Any, *, time_help: str, target_help: str) -> None:
     """Add the file and its columns to a group of options."""
-    source.add_argument("csv", nargs="?", type=Path, help="the file to read, also gzip-compressed (.csv.gz)")
+    source.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="file",
+        help="the file to read: CSV, also compressed (.csv.gz, .csv.zst), Parquet, Arrow, Excel, or a folder "
+        "of Parquet files; several, or a pattern such as 'part-*.csv', are one data set",
+    )
     source.add_argument("--demo", action="store_true", help="use the data set that comes with the package")
     source.add_argument("--time", metavar="COLUMN", action="append", help=time_help)
     source.add_argument("--target", metavar="COLUMN", action="append", dest="targets", help=target_help)
@@ -142,6 +194,13 @@ def add_format_options(source: Any) -> None:
     source.add_argument(
         "--skip-rows", type=whole_number, metavar="N", help="lines above the header; default: found"
     )
+    source.add_argument(
+        "--skip-footer",
+        type=whole_number,
+        metavar="N",
+        help="lines below the last row, such as totals or a source",
+    )
+    source.add_argument("--sheet", metavar="NAME", help="of a spreadsheet: its name, or its number from 1")
     source.add_argument("--encoding", help="for instance latin-1; default: found")
     source.add_argument(
         "--time-format",
@@ -176,19 +235,39 @@ def settle_source(parser: Parser, given: argparse.Namespace) -> None:
     Raises:
         CommandError: an argument is missing, contradicts another, or there is no such file.
     """
+    given.source = None
     if given.demo:
-        if given.csv is not None:
-            parser.error(f"--demo reads its own data; leave out {str(given.csv)!r} or --demo")
-        given.csv = DEMO_CSV
+        if given.paths:
+            parser.error(f"--demo reads its own data; leave out {str(given.paths[0])!r} or --demo")
+        given.paths = [DEMO_CSV]
         for name, columns in DEMO_COLUMNS.items():
             setattr(given, name, columns if getattr(given, name) is None else getattr(given, name))
-    if given.csv is None:
+    if not given.paths:
         parser.error("which file? give the path of a CSV, or --demo")
+    given.paths = _without_patterns(given.paths)
+    given.csv = given.paths[0]
+    if given.time == ["none"]:
+        given.time = []
 
     columns = [*(given.time or []), *(given.targets or []), *(given.id or [])]
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise CommandError(f"--time, --target, --id: column {twice!r} is named twice; name each column once")
-    # Also said by the reader of CSV files, a second later.
-    if str(given.csv) != "-" and not given.csv.exists():
-        raise CommandError(f"{given.csv}: no such file; expected the path of a CSV file")
+    # Also said by the reader of files, a second later.
+    for path in given.paths:
+        if str(path) != "-" and not path.exists():
+            raise CommandError(f"{path}: no such file; expected the path of a CSV file")
+
+
+def _without_patterns(paths: list[Path]) -> list[Path]:
+    """The files that are meant, where a shell has left a pattern as it is."""
+    found: list[Path] = []
+    for path in paths:
+        if path.exists() or not any(sign in str(path) for sign in "*?["):
+            found.append(path)
+            continue
+        matching = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
+        if not matching:
+            raise CommandError(f"{path}: no file fits this pattern")
+        found += matching
+    return found

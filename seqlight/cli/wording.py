@@ -33,6 +33,10 @@ OPTIONS = {
     "thousands": "--thousands",
     "missing_values": "--missing-value",
     "skip_rows": "--skip-rows",
+    "skip_footer": "--skip-footer",
+    "layout": "--layout",
+    "sheet": "--sheet",
+    "file_id": "--file-id",
 }
 
 # An argument with the value to pass (separator=';'), one that no prose would contain (time_col), or one that
@@ -49,6 +53,8 @@ def as_options(message: str) -> str:
 
     def with_value(match: re.Match[str]) -> str:
         option, value = OPTIONS[match[1]], match[2]
+        if value == "None" and option == "--time":
+            return "--time none"
         if value == "False" and option == "--decimal-comma":
             return "--decimal-point"
         if value.startswith("["):

@@ -26,9 +26,9 @@ class ForecastPanel:
     Args:
         title: the series' name, written above the panel.
         unit: what the values are, written beside the y axis; a column's name will do.
-        history_time: ``datetime64`` [N], increasing.
+        history_time: ``datetime64`` [N], or steps as integers, increasing.
         history: float [N]; NaN where a value is missing, which leaves a gap in the line.
-        forecast_time: ``datetime64`` [H], continuing ``history_time``.
+        forecast_time: likewise [H], continuing ``history_time``.
         forecast: float [H].
         lower, upper: float [H], edges of a band around the forecast, or None for no band.
         actual: float [H], what really came, or None while that is unknown.
@@ -39,9 +39,9 @@ class ForecastPanel:
 
     title: str
     unit: str
-    history_time: NDArray[np.datetime64]
+    history_time: NDArray[np.datetime64] | NDArray[np.int64]
     history: NDArray[np.floating[Any]]
-    forecast_time: NDArray[np.datetime64]
+    forecast_time: NDArray[np.datetime64] | NDArray[np.int64]
     forecast: NDArray[np.floating[Any]]
     lower: NDArray[np.floating[Any]] | None = None
     upper: NDArray[np.floating[Any]] | None = None
@@ -190,7 +190,8 @@ def draw_panel(ax: Axes, panel: ForecastPanel, *, forecast_label: str, band_labe
         ax.plot(forecast_time, panel.forecast, "o", color=FORECAST_COLOUR, markersize=4)
     if len(history_time):
         ax.axvline(history_time[-1], color="#9a9a9a", linewidth=0.8, linestyle=(0, (3, 3)), zorder=0)
-    style_axes(ax, title=panel.title, unit=panel.unit)
+    dates = np.issubdtype(panel.forecast_time.dtype, np.datetime64)
+    style_axes(ax, title=panel.title, unit=panel.unit, dates=dates)
 
 
 def axis_span(panel: ForecastPanel) -> tuple[Any, Any]:
@@ -217,8 +218,8 @@ def mark_lone_points(ax: Axes, times: Any, values: NDArray[np.floating[Any]]) ->
         ax.plot(times[lone], values[lone], ".", color=HISTORY_COLOUR, markersize=3)
 
 
-def style_axes(ax: Axes, *, title: str, unit: str) -> None:
-    """Title on the left, few ticks, a light grid, dates that repeat nothing."""
+def style_axes(ax: Axes, *, title: str, unit: str, dates: bool = True) -> None:
+    """Title on the left, few ticks, a light grid, dates that repeat nothing, or whole numbers of steps."""
     largest = max(map(abs, ax.get_ylim()))
     if largest >= 1e6:  # too wide in full
         power = int(np.log10(largest)) // 3 * 3
@@ -231,9 +232,12 @@ def style_axes(ax: Axes, *, title: str, unit: str) -> None:
         title, loc="left", fontsize=10, color=TEXT_COLOUR, fontweight="bold", pad=5, parse_math=False
     )
     ax.set_ylabel(unit, fontsize=9, color=TEXT_COLOUR, parse_math=False)
-    locator = AutoDateLocator(minticks=4, maxticks=10)
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    if dates:
+        locator = AutoDateLocator(minticks=4, maxticks=10)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     ax.xaxis.get_offset_text().set(fontsize=8, color=TEXT_COLOUR)
     ax.yaxis.set_major_locator(MaxNLocator(nbins=5))
     ax.tick_params(labelsize=8, colors=TEXT_COLOUR, length=3)

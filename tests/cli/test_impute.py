@@ -223,13 +223,16 @@ def test_bad_files(
     ("arguments", "message"),
     [
         ([], "which file? give the path of a CSV, or --demo"),
-        (["{two}"], "--time COLUMN is missing: which column holds the timestamps?; 'from' and 'to' look"),
+        (["{two}"], "--time COLUMN is missing: which column holds the timestamps? 'from' and 'to' look"),
         (["{untimed}"], "--time COLUMN is missing: which column holds the timestamps? The file has '"),
         (["none.csv", "--time", "ds"], "none.csv: no such file"),
         (["{csv}", "--time", "ds", "--target", "ds"], "column 'ds' is named twice"),
         (["{csv}", "--time", "ds", "--id", "shop", "--target", "note"], "expected a number, got 'x'"),
         (["{csv}", "--time", "ds", "--id", "shop", "--target", "sale"], "did you mean 'sales'?"),
-        (["{csv}", "--time", "ds"], "column 'shop' tells such rows apart: name --id 'shop'"),
+        (
+            ["{csv}", "--time", "ds", "--target", "sales"],
+            "column 'shop' tells such rows apart: name --id 'shop'",
+        ),
         (["{csv}", "--time", "ds", "--id", "shop", "--hide", "0.95"], "--hide: expected a share below 0.9"),
         (["{csv}", "--time", "ds", "--id", "shop", "--seed", "-1"], "--seed: expected a whole number from 0"),
         (["{csv}", "--time", "ds", "--frequency", "1h"], "--frequency: is of use with --insert-rows only"),

@@ -59,7 +59,7 @@ TWO_DAYS = table(hours(24) + hours(24, "2024-01-02"), VALUES * 2, header="day,ti
 #: name -> (content, more arguments, regular expression that the message must match)
 BAD_FILES = {
     "no such file": (NO_FILE, {}, r"no such file"),
-    "folder": (FOLDER, {}, r"is a folder; expected a CSV file"),
+    "folder": (FOLDER, {}, r"is a folder without Parquet files"),
     "empty file": (b"", {}, r"is empty; expected a header"),
     "only blank": (b"\n \n\n", {}, r"is empty"),
     "header only": (b"time,value\n", {}, r"has a header and no rows"),
@@ -288,7 +288,7 @@ BAD_FILES = {
     "carriage return in the header": (b"ti\rme,value\n2024-01-01,1\n", {}, r"the header is not well-formed"),
     "binary data": (bytes(range(256)) * 20, {}, r"is binary data, not text"),
     "parquet": (b"PAR1" + bytes(50) + b"PAR1", {}, r"is a Parquet file that cannot be read"),
-    "spreadsheet": (b"PK\x03\x04" + bytes(50), {}, r"a ZIP archive or a spreadsheet"),
+    "spreadsheet": (b"PK\x03\x04" + bytes(50), {}, r"cannot be read: File is not a zip file"),
     "cut gzip": (gzip.compress(GOOD, mtime=0)[:-20], {}, r"cannot be read"),
     "old mac line ends": (GOOD.replace(b"\n", b"\r"), {}, r"old Mac line ends"),
     "unknown encoding": (GOOD, {"encoding": "klingon"}, r"encoding: expected.*'klingon'"),

@@ -126,7 +126,7 @@ def parse(arguments: list[str]) -> CompareArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     given.inputs = None
-    if given.demo or given.csv is not None:
+    if given.demo or given.paths:
         settle_source(parser, given)
         given.inputs = collected(SeriesArguments, given)
     else:

@@ -16,7 +16,7 @@ from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.plan import ForecastPlan
-from seqlight.cli.input_arguments import dialect_arguments
+from seqlight.cli.input_arguments import dialect_arguments, path_argument
 from seqlight.cli.report import error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.training_summary import epochs_summary
@@ -200,8 +200,8 @@ def output_paths(given: ForecastArguments) -> list[Path]:
 def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVDataModule:
     """The data module of the plan; it has the plan's series and reads no file."""
     data = CSVDataModule(
-        given.csv,
-        time_col=given.time,
+        path_argument(given),
+        time_col=given.time or None,
         target_cols=given.targets,
         id_col=given.id,
         context_length=plan.context_length,
@@ -345,7 +345,8 @@ def panel_title(data: CSVDataModule, series: str, column: str) -> str:
 def in_words(steps: int, data: CSVDataModule) -> str:
     """A number of steps as a duration where one step is one unit: "24 hours", else "48 steps of 30min"."""
     grid = data.store.grid
-    assert grid is not None  # the data have times
+    if grid is None:
+        return f"{steps} step{'s' * (steps > 1)}"
     step = grid.frequency.name
     unit = UNITS.get(step)
     return f"{steps} steps of {step}" if unit is None else f"{steps} {unit}s" if steps > 1 else unit

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlight.cli.errors import CommandError
-from seqlight.cli.input_arguments import dialect_of
+from seqlight.cli.input_arguments import dialect_of, source_name, source_of
 from seqlight.cli.series_arguments import SeriesArguments, holiday_features
 from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
 from seqlight.cli.wording import as_options
@@ -44,8 +44,7 @@ def plan(given: SeriesArguments) -> ForecastPlan:
         store = read_store(given)
     season = given.season
     if season is None:
-        assert store.grid is not None  # read with a column of timestamps
-        season = store.grid.frequency.season_length
+        season = 1 if store.grid is None else store.grid.frequency.season_length
     length = int(np.median(store.ends))
     context, horizon = choose_sizes(length, season, horizon=given.horizon, context=given.context)
     notes = [as_options(str(warning.message)) for warning in caught]
@@ -57,7 +56,7 @@ def plan(given: SeriesArguments) -> ForecastPlan:
         season_length=season,
         batch_size=choose_batch_size(int(store.ends.sum())),
         calendar_features=[
-            *choose_calendar_features(*step_and_span(store)),
+            *([] if store.grid is None else choose_calendar_features(*step_and_span(store))),
             *holiday_features(given, store),
         ],
         description=describe(store, given),
@@ -82,7 +81,7 @@ def check_model(model: str, plan: ForecastPlan) -> None:
 def read_store(given: SeriesArguments) -> SeriesStore:
     """The series of the file, on their time grids."""
     file = SeriesFile(
-        given.csv,
+        source_of(given),
         time_col=given.time,
         target_cols=given.targets,
         id_col=given.id,
@@ -102,22 +101,20 @@ def read_store(given: SeriesArguments) -> SeriesStore:
 
 def describe(store: SeriesStore, given: SeriesArguments) -> str:
     """One line: number and length of the series, their step and dates, and the share of missing cells."""
-    assert store.grid is not None  # read with a column of timestamps
     lengths = store.ends  # what comes later is the future
     length = (
         f"{lengths.min():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
     )
     count = len(store)
     longest = int(np.argmax(lengths))
-    times = store.timestamps(longest, 0, int(lengths[longest]))
-    first, last = store.grid.format(times.gather([0, len(times) - 1])).to_list()
+    first, last = (store.time_text(longest, position) for position in (0, max(int(lengths[longest]) - 1, 0)))
     gaps = int(np.isnan(store.values).sum()) - int((store.lengths - lengths).sum()) * store.values.shape[1]
     missing = gaps / (int(lengths.sum()) * store.values.shape[1])
     parts = [
-        f"{given.csv.name}: {count} series of {length} steps"
+        f"{source_name(given)}: {count} series of {length} steps"
         if count > 1
-        else f"{given.csv.name}: {length} steps",
-        f"of {store.grid.frequency.name}, {first} to {last}",
+        else f"{source_name(given)}: {length} steps",
+        f"{first} to {last}" if store.grid is None else f"of {store.grid.frequency.name}, {first} to {last}",
     ]
     if missing:
         parts.append(f", {100 * missing:.2g}% missing")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.input_arguments import (
@@ -41,6 +41,8 @@ class ImputeArguments:
     """What the user asked ``seqlight impute`` for; None where the data decide."""
 
     csv: Path
+    paths: list[Path]
+    source: Any
     time: list[str] | None
     targets: list[str] | None
     id: list[str] | None
@@ -52,6 +54,8 @@ class ImputeArguments:
     thousands: str | None
     missing_values: list[str]
     skip_rows: int | None
+    skip_footer: int | None
+    sheet: str | None
     time_format: str | None
     model: Method
     window: int | None
@@ -154,6 +158,8 @@ def parse(arguments: list[str]) -> ImputeArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     settle_source(parser, given)
+    if len(given.paths) > 1:
+        raise CommandError("one file is filled at a time; give one, or call the command for each")
     if given.hide >= 0.9:
         raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
     if given.frequency is not None and not given.insert_rows:

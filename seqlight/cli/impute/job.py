@@ -83,11 +83,11 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
 
 def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataModule:
     """The data module of the plan."""
-    return CSVImputationDataModule(
+    data = CSVImputationDataModule(
         given.csv,
         time_col=plan.time,
         target_cols=plan.targets,
-        id_col=given.id,
+        id_col=plan.ids or None,
         window_length=plan.window_length,
         stride=max(1, plan.window_length // TRAINING_WINDOWS),
         val_size=given.hide / 2,
@@ -100,6 +100,8 @@ def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataMod
         time_format=given.time_format,
         seed=given.seed,
     )
+    data.use_source(plan.source)
+    return data
 
 
 def fill_all(

@@ -2,6 +2,7 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,11 +10,13 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.impute.arguments import ImputeArguments
 from seqlight.cli.input_arguments import dialect_of
 from seqlight.cli.sizes import choose_calendar_features
-from seqlight.cli.time_column import find_time_columns, found_line
+from seqlight.cli.time_column import found_line, found_options, found_reading
 from seqlight.cli.wording import as_options
 from seqlight.data import read_table
 from seqlight.data.io.csv_text import CSVText, read_csv_text
-from seqlight.data.io.text_file import open_text
+from seqlight.data.io.detect import Reading
+from seqlight.data.io.sources import open_source
+from seqlight.data.io.text_file import TextFile
 from seqlight.data.store.timed_rows import TimedRows, absent_rows, read_timed_rows
 from seqlight.data.windows.held_out import gap_pattern
 
@@ -29,10 +32,13 @@ class ImputePlan:
     """The settled columns, sizes and methods, and what is to be said about the data.
 
     ``methods`` are the ways of filling to compare, empty where no cell is missing; ``missing`` counts the
-    empty cells of each target. ``longest_gap`` is in rows. ``notes`` are sentences for the user.
+    empty cells of each target; ``source`` is the open file. ``longest_gap`` is in rows. ``notes`` are
+    sentences for the user.
     """
 
+    source: Any
     time: list[str]
+    ids: list[str]
     targets: list[str]
     methods: tuple[str, ...]
     missing: dict[str, int]
@@ -52,20 +58,25 @@ def plan(given: ImputeArguments) -> ImputePlan:
         seqlight.data.DataError: the file cannot be read or its series are not what they should be.
     """
     dialect = dialect_of(given)
-    file = open_text(given.csv, given.encoding, in_memory=True)
-    time = given.time
-    if time is None:
-        time = find_time_columns(file, dialect, given.time_format)
-    # With no target this checks that the file is a CSV with these columns, all rows as wide as the header.
-    wanted = given.targets or []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
-        table = read_table(file, time_cols=time, target_cols=wanted, id_cols=given.id or (), dialect=dialect)
-    assert table.dialect is not None  # of a file
-    text = read_csv_text(file, table.dialect)
-    targets = wanted or numeric_columns(text, given, time)
+    source = open_source(given.csv, dialect, in_memory=True)
+    reading = found_in(source, given)
+    time, ids = list(reading.time_cols), list(reading.id_cols)
+    if isinstance(source, TextFile):
+        # With no target this checks that it is a CSV with these columns, all rows as wide as the header.
+        wanted = given.targets or []
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            table = read_table(source, time_cols=time, target_cols=wanted, id_cols=ids, dialect=dialect)
+        assert table.dialect is not None  # of text
+        text = read_csv_text(source, table.dialect)
+        names = text.names()
+        targets = wanted or numeric_columns(text, given, [*time, *ids])
+    else:
+        targets = list(reading.target_cols)
+        names = [*time, *ids, *targets]
+        check_numeric(targets, given)
     for name in targets:
-        if name + given.suffix in text.names():
+        if name + given.suffix in names:
             raise CommandError(
                 f"{given.csv}: there is a column {name + given.suffix!r} already, the name of a new one; "
                 "choose another --suffix"
@@ -73,16 +84,17 @@ def plan(given: ImputeArguments) -> ImputePlan:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         rows = read_timed_rows(
-            file,
+            source,
             time_col=time,
             target_cols=targets,
-            id_col=given.id,
+            id_col=ids,
             dialect=dialect,
             time_format=given.time_format,
             insert_rows=given.insert_rows,
             frequency=given.frequency,
         )
-    notes = [] if given.time is not None else [found_line([("--time", name) for name in time])]
+    found = found_line(found_options(given, reading, every_target=True))
+    notes = [found] if found else []
     notes += list(dict.fromkeys(as_options(str(warning.message)) for warning in caught))
     if not given.insert_rows:
         absent, step_name = absent_rows(rows)
@@ -98,7 +110,9 @@ def plan(given: ImputeArguments) -> ImputePlan:
     window = min(window, int(rows.store.lengths.max()))
     step, span = step_and_span(rows)
     return ImputePlan(
+        source=source,
         time=time,
+        ids=ids,
         targets=targets,
         methods=choose_methods(given, int(observed.sum()), any(missing.values()), notes),
         missing=missing,
@@ -111,8 +125,28 @@ def plan(given: ImputeArguments) -> ImputePlan:
     )
 
 
-def numeric_columns(text: CSVText, given: ImputeArguments, time: list[str]) -> list[str]:
-    """The columns of numbers, but for time and id.
+def found_in(source: Any, given: ImputeArguments) -> Reading:
+    """The columns of the file, those found that were not given.
+
+    Raises:
+        CommandError: there are several to choose from, or the file is in no long form.
+    """
+    reading = found_reading(source, dialect_of(given), given, "impute", every_target=True)
+    if reading.layout != "long":
+        raise CommandError(
+            f"{given.csv}: each row is a series, by the names of its columns; what is filled has a row for "
+            "each time, with its columns for --time and --target"
+        )
+    if not reading.time_cols:
+        raise CommandError(
+            f"{given.csv}: has no column of times, by which missing cells are filled; number its rows in a "
+            "column of dates, and name that one with --time"
+        )
+    return reading
+
+
+def numeric_columns(text: CSVText, given: ImputeArguments, others: list[str]) -> list[str]:
+    """The columns of numbers, but for others such as time and id.
 
     Raises:
         CommandError: there is none.
@@ -121,16 +155,19 @@ def numeric_columns(text: CSVText, given: ImputeArguments, time: list[str]) -> l
     found = [
         name
         for name in names
-        if name not in {*text.resolved(time), *text.resolved(given.id or [])}
-        and names.count(name) == 1
-        and text.numbers(name) is not None
+        if name not in text.resolved(others) and names.count(name) == 1 and text.numbers(name) is not None
     ]
+    check_numeric(found, given)
+    return found
+
+
+def check_numeric(found: list[str], given: ImputeArguments) -> None:
+    """Raise :class:`CommandError` where there is no column to fill."""
     if not found:
         raise CommandError(
             f"{given.csv}: no column holds numbers only; name the column to fill with --target (and say "
             "--decimal-comma if numbers are written 1,5)"
         )
-    return found
 
 
 def choose_methods(

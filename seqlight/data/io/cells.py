@@ -25,12 +25,16 @@ class NumberColumns:
         dialect: what is given about the numbers.
         table: names rows in messages.
         separator: of the file; None for a frame.
+        notes: tell of odd values.
     """
 
-    def __init__(self, dialect: CSVDialect, table: Table, *, separator: str | None = None) -> None:
+    def __init__(
+        self, dialect: CSVDialect, table: Table, *, separator: str | None = None, notes: bool = True
+    ) -> None:
         self.dialect = dialect
         self.table = table
         self.separator = separator
+        self.notes = notes
         self.columns: dict[str, pl.Series | TextNumbers] = {}
         self.texts: dict[str, pl.Series] = {}
         self.marks: set[str] = set()  # decimal marks that a column shows beyond doubt
@@ -102,7 +106,8 @@ class NumberColumns:
                 result[name] = values.alias(name)
                 continue
             column = self._without_missing_values(values.cast(pl.Float32).alias(name))
-            self._note(name, column, values)
+            if self.notes:
+                self._note(name, column, values)
             result[name] = column
         return result
 

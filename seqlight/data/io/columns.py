@@ -1,8 +1,29 @@
 """Names of columns."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from seqlight.data.errors import DataError
+
+
+@dataclass
+class Wanted:
+    """The columns to read: of times, targets, ids and covariates."""
+
+    time: list[str]
+    targets: list[str]
+    ids: list[str] = field(default_factory=list)
+    covariates: list[str] = field(default_factory=list)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """(argument, column name) of each column."""
+        groups = (
+            ("time_col", self.time),
+            ("target_cols", self.targets),
+            ("id_col", self.ids),
+            ("covariate_cols", self.covariates),
+        )
+        return [(argument, name) for argument, names in groups for name in names]
 
 
 def as_names(columns: str | Sequence[str] | None) -> list[str]:

@@ -72,8 +72,7 @@ def _check_quotes(file: TextFile, head: CSVHead) -> None:
 
 
 def _field_counts_over_lines(file: TextFile, head: CSVHead) -> NDArray[np.int64]:
-    data = file.source if isinstance(file.source, bytes) else file.source.read_bytes()
-    text = io.StringIO(data.decode(errors="replace"), newline="")
+    text = io.StringIO(file.read().decode(errors="replace"), newline="")
     above = head.rows_line - 1
     for _ in range(above):
         text.readline()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
 from seqlight.data.io.cells import NumberColumns
+from seqlight.data.io.columns import Wanted
 from seqlight.data.io.csv_checks import explain_broken_rows, field_counts
 from seqlight.data.io.csv_head import check_line_ends, find_head
 from seqlight.data.io.dialect import CSVDialect
@@ -35,6 +36,7 @@ def csv_table(
     id_cols: Sequence[str] = (),
     covariate_cols: Sequence[str] = (),
     dialect: CSVDialect | None = None,
+    notes: bool = True,
 ) -> Table:
     """Read the named columns of a CSV file, see :func:`seqlight.data.io.read_table`.
 
@@ -47,41 +49,31 @@ def csv_table(
     """
     dialect = dialect or CSVDialect()
     file = source if isinstance(source, TextFile) else open_text(source, dialect.encoding)
-    wanted = _Wanted(list(time_cols), list(target_cols), list(id_cols), list(covariate_cols))
+    wanted = Wanted(list(time_cols), list(target_cols), list(id_cols), list(covariate_cols))
     try:
-        return _Reader(file, dialect).read(wanted)
+        table = _Reader(file, dialect, notes).read(wanted)
     except _NotUTF8:
         if dialect.encoding is not None:
             raise file.encoding_error() from None
         file.decode_as_fallback()
-        return _Reader(file, dialect).read(wanted)
-
-
-class _Wanted:
-    def __init__(self, time: list[str], targets: list[str], ids: list[str], covariates: list[str]) -> None:
-        self.time, self.targets, self.ids, self.covariates = time, targets, ids, covariates
-
-    def pairs(self) -> list[tuple[str, str]]:
-        """(argument, column name) of each column."""
-        groups = (
-            ("time_col", self.time),
-            ("target_cols", self.targets),
-            ("id_col", self.ids),
-            ("covariate_cols", self.covariates),
-        )
-        return [(argument, name) for argument, names in groups for name in names]
+        table = _Reader(file, dialect, notes).read(wanted)
+    if file.note is not None:
+        warnings.warn(file.note, stacklevel=4)
+    return table
 
 
 class _Reader:
-    def __init__(self, file: TextFile, dialect: CSVDialect) -> None:
+    def __init__(self, file: TextFile, dialect: CSVDialect, notes: bool) -> None:
         self.file = file
         self.dialect = dialect
+        self.notes = notes  # about values
 
-    def read(self, wanted: _Wanted) -> Table:
+    def read(self, wanted: Wanted) -> Table:
         check_line_ends(self.file)
         self._find_head(wanted)
         head = self.head
-        columns = {name: f"column_{head.names.index(head.resolve(name)) + 1}" for _, name in wanted.pairs()}
+        index = {name: position for position, name in enumerate(head.names)}
+        columns = {name: f"column_{index[head.resolve(name)] + 1}" for _, name in wanted.pairs()}
         number_names = [*wanted.targets, *wanted.covariates]
         last = f"column_{len(head.names)}"
         needed = list(dict.fromkeys([*columns.values(), last]))
@@ -106,7 +98,7 @@ class _Reader:
             other_columns=lambda: self._others(columns, row_numbers),
         )
         table.take_times({name: frame[columns[name]].alias(name) for name in wanted.time})
-        numbers = NumberColumns(self.dialect, table, separator=head.separator)
+        numbers = NumberColumns(self.dialect, table, separator=head.separator, notes=self.notes)
         for name in wanted.targets:
             numbers.add(name, frame[columns[name]])
         for name in wanted.covariates:
@@ -125,7 +117,7 @@ class _Reader:
         )
         return table
 
-    def _find_head(self, wanted: _Wanted) -> None:
+    def _find_head(self, wanted: Wanted) -> None:
         names = [name for _, name in wanted.pairs()]
         head = find_head(self.file, self.dialect, names)
         pairs = [(argument, head.resolve(name)) for argument, name in wanted.pairs()]

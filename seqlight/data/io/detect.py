@@ -1,23 +1,20 @@
 """Which columns of a file hold times, ids and values, by its first rows; nothing is guessed between two."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import polars as pl
 
 from seqlight.data.errors import DataError
-from seqlight.data.io.csv_head import CSVHead, find_head
-from seqlight.data.io.dialect import CSVDialect
-from seqlight.data.io.numbers import is_missing, read_numbers, tidied
-from seqlight.data.io.text_file import TextFile
-from seqlight.data.time.combined_columns import is_time_of_day
-from seqlight.data.time.time_format import parse_times
+from seqlight.data.io.dialect import CSVDialect, Layout
+from seqlight.data.io.layout_headers import StepColumns, step_columns
+from seqlight.data.io.layouts import SERIES_ID, TARGET
+from seqlight.data.io.samples import Sample, is_numeric, sample_of, text_columns_of
+from seqlight.data.io.time_columns import find_time_columns, holds_times
 
-SAMPLE_ROWS = 1000
 _MOST_NAMED = 8
-_TIME_NAMES = ("date", "datetime", "date_time", "time", "timestamp", "ds", "period")
-_CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
 
 
 @dataclass(frozen=True)
@@ -25,152 +22,246 @@ class Reading:
     """What a file is taken for.
 
     Attributes:
-        time_cols: columns that make the time together.
+        time_cols: columns that make the time together; none where rows are steps.
         target_cols: columns of values.
         id_cols: columns that name a series together.
-        separator: between its fields.
+        separator: between its fields; None for what is no text.
+        layout: "long", "wide" or "rows".
     """
 
     time_cols: tuple[str, ...]
     target_cols: tuple[str, ...]
     id_cols: tuple[str, ...]
-    separator: str
+    separator: str | None
+    layout: Layout = "long"
 
 
 def detect(
-    file: TextFile,
+    opened: Any,
     dialect: CSVDialect,
     *,
     time_cols: Sequence[str] | None = None,
     target_cols: Sequence[str] | None = None,
     id_cols: Sequence[str] | None = None,
+    covariate_cols: Sequence[str] = (),
     time_format: str | None = None,
+    every_target: bool = False,
 ) -> Reading:
     """Find the columns that were not given, in the first rows.
 
     The time is the only column of timestamps (or a date and a time of day, or columns called year, month,
-    day, hour); the target the only other column of numbers; where times repeat, the id is the only column of
-    text that tells such rows apart.
+    day, hour); the target the only other column of numbers; where times repeat, the id is the only column
+    that tells such rows apart. Rows are series where the columns are named by times, or numbered beside a
+    column of names; a file of a single column holds steps.
+
+    Args:
+        opened: what :func:`~seqlight.data.io.sources.open_source` returns.
+        dialect: how the file is written, its layout included.
+        time_cols: columns of times; empty for none: rows are steps.
+        target_cols: columns of values.
+        id_cols: columns that name a series.
+        covariate_cols: columns that are none of these.
+        time_format: strftime pattern of the times.
+        every_target: take all columns of numbers for targets.
 
     Raises:
         DataError: there is no such column, or there are several; the message begins with the argument.
     """
-    wanted = [*(time_cols or ()), *(target_cols or ()), *(id_cols or ())]
-    head = find_head(file, dialect, wanted)
-    sample = _sample(file, head)
-    taken = {head.resolve(name) for name in wanted}
-    free = [name for name in sample.columns if name not in taken]
-    if time_cols is None:
-        time_cols = _find_times(sample, free, time_format)
-        free = [name for name in free if name not in time_cols]
-    numeric = [name for name in free if _is_numeric(sample[name], dialect)]
-    if target_cols is None:
-        others = "".join(f", {name!r}" for name in numeric[:_MOST_NAMED])[2:]
-        if not numeric:
-            raise DataError(f"target_cols: no column of {file.name} holds numbers only.{_columns(sample)}")
-        if len(numeric) > 1:
-            raise DataError(f"target_cols: which column is to be forecast? {others} hold numbers")
-        target_cols = numeric
-        free.remove(numeric[0])
-    if id_cols is None:
-        texts = [name for name in free if name not in numeric]
-        id_cols = _find_ids(sample, [head.resolve(name) for name in time_cols], texts)
-    return Reading(tuple(time_cols), tuple(target_cols), tuple(id_cols), head.separator)
+    given = [*(time_cols or ()), *(target_cols or ()), *(id_cols or ()), *covariate_cols]
+    in_file = given if dialect.layout in (None, "long") else list(covariate_cols)
+    search = _Search(sample_of(opened, dialect, in_file), dialect, time_format, list(covariate_cols))
+    layout = dialect.layout or search.layout(time_cols, target_cols, id_cols)
+    if layout == "rows":
+        return search.rows(time_cols, target_cols, id_cols)
+    if layout == "wide":
+        return search.wide(time_cols, target_cols, id_cols)
+    return search.long(time_cols, target_cols, id_cols, every_target)
 
 
-def find_times(file: TextFile, dialect: CSVDialect, time_format: str | None = None) -> list[str]:
-    """Return the columns that make the time together, see :func:`detect`.
+class _Search:
+    def __init__(
+        self, sample: Sample, dialect: CSVDialect, time_format: str | None, covariates: Sequence[str]
+    ) -> None:
+        self.sample = sample
+        self.frame = sample.frame
+        self.dialect = dialect
+        self.time_format = time_format
+        self.covariates = {sample.resolve(name) for name in covariates}
 
-    Raises:
-        DataError: there are none, or several readings.
-    """
-    sample = _sample(file, find_head(file, dialect))
-    return _find_times(sample, sample.columns, time_format)
+    def free(self, *taken: Sequence[str] | None) -> list[str]:
+        """The columns of the sample that nothing is said of."""
+        named = {self.sample.resolve(name) for names in taken for name in names or ()} | self.covariates
+        return [name for name in self.frame.columns if name not in named]
 
-
-def _sample(file: TextFile, head: CSVHead) -> pl.DataFrame:
-    """The first rows as text; columns whose name is not theirs alone are left out."""
-    lines = file.head.split("\n")[head.rows_line - 1 :][:SAMPLE_ROWS]
-    schema = {str(index): pl.String for index in range(len(head.names))}
-    try:
-        rows = pl.read_csv(
-            "\n".join(lines).encode(),
-            separator=head.separator,
-            has_header=False,
-            schema=schema,
-            truncate_ragged_lines=True,
-            raise_if_empty=False,
+    def layout(
+        self,
+        time_cols: Sequence[str] | None,
+        target_cols: Sequence[str] | None,
+        id_cols: Sequence[str] | None,
+    ) -> Layout:
+        """What the names of the columns leave no doubt of; "long" where they tell nothing."""
+        if time_cols or any(name in self.sample.names for name in target_cols or ()):
+            return "long"
+        steps, rest = self._steps(id_cols)
+        if steps is None or any(holds_times(self.frame[name], self.time_format) for name in rest):
+            return "long"
+        if steps.steps is None:
+            return "rows"
+        named = [name for name in rest if not is_numeric(self.frame[name], self.dialect)]
+        if id_cols or any(not self.frame[name].is_duplicated().any() for name in named):
+            return "rows"
+        raise DataError(
+            f"layout: which one? The columns {steps.names[0]!r} to {steps.names[-1]!r} are numbered and no "
+            "column holds times: layout='rows' if each row is a series, layout='wide' with time_col=None if "
+            "each column is one"
         )
-    except pl.exceptions.PolarsError:
-        rows = pl.DataFrame(schema=schema)  # what is wrong with the file is said once the columns are known
-    rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
-    own = [name for name in head.names if head.names.count(name) == 1]
-    return pl.DataFrame({name: rows[str(head.names.index(name))].str.strip_chars() for name in own})
+
+    def _steps(self, id_cols: Sequence[str] | None) -> tuple[StepColumns | None, list[str]]:
+        """The columns that are steps by their names, and all others that are free."""
+        free = self.free(id_cols)
+        texts = set(text_columns_of(self.sample, self.dialect))
+        steps = step_columns([name for name in free if name not in texts], self.time_format)
+        own = set() if steps is None else set(steps.names)
+        return steps, [name for name in free if name not in own]
+
+    def rows(
+        self,
+        time_cols: Sequence[str] | None,
+        target_cols: Sequence[str] | None,
+        id_cols: Sequence[str] | None,
+    ) -> Reading:
+        """Each row is a series: its id is the only column of text that tells the rows apart."""
+        steps, rest = self._steps(id_cols)
+        if id_cols is None:
+            texts = [name for name in rest if not is_numeric(self.frame[name], self.dialect)]
+            id_cols = self._ids([], texts) if self.frame.height > 1 or len(texts) != 1 else texts
+        axis = "time" if steps is not None and steps.steps is None else "step"
+        return self._reading(
+            time_cols or [self._unused(axis)], target_cols or [self._unused(TARGET)], id_cols, "rows"
+        )
+
+    def wide(
+        self,
+        time_cols: Sequence[str] | None,
+        target_cols: Sequence[str] | None,
+        id_cols: Sequence[str] | None,
+    ) -> Reading:
+        """Each column of numbers is a series."""
+        if time_cols is None:
+            time_cols = find_time_columns(self.sample, self.free(), self.time_format)
+        return self._reading(
+            time_cols, target_cols or [self._unused(TARGET)], id_cols or [self._unused(SERIES_ID)], "wide"
+        )
+
+    def long(
+        self,
+        time_cols: Sequence[str] | None,
+        target_cols: Sequence[str] | None,
+        id_cols: Sequence[str] | None,
+        every_target: bool,
+    ) -> Reading:
+        """A row for each time of each series."""
+        if time_cols is None:
+            free = self.free(target_cols, id_cols)
+            only = self.sample.names if target_cols is None else list(target_cols)
+            if list(self.sample.names) == list(only) and len(only) == 1 and self._is_steps(only[0]):
+                time_cols = []
+            else:
+                time_cols = find_time_columns(self.sample, free, self.time_format)
+        free = self.free(time_cols, target_cols, id_cols)
+        numeric = [name for name in free if is_numeric(self.frame[name], self.dialect)]
+        if every_target and target_cols is None:
+            if id_cols is None:
+                id_cols = self._ids(time_cols, free, numbers=True)
+            target_cols = [name for name in numeric if name not in id_cols]
+        if target_cols is None:
+            target_cols = [self._target(numeric, time_cols)]
+        if id_cols is None:
+            free = self.free(time_cols, target_cols)
+            id_cols = self._ids(time_cols, free, numbers=True) if time_cols else []
+        return self._reading(time_cols, target_cols, id_cols, "long")
+
+    def _is_steps(self, name: str) -> bool:
+        column = self.frame[name] if name in self.frame.columns else None
+        return (
+            column is not None
+            and is_numeric(column, self.dialect)
+            and not holds_times(column, self.time_format, numbers=True)
+        )
+
+    def _target(self, numeric: list[str], time_cols: Sequence[str]) -> str:
+        if not numeric:
+            raise DataError(
+                f"target_cols: no column of {self.sample.name} holds numbers only.{self._columns()}"
+            )
+        if len(numeric) > 1:
+            listed = ", ".join(map(repr, numeric[:_MOST_NAMED]))
+            more = f" and {len(numeric) - _MOST_NAMED} more" if len(numeric) > _MOST_NAMED else ""
+            times = self.frame.select([self.sample.resolve(name) for name in time_cols])
+            wide = ""
+            if not time_cols or not times.is_duplicated().any():
+                wide = "; if each of them is a series of its own, pass layout='wide'"
+            raise DataError(f"target_cols: which column is to be forecast? {listed}{more} hold numbers{wide}")
+        return numeric[0]
+
+    def _ids(self, time_cols: Sequence[str], free: Sequence[str], *, numbers: bool = False) -> list[str]:
+        """The fewest columns that tell rows of one time apart; none where no time repeats.
+
+        Text first; whole numbers, such as those of shops, only where no text does it.
+        """
+        times = [self.sample.resolve(name) for name in time_cols]
+        if times and not self.frame.select(times).is_duplicated().any():
+            return []
+        height = self.frame.height
+        texts = [name for name in free if not is_numeric(self.frame[name], self.dialect)]
+        if times:
+            texts = [name for name in texts if 2 * self.frame[name].n_unique() <= height]
+        whole = [name for name in free if numbers and name not in texts and self._is_code(name)]
+        for candidates in (texts, [name for name in free if name in texts or name in whole]):
+            for size in (1, 2):
+                fitting = [
+                    list(names)
+                    for names in combinations(candidates, size)
+                    if not self.frame.select([*times, *names]).is_duplicated().any()
+                ]
+                if len(fitting) > 1:
+                    choices = " or ".join(" with ".join(map(repr, names)) for names in fitting[:_MOST_NAMED])
+                    raise DataError(f"id_col: which column names the series? {choices} would do")
+                if fitting:
+                    return fitting[0]
+        return []  # the reading of the whole says which rows repeat, and what tells them apart
+
+    def _is_code(self, name: str) -> bool:
+        """Whether a column holds whole numbers, none missing, each of several rows."""
+        column = self.frame[name]
+        if column.null_count() or 2 * column.n_unique() > len(column):
+            return False
+        if column.dtype == pl.String:
+            return bool(column.str.contains(r"^\d+$").all())
+        return column.dtype.is_integer()
+
+    def _unused(self, name: str) -> str:
+        while name in self.sample.names:
+            name += "_"
+        return name
+
+    def _columns(self) -> str:
+        names = self.sample.names
+        if not names:
+            return ""
+        more = ", ..." if len(names) > _MOST_NAMED else ""
+        return f" The file has {', '.join(map(repr, names[:_MOST_NAMED]))}{more}"
+
+    def _reading(
+        self,
+        time_cols: Sequence[str],
+        target_cols: Sequence[str],
+        id_cols: Sequence[str],
+        layout: Layout,
+    ) -> Reading:
+        return Reading(tuple(time_cols), tuple(target_cols), tuple(id_cols), self.sample.separator, layout)
 
 
-def _find_times(sample: pl.DataFrame, names: Sequence[str], time_format: str | None) -> list[str]:
-    parts = [name for part in _CALENDAR_PARTS for name in names if name.strip().lower() == part]
-    if len(parts) >= 3 and [name.strip().lower() for name in parts[:3]] == ["year", "month", "day"]:
-        return parts
-    clocks = [name for name in names if is_time_of_day(sample[name])]
-    found = [name for name in names if name not in clocks and _holds_times(sample[name], time_format)]
-    if not found:  # Unix times and the like are numbers: a name must say what they are
-        found = [
-            name
-            for name in names
-            if name.strip().lower() in _TIME_NAMES and _holds_times(sample[name], time_format, numbers=True)
-        ]
-    if len(found) == 1 and len(clocks) == 1 and sample[found[0]].is_duplicated().any():
-        return [*found, *clocks]
-    if len(found) == 1:
-        return found
-    looks = f"; {' and '.join(map(repr, found))} look like it" if found else _columns(sample)
-    raise DataError(f"time_col: which column holds the timestamps?{looks}")
-
-
-def _holds_times(column: pl.Series, time_format: str | None, *, numbers: bool = False) -> bool:
-    plain = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    if column.is_empty() or column.has_nulls() or (not numbers and not plain.has_nulls()):
-        return False
-    try:
-        _, _, wrong = parse_times(column, time_format)
-    except DataError as error:
-        # Two readings of the times: they are times, and the reading of the whole asks which.
-        return "both" in str(error) and not numbers
-    return wrong is None
-
-
-def _is_numeric(column: pl.Series, dialect: CSVDialect) -> bool:
-    text = tidied(column)
-    missing = is_missing(text, dialect.missing_values)
-    read = read_numbers(text, missing, dialect.styles())
-    known = len(text) - int(missing.sum())
-    # A stray word is named by its line when the whole is read.
-    return known > 0 and int(read.values.is_not_null().sum()) >= 0.9 * known
-
-
-def _find_ids(sample: pl.DataFrame, time_cols: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """The fewest columns of text that tell rows of one time apart; none where no time repeats."""
-    times = sample.select(time_cols)
-    if not times.is_duplicated().any():
-        return []
-    candidates = [name for name in texts if 2 * sample[name].n_unique() <= sample.height]
-    for size in (1, 2):
-        fitting = [
-            list(names)
-            for names in combinations(candidates, size)
-            if not sample.select([*time_cols, *names]).is_duplicated().any()
-        ]
-        if len(fitting) > 1:
-            choices = " or ".join(" with ".join(map(repr, names)) for names in fitting[:_MOST_NAMED])
-            raise DataError(f"id_col: which column names the series? {choices} would do")
-        if fitting:
-            return fitting[0]
-    return []  # the reading of the whole says which rows repeat, and what tells them apart
-
-
-def _columns(sample: pl.DataFrame) -> str:
-    if not sample.width:
-        return ""
-    more = ", ..." if sample.width > _MOST_NAMED else ""
-    return f" The file has {', '.join(map(repr, sample.columns[:_MOST_NAMED]))}{more}"
+def with_layout(dialect: CSVDialect, reading: Reading) -> CSVDialect:
+    """Return the dialect with the layout that was found."""
+    return replace(dialect, layout=reading.layout)

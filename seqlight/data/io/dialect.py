@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from seqlight.data.errors import DataError
 from seqlight.data.io.numbers import THOUSANDS, NumberStyle, allowed_styles
+
+Layout = Literal["long", "wide", "rows"]
+LAYOUTS: tuple[str, ...] = get_args(Layout)
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,10 @@ class CSVDialect:
         missing_values: cells that stand for a missing value, on top of the usual spellings (NA, NaN, null,
             ...); a number stands for itself however it is written.
         skip_rows: lines above the header.
+        skip_footer: lines below the last row of data, blank ones not counted.
+        layout: "long", "wide" or "rows", see :func:`seqlight.data.read_table`.
+        sheet: of a spreadsheet, its name or its number from 1.
+        file_id: of several files, what to call the names of the files, which are then ids.
     """
 
     separator: str | None = None
@@ -27,6 +35,10 @@ class CSVDialect:
     thousands: str | None = None
     missing_values: Sequence[str] = ()
     skip_rows: int | None = None
+    skip_footer: int | None = None
+    layout: Layout | None = None
+    sheet: str | None = None
+    file_id: str | None = None
 
     def __post_init__(self) -> None:
         """Check the arguments; raises DataError."""
@@ -51,6 +63,12 @@ class CSVDialect:
         object.__setattr__(self, "missing_values", tuple(str(value).strip() for value in self.missing_values))
         if self.skip_rows is not None and self.skip_rows < 0:
             raise DataError(f"skip_rows: expected a number of lines, 0 or more, got {self.skip_rows}")
+        if self.skip_footer is not None and self.skip_footer < 0:
+            raise DataError(f"skip_footer: expected a number of lines, 0 or more, got {self.skip_footer}")
+        if self.layout is not None and self.layout not in LAYOUTS:
+            raise DataError(f"layout: expected one of {', '.join(map(repr, LAYOUTS))}, got {self.layout!r}")
+        if self.sheet is not None:
+            object.__setattr__(self, "sheet", str(self.sheet))
         try:
             "".encode(self.encoding or "utf-8")
         except LookupError:

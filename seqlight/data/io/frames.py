@@ -34,6 +34,7 @@ def frame_table(
     covariate_cols: Sequence[str] = (),
     dialect: CSVDialect | None = None,
     source: str = "frame",
+    notes: bool = True,
 ) -> Table:
     """Take the named columns of a frame, see :func:`seqlight.data.io.read_table`; pandas is not imported.
 
@@ -68,7 +69,7 @@ def frame_table(
     )
     several = len(time_cols) > 1
     table.take_times({name: frame[name] if several else _times(frame[name], source) for name in time_cols})
-    numbers = NumberColumns(dialect or CSVDialect(), table)
+    numbers = NumberColumns(dialect or CSVDialect(), table, notes=notes)
     for name in target_cols:
         numbers.add(name, _numbers(frame[name], source))
     for name in covariate_cols:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import polars as pl
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seqlight.data.errors import DataError
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.time.combined_columns import CombinedTimes, combine_time_columns
+from seqlight.data.time.step_names import StepNames
 
 
 @dataclass
@@ -25,14 +26,16 @@ class Table:
         values: [N, C] float32; missing cells are NaN.
         covariates: N rows, a column for each covariate: Float32 for numbers, String for text; missing cells
             are null.
-        row_numbers: [N] int64 line of each row in the file, for messages; None: row i is line
-            i + first_line.
+        row_numbers: [N] int64 line of each row in the file (row of a frame), for messages; None: row i
+            is line i + first_line (row i).
         first_line: line of the first row.
         is_file: whether rows are lines of a file (counted from 1, the header being line 1) or frame rows
             (counted from 0).
         dialect: how the file is written, with everything settled; None for a frame.
+        steps: how steps are written where there are no times; None counts from 0.
         combined: how ``time`` was joined of several columns; None where it is one.
         other_columns: reads the columns that are none of the above, for messages.
+        parts: the tables of several files that were joined; their rows follow one another.
     """
 
     source: str
@@ -45,7 +48,9 @@ class Table:
     is_file: bool = True
     dialect: CSVDialect | None = None
     combined: CombinedTimes | None = None
+    steps: StepNames | None = None
     other_columns: Callable[[], pl.DataFrame] | None = None
+    parts: list["Table"] = field(default_factory=list)
 
     @property
     def ids(self) -> pl.Series | None:
@@ -71,9 +76,65 @@ class Table:
 
     def row_name(self, row: int) -> str:
         """What a message calls row ``row``: "line 14" of a file, "row 12" of a frame."""
+        for part in self.parts:
+            if row < len(part.values):
+                return f"{part.row_name(row)} of {part.source}"
+            row -= len(part.values)
         if not self.is_file:
-            return f"row {row}"
+            return f"row {row if self.row_numbers is None else int(self.row_numbers[row])}"
         return f"line {row + self.first_line if self.row_numbers is None else int(self.row_numbers[row])}"
+
+
+def joined_tables(source: str, tables: Sequence[Table]) -> Table:
+    """Join tables of the same columns, whose rows follow one another.
+
+    Raises:
+        DataError: their numbers are written in different ways, or their times are of different kinds.
+    """
+    first = tables[0]
+    for other in tables[1:]:
+        _check_alike(first, other)
+    times = [table.time for table in tables if table.time is not None]
+    keys = [table.keys for table in tables if table.keys is not None]
+    others = [table.other_columns for table in tables if table.other_columns is not None]
+    joined = replace(
+        first,
+        source=source,
+        time=pl.concat(times) if times else None,
+        keys=pl.concat([part.select(pl.all().cast(pl.String)) for part in keys]) if keys else None,
+        values=np.concatenate([table.values for table in tables]),
+        covariates=pl.concat([table.covariates for table in tables], how="vertical_relaxed"),
+        other_columns=lambda: pl.concat([read() for read in others], how="diagonal_relaxed"),
+        parts=[replace(table, time=None, keys=None, other_columns=None) for table in tables],
+    )
+    return joined
+
+
+def _check_alike(first: Table, other: Table) -> None:
+    if first.time is not None and other.time is not None and first.time.dtype != other.time.dtype:
+        raise DataError(
+            f"{other.source}: its times are of dtype {other.time.dtype}, those of {first.source} of "
+            f"{first.time.dtype}; convert one of them"
+        )
+    one, two = first.dialect, other.dialect
+    if one is not None and two is not None:
+        for name in ("decimal_comma", "thousands"):
+            ours, theirs = getattr(one, name), getattr(two, name)
+            if ours is not None and theirs is not None and ours != theirs:
+                raise DataError(
+                    f"{other.source}: its numbers have {name}={theirs!r}, those of {first.source} "
+                    f"{name}={ours!r}; write both the same way, or pass the one that holds for both"
+                )
+    for name in first.covariates.columns:
+        if first.covariates[name].dtype != other.covariates[name].dtype:
+            raise DataError(
+                f"{other.source}: column {name!r} holds {_kind(other.covariates[name])}, that of "
+                f"{first.source} {_kind(first.covariates[name])}; write both the same way"
+            )
+
+
+def _kind(column: pl.Series) -> str:
+    return "text" if column.dtype == pl.String else "numbers"
 
 
 def joined_ids(keys: pl.DataFrame) -> pl.Series:

@@ -1,25 +1,21 @@
 """A text file, or standard input: opened once, decompressed, its encoding found."""
 
 import codecs
-import gzip
 import os
 import sys
-import warnings
+import weakref
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from seqlight.data.errors import DataError
+from seqlight.data.io.compressed import MAGIC, decompressed
 
 HEAD_BYTES = 1 << 16
-_GZIP = b"\x1f\x8b"
+_MOST_HEAD_BYTES = 1 << 23  # where lines are so long that the first bytes hold few of them
+_LEAST_HEAD_LINES = 20
 _UTF8 = ("utf-8", "utf8", "utf-8-sig")
-_CONTAINERS = {
-    b"PK\x03\x04": "a ZIP archive or a spreadsheet: unpack it, or export it as CSV",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed: unpack it, or compress it with gzip",
-    b"BZh": "bzip2-compressed: unpack it, or compress it with gzip",
-    b"\xfd7zXZ": "xz-compressed: unpack it, or compress it with gzip",
-}
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 FALLBACK = "cp1252"
 
@@ -30,18 +26,40 @@ class TextFile:
 
     Attributes:
         name: what messages call it.
-        source: what polars reads as UTF-8: the path of the file, or its bytes where it is compressed, in
-            another encoding or came through standard input.
+        content: text in UTF-8: the open file, or its bytes where it is compressed, in another encoding or
+            came through standard input.
         head: the first lines as text, without byte order mark.
         encoding: as given or found.
         mark: byte order mark at the beginning.
+        left_out: records below the header, counted from 0, that are no rows of data: footers, repeated
+            headers. Reading the file finds them.
+        note: what is to be said of how the text was taken.
     """
 
     name: str
-    source: Path | bytes
+    content: BinaryIO | bytes
     head: str
     encoding: str
     mark: bytes = b""
+    left_out: tuple[int, ...] = ()
+    note: str | None = None
+
+    def __post_init__(self) -> None:
+        """Close an open file when nobody needs it any more."""
+        if not isinstance(self.content, bytes):
+            weakref.finalize(self, self.content.close)
+
+    @property
+    def source(self) -> BinaryIO | bytes:
+        """What polars reads: the content, an open file from its beginning."""
+        if not isinstance(self.content, bytes):
+            self.content.seek(0)
+        return self.content
+
+    def read(self) -> bytes:
+        """Return all bytes of the content."""
+        source = self.source
+        return source if isinstance(source, bytes) else source.read()
 
     def error(self, what: str) -> DataError:
         """Return an error about the file."""
@@ -53,9 +71,8 @@ class TextFile:
         Raises:
             DataError: it is not in the file's encoding.
         """
-        data = self.source if isinstance(self.source, bytes) else self.source.read_bytes()
         try:
-            return data.decode().removeprefix("\ufeff")
+            return self.read().decode().removeprefix("\ufeff")
         except UnicodeError:
             raise self.encoding_error() from None
 
@@ -71,48 +88,93 @@ class TextFile:
         return self.error(f"is not {self.encoding} text; pass its encoding, such as encoding='latin-1'")
 
     def decode_as_fallback(self) -> None:
-        """Take the text for Windows-1252, with a warning; for bytes further down that are not UTF-8.
+        """Take the text for Windows-1252, with a note; for bytes further down that are not UTF-8.
 
         Raises:
             DataError: it is not that either.
         """
-        data = self.source if isinstance(self.source, bytes) else self.source.read_bytes()
-        self.source = _decoded(self, data, FALLBACK).encode()
+        content = _decoded(self, self.read(), FALLBACK).encode()
+        self.content = content
         self.encoding = FALLBACK
-        self.head = _head(self.source)
-        _warn_of_fallback(self)
+        self.head = _head(content)
+        self.note = _fallback_note(self)
 
 
 def open_text(
     source: str | os.PathLike[str] | bytes, encoding: str | None = None, *, in_memory: bool = False
 ) -> TextFile:
-    """Open a file (plain or gzip), "-" for standard input, or bytes.
+    """Open a file (plain or compressed), "-" for standard input, or bytes.
 
-    Of a plain file in UTF-8 nothing but the head is read now, unless ``in_memory``. The encoding is found
-    where it is None: by a byte order mark or the zeros of UTF-16; else it is UTF-8, or Windows-1252 (with a
-    warning) where it cannot be that.
+    A file is opened once. Of a plain one in UTF-8 nothing but the head is read now, unless ``in_memory``. The
+    encoding is found where it is None: by a byte order mark or the zeros of UTF-16; else it is UTF-8, or
+    Windows-1252 (with a warning) where it cannot be that.
 
     Raises:
         DataError: there is no such file, it cannot be read, is empty, or is no text.
     """
     if isinstance(source, bytes):
-        return _from_bytes("data", source, encoding)
+        return text_of("data", source, encoding)
     if os.fspath(source) == "-":
-        return _from_bytes("standard input", _standard_input(), encoding)
-    path = Path(source)
+        return text_of("standard input", _standard_input(), encoding)
+    return text_of(str(source), open_binary(source), encoding, in_memory=in_memory)
+
+
+def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file.
+
+    Raises:
+        DataError: there is no such file, or it cannot be opened.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; expected a CSV file, or a folder of Parquet files")
     try:
-        if path.is_dir():
-            raise DataError(f"{path}: is a folder; expected a CSV file")
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES)
-            lazy = not in_memory and not head.startswith(_GZIP) and path.is_file()
-            if lazy and _is_utf8(head, encoding):
-                return _settled(TextFile(str(path), path, "", "utf-8", _mark(head)), head)
-            return _from_bytes(str(path), head + file.read(), encoding)
+        return path.open("rb")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected the path of a CSV file") from None
-    except (OSError, EOFError) as error:
+    except OSError as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
+
+
+def text_of(
+    name: str, content: BinaryIO | bytes, encoding: str | None = None, *, in_memory: bool = False
+) -> TextFile:
+    """Return bytes, or an open file, as text; see :func:`open_text`.
+
+    A file that is not kept open is closed.
+
+    Raises:
+        DataError: it cannot be read, is empty, or is no text.
+    """
+    if isinstance(content, bytes):
+        return _from_bytes(name, content, encoding)
+    kept = False
+    try:
+        head = _first_bytes(content)
+        if not in_memory and content.seekable() and not head.startswith(MAGIC) and _is_utf8(head, encoding):
+            file = _settled(TextFile(name, content, "", "utf-8", _mark(head)), head)
+            kept = True
+            return file
+        return _from_bytes(name, head + content.read(), encoding)
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read: {error}") from None
+    finally:
+        if not kept:
+            content.close()
+
+
+def _first_bytes(content: BinaryIO) -> bytes:
+    """The first bytes, more of them where lines are long."""
+    head = content.read(HEAD_BYTES)
+    if len(head) == HEAD_BYTES and head.count(b"\n") < _LEAST_HEAD_LINES:
+        head += content.read(_MOST_HEAD_BYTES - HEAD_BYTES)
+    return head
+
+
+def _head_of(data: bytes) -> bytes:
+    """Likewise of bytes."""
+    head = data[:HEAD_BYTES]
+    return head if head.count(b"\n") >= _LEAST_HEAD_LINES else data[:_MOST_HEAD_BYTES]
 
 
 @cache
@@ -122,25 +184,20 @@ def _standard_input() -> bytes:
 
 
 def _from_bytes(name: str, data: bytes, encoding: str | None) -> TextFile:
-    file = TextFile(name, data, "", "utf-8")
-    if data.startswith(_GZIP):
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise file.error(f"cannot be read: {error}") from None
-    file.source = data
-    file.mark = _mark(data)
-    if _is_utf8(data[:HEAD_BYTES], encoding):
-        return _settled(file, data[:HEAD_BYTES])
+    data = decompressed(name, data)
+    head = _head_of(data)
+    file = TextFile(name, data, "", "utf-8", _mark(data))
+    if _is_utf8(head, encoding):
+        return _settled(file, head)
     if encoding is None:
-        _check_container(file, data)
         encoding = _encoding_of(data)
         if encoding == FALLBACK:
-            _check_text(file, data[:HEAD_BYTES])
-            _warn_of_fallback(file)
+            _check_text(file, head)
+            file.note = _fallback_note(file)
     file.encoding = encoding
-    file.source = _decoded(file, data, encoding).encode()
-    return _settled(file, file.source[:HEAD_BYTES], check=False)
+    content = _decoded(file, data, encoding).encode()
+    file.content = content
+    return _settled(file, _head_of(content), check=False)
 
 
 def _mark(data: bytes) -> bytes:
@@ -152,7 +209,6 @@ def _settled(file: TextFile, head: bytes, *, check: bool = True) -> TextFile:
     if not head.strip(b"\xef\xbb\xbf \t\r\n"):
         raise file.error("is empty; expected a header line and rows of data")
     if check:
-        _check_container(file, head)
         _check_text(file, head)
         try:
             codecs.getincrementaldecoder("utf-8")().decode(head)
@@ -166,8 +222,8 @@ def _settled(file: TextFile, head: bytes, *, check: bool = True) -> TextFile:
 
 def _head(data: bytes) -> str:
     """Whole lines of the first bytes, as text."""
-    data = data[:HEAD_BYTES]
-    if len(data) == HEAD_BYTES:
+    data = _head_of(data)
+    if len(data) >= HEAD_BYTES:
         data = data[: data.rfind(b"\n") + 1] or data
     return data.decode("utf-8-sig", errors="replace")
 
@@ -182,7 +238,7 @@ def _is_utf8(head: bytes, encoding: str | None) -> bool:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return any(head.startswith(magic) for magic in _CONTAINERS)
+        return False
     return True
 
 
@@ -211,18 +267,11 @@ def _decoded(file: TextFile, data: bytes, encoding: str) -> str:
         raise file.encoding_error() from None
 
 
-def _warn_of_fallback(file: TextFile) -> None:
-    warnings.warn(
+def _fallback_note(file: TextFile) -> str:
+    return (
         f"{file.name}: is not UTF-8 text and was read as Windows-1252; encoding={FALLBACK!r} says so, or "
-        "pass another one if letters look wrong",
-        stacklevel=2,
+        "pass another one if letters look wrong"
     )
-
-
-def _check_container(file: TextFile, head: bytes) -> None:
-    for magic, what in _CONTAINERS.items():
-        if head.startswith(magic):
-            raise file.error(f"is {what}")
 
 
 def _check_text(file: TextFile, head: bytes) -> None:

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 import polars as pl
 
-from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.dialect import CSVDialect, Layout
 from seqlight.data.io.frames import is_frame
+from seqlight.data.io.sources import plain_path
 from seqlight.data.modules.forecast_data_module import ForecastDataModule
 from seqlight.data.store.origins import Origin
 from seqlight.data.store.series_file import SeriesFile
@@ -25,7 +26,8 @@ class CSVDataModule(ForecastDataModule):
     Nothing is read before ``setup`` or before a property needs the data.
 
     Args:
-        path: the file, or a polars or pandas frame.
+        path: the file (CSV, plain or compressed, Parquet, Arrow, spreadsheet), a folder of Parquet files,
+            a pattern or a list of files of the same columns, or a polars or pandas frame.
         time_col: column of timestamps, or columns that make them together, such as date and time of day; None
             takes the rows of each series for its steps, counted from 0.
         target_cols: column or columns to forecast.
@@ -74,6 +76,12 @@ class CSVDataModule(ForecastDataModule):
         missing_values: cells that stand for a missing value, such as ["-9999", "n/e"], on top of the usual
             spellings.
         skip_rows: lines above the header; None finds it.
+        skip_footer: lines below the last row, such as totals or a source.
+        layout: "long" (a row for each time of each series), "wide" (each column of numbers is a series) or
+            "rows" (each row is a series, whose columns are named by times, or numbered). In the latter two
+            ``target_cols`` is what to call the values, likewise ``id_col`` of "wide", ``time_col`` of "rows".
+        sheet: of a spreadsheet, its name or its number from 1; None takes the only one that is not empty.
+        file_id: of several files, what to call a column of their names, which then are ids.
         time_format: strftime pattern of the timestamps, or "epoch", "epoch_ms", "epoch_us", "epoch_ns",
             "excel", "quarter", "iso_week", "interval"; None finds it. Times with UTC offsets become UTC
             (local days where the steps are days or longer).
@@ -91,7 +99,7 @@ class CSVDataModule(ForecastDataModule):
 
     def __init__(
         self,
-        path: str | Path | pl.DataFrame,
+        path: str | Path | Sequence[str | Path] | pl.DataFrame,
         *,
         time_col: str | list[str] | None,
         target_cols: str | list[str],
@@ -123,6 +131,10 @@ class CSVDataModule(ForecastDataModule):
         thousands: str | None = None,
         missing_values: Sequence[str] = (),
         skip_rows: int | None = None,
+        skip_footer: int | None = None,
+        layout: Layout | None = None,
+        sheet: str | int | None = None,
+        file_id: str | None = None,
         time_format: str | None = None,
         units: Mapping[str, str] | None = None,
         seed: int = 0,
@@ -130,7 +142,7 @@ class CSVDataModule(ForecastDataModule):
         persistent_workers: bool = False,
         pin_memory: bool = False,
     ) -> None:
-        path = _path_or_frame(path)
+        path = plain_path(path)
         future, static = _path_or_frame(future), _path_or_frame(static)
         source = SeriesFile(
             path,
@@ -153,6 +165,10 @@ class CSVDataModule(ForecastDataModule):
                 thousands=thousands,
                 missing_values=missing_values,
                 skip_rows=skip_rows,
+                skip_footer=skip_footer,
+                layout=layout,
+                sheet=None if sheet is None else str(sheet),
+                file_id=file_id,
             ),
             units=units,
         )

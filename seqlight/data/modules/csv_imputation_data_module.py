@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,8 @@ from seqlight.data.io.columns import as_names, target_columns
 from seqlight.data.io.csv_text import CSVText, read_csv_text
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
-from seqlight.data.io.text_file import TextFile, open_text
+from seqlight.data.io.sources import open_source
+from seqlight.data.io.text_file import TextFile
 from seqlight.data.modules.imputation_data_module import MARK_SUFFIX, ImputationDataModule, filled_table
 from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.timed_rows import TimedRows, read_timed_rows
@@ -20,7 +22,7 @@ from seqlight.data.time.frequency import check_frequency
 
 
 class CSVImputationDataModule(ImputationDataModule):
-    """Windows over all rows of a CSV file (plain or gzip) or of a polars or pandas frame, gaps included.
+    """Windows over all rows of a file (CSV, Parquet, Excel) or of a polars or pandas frame, gaps included.
 
     Rows are in long form: a time, optionally a series id, and one column per target. The times need not lie
     on a grid: what the batches tell of them is the time since the row before, in the series' typical
@@ -47,6 +49,8 @@ class CSVImputationDataModule(ImputationDataModule):
         thousands: what groups thousands: ",", ".", " " or "'".
         missing_values: cells to fill beside the empty ones and the usual spellings, such as ["-9999", "n/e"].
         skip_rows: lines above the header.
+        skip_footer: lines below the last row, such as totals or a source.
+        sheet: of a spreadsheet, its name or its number from 1.
         time_format: as in :class:`~seqlight.data.CSVDataModule`; None finds it.
         seed: of the cells that are hidden and of the order of training windows.
         num_workers: worker processes of the loaders; 0 is fastest.
@@ -78,6 +82,8 @@ class CSVImputationDataModule(ImputationDataModule):
         thousands: str | None = None,
         missing_values: Sequence[str] = (),
         skip_rows: int | None = None,
+        skip_footer: int | None = None,
+        sheet: str | int | None = None,
         time_format: str | None = None,
         seed: int = 0,
         num_workers: int = 0,
@@ -120,22 +126,31 @@ class CSVImputationDataModule(ImputationDataModule):
             thousands=thousands,
             missing_values=missing_values,
             skip_rows=skip_rows,
+            skip_footer=skip_footer,
+            sheet=None if sheet is None else str(sheet),
         )
         self.time_format = time_format
+        self._source: Any = None
         self._file: TextFile | None = None
         self._rows: TimedRows | None = None
         self._time_gap: NDArray[np.float32] | None = None
         self._covariates: NDArray[np.float32] | None = None
 
+    def use_source(self, source: Any) -> None:
+        """Take a file that :func:`~seqlight.data.io.sources.open_source` has opened, instead of the path."""
+        self._source, self._rows = source, None
+
     @property
     def rows(self) -> TimedRows:
         """The rows sorted by series and time; read when first asked for."""
         if self._rows is None:
-            if not is_frame(self.path):
-                # Its text is written again, cell by cell: one and the same, whatever becomes of the file.
-                self._file = open_text(str(self.path), self.dialect.encoding, in_memory=True)
+            # Its text is written again, cell by cell: one and the same, whatever becomes of the file.
+            source = (
+                open_source(self.path, self.dialect, in_memory=True) if self._source is None else self._source
+            )
+            self._file = source if isinstance(source, TextFile) else None
             self._rows = read_timed_rows(
-                self.path if self._file is None else self._file,
+                source,
                 time_col=self.time_cols,
                 target_cols=self.target_cols,
                 id_col=self.id_cols,

@@ -117,8 +117,7 @@ class WindowDataModule(SeriesDataModule):
 
     def format_timestamps(self, times: pl.Series) -> list[str]:
         """Times as text in the format in which the data writes them."""
-        grid = self.store.grid
-        return (times.cast(pl.String) if grid is None else grid.format(times)).to_list()
+        return self.store.format(times).to_list()
 
     def series(self, series_index: int) -> tuple[pl.Series, NDArray[np.float32]]:
         """Times [n] and values [n, C] (original units, missing cells NaN) of a whole series."""

@@ -108,7 +108,7 @@ def build_store(
         )
         if static is not None:
             covariates = with_static(covariates, static, rows.ids, static_cols, table.source)
-    store = SeriesStore(rows.place(values, np.nan), rows.grid_indptr, rows.ids, grid, covariates)
+    store = SeriesStore(rows.place(values, np.nan), rows.grid_indptr, rows.ids, grid, covariates, table.steps)
     check_missing(names, store, missing)
     return store
 

@@ -36,13 +36,16 @@ def forecast_origins(store: SeriesStore, origin: Origin, context_length: int) ->
         store: the series.
         origin: "own" begins after each series' last known target, "common" after the latest one of all
             series, and "auto" like "own", except for series that ended more than one context before the
-            latest: theirs begins where "common" begins, with nothing known before it.
+            latest: theirs begins where "common" begins, with nothing known before it. Of series without
+            times, whose steps need not be the same moments, "auto" is "own".
         context_length: steps that a forecast is made from.
 
     Raises:
         DataError: an unknown ``origin``, or no series has a known target.
     """
     check_origin(origin)
+    if store.grid is None and origin == "auto":
+        origin = "own"  # steps of two series are not the same moments
     ends = store.ends
     if not ends.any():
         raise DataError("every target cell is missing; there is nothing to forecast from")
@@ -90,8 +93,7 @@ def origin_note(store: SeriesStore, origins: Origins, context_length: int) -> st
 
 
 def _text(store: SeriesStore, time: pl.Series) -> str:
-    grid = store.grid
-    return str(time[0] if grid is None else grid.format(time)[0])
+    return str(store.format(time)[0])
 
 
 def _after_the_latest(store: SeriesStore, ends: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -1,6 +1,7 @@
 """Where series are read from, and how."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from seqlight.data.errors import DataError
@@ -8,7 +9,9 @@ from seqlight.data.io.column_names import column_names
 from seqlight.data.io.columns import as_names, target_columns
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
+from seqlight.data.io.layouts import SERIES_ID
 from seqlight.data.io.read import read_table
+from seqlight.data.io.sources import open_source
 from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
 from seqlight.data.store.schema import Schema
@@ -19,7 +22,7 @@ _MOST_NAMED = 20
 
 
 class SeriesFile:
-    """A file or frame in long form, and how to read series from it; nothing is read before :meth:`read`.
+    """A file or frame, and how to read series from it; nothing is read before :meth:`read`.
 
     Args:
         source: see :func:`seqlight.data.read_table`.
@@ -80,23 +83,34 @@ class SeriesFile:
         ):
             if table is not None and not columns:
                 raise DataError(f"{argument}: no column of it is named; pass {cols}")
+        if future is not None and dialect is not None and dialect.layout in ("wide", "rows"):
+            raise DataError(
+                f"future: a second file is for layout='long'; with layout={dialect.layout!r} what is known "
+                "ahead stands in later rows of the file itself"
+            )
         self.source = source
         self.future, self.static = future, static
         self.time_cols, self.id_cols = as_names(time_col), as_names(id_col)
+        self.dialect = dialect or CSVDialect()
+        ids = "/".join(self.id_cols) if self.id_cols else None
+        if ids is None and self.dialect.layout in ("wide", "rows"):
+            ids = SERIES_ID
+        if self.dialect.file_id is not None and self.dialect.file_id not in self.id_cols:
+            self.id_cols = [self.dialect.file_id, *self.id_cols]
+            ids = "/".join(self.id_cols)
         self.schema = Schema(
             targets=tuple(targets),
             past=tuple(past),
             future=tuple(ahead),
             static=tuple(constant),
-            time=" ".join(self.time_cols) or "step",
-            id="/".join(self.id_cols) or None,
+            time=" ".join(self.time_cols) if self.time_cols else "step",
+            id=ids,
             units=dict(units or {}),
         )
         self.missing = missing
         self.frequency = frequency
         self.time_format = time_format
         self.as_of = as_of
-        self.dialect = dialect or CSVDialect()
 
     def read(self) -> SeriesDataset:
         """Read the series.
@@ -105,16 +119,17 @@ class SeriesFile:
             DataError: the data cannot be read, or are not what they should be.
         """
         schema = self.schema
+        source = open_source(self.source, self.dialect)  # once, for its names and its rows
         future = self._other("future", self.future, schema.future, self.time_cols)
         static = self._other("static", self.static, schema.static, [])
         tables = [table for table in (future, static) if table is not None]
         elsewhere = [name for table in tables for name in table.covariates.columns]
         covariates: Sequence[str] = schema.covariates
         if elsewhere:
-            there = column_names(self.source, self.dialect)
+            there = column_names(source, self.dialect)
             covariates = [name for name in covariates if name in there or name not in elsewhere]
         table = read_table(
-            self.source,
+            source,
             time_cols=self.time_cols,
             target_cols=schema.targets,
             id_cols=self.id_cols,
@@ -123,7 +138,7 @@ class SeriesFile:
         )
         store = build_store(
             table,
-            time_col=self.time_cols,
+            time_col=self.time_cols or ([] if table.time is None else [table.time.name]),
             target_cols=schema.targets,
             id_col=self.id_cols,
             missing=self.missing,
@@ -136,6 +151,8 @@ class SeriesFile:
             future=future,
             static=static,
         )
+        if not self.time_cols and store.grid is not None:  # the names of the columns are times
+            schema = replace(schema, time="time")
         return SeriesDataset(store, schema, table.source)
 
     def _other(
@@ -144,10 +161,14 @@ class SeriesFile:
         """Read those of ``columns`` that another source has; None where there is no such source."""
         if source is None:
             return None
-        there = column_names(source, self.dialect)
+        dialect = replace(self.dialect, layout="long", file_id=None, sheet=None)
+        if not is_frame(source):
+            called, source = source, open_source(source, dialect)
+        else:
+            called = f"the {argument} frame"
+        there = column_names(source, dialect)
         found = [name for name in columns if name in there]
         if not found:
-            called = f"the {argument} frame" if is_frame(source) else source
             raise DataError(
                 f"{argument}: {called} has none of the columns "
                 f"{', '.join(map(repr, columns))}; it has {', '.join(map(repr, there[:_MOST_NAMED]))}"
@@ -158,7 +179,7 @@ class SeriesFile:
             target_cols=(),
             id_cols=self.id_cols,
             covariate_cols=found,
-            dialect=self.dialect,
+            dialect=dialect,
         )
         if is_frame(source):
             table.source = f"{argument} frame"

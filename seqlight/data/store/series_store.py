@@ -12,6 +12,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.store.covariates import Covariates
 from seqlight.data.store.prefix_sums import PrefixStatistics
 from seqlight.data.store.time_grid import TimeGrid
+from seqlight.data.time.step_names import StepNames
 
 Int64Array = NDArray[np.int64]
 
@@ -26,6 +27,7 @@ class SeriesStore:
         ids: S names.
         grid: the time grid; None for series without times.
         covariates: columns beside the targets; None for none.
+        steps: how positions are written where there are no times; None as numbers from 0.
     """
 
     values: NDArray[np.float32]
@@ -33,6 +35,7 @@ class SeriesStore:
     ids: list[str]
     grid: TimeGrid | None = None
     covariates: Covariates | None = None
+    steps: StepNames | None = None
 
     def __len__(self) -> int:
         """Number of series."""
@@ -80,8 +83,11 @@ class SeriesStore:
 
     def time_text(self, series_index: int, position: int) -> str:
         """Return one time as the data write times; the position itself for series without times."""
-        time = self.timestamps(series_index, position, 1)
-        return str(time[0] if self.grid is None else self.grid.format(time)[0])
+        return str(self.format(self.timestamps(series_index, position, 1))[0])
+
+    def format(self, times: pl.Series) -> pl.Series:
+        """Return times as text in the form in which they came; without times, positions as steps."""
+        return (self.steps or StepNames()).format(times) if self.grid is None else self.grid.format(times)
 
     @classmethod
     def from_arrays(
@@ -106,4 +112,4 @@ class SeriesStore:
         indptr = np.concatenate([[0], np.cumsum(self.lengths[keep])]).astype(np.int64)
         ids = [name for name, kept in zip(self.ids, keep, strict=True) if kept]
         covariates = None if self.covariates is None else self.covariates.select(keep, rows)
-        return SeriesStore(self.values[rows], indptr, ids, grid, covariates)
+        return SeriesStore(self.values[rows], indptr, ids, grid, covariates, self.steps)

@@ -1,0 +1,107 @@
+"""Which columns of the first rows hold times."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from seqlight.data.errors import DataError
+from seqlight.data.io.samples import Sample
+from seqlight.data.time.combined_columns import is_time_of_day
+from seqlight.data.time.frequency import infer_frequency
+from seqlight.data.time.number_formats import number_text
+from seqlight.data.time.time_format import parse_times
+
+_MOST_NAMED = 8
+_TIME_NAMES = ("date", "datetime", "date_time", "time", "timestamp", "ds", "period")
+_CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
+_FULL = 0.9  # rows on a regular grid that fill it so far
+_LEAST_ROWS = 10
+_DIGITS = 8  # with fewer, numbers that count up look like dates
+
+
+def find_time_columns(sample: Sample, names: Sequence[str], time_format: str | None) -> list[str]:
+    """Return the columns that make the time together, out of ``names``.
+
+    Raises:
+        DataError: there are none, or several readings.
+    """
+    frame = sample.frame
+    parts = [name for part in _CALENDAR_PARTS for name in names if name.strip().lower() == part]
+    if len(parts) >= 3 and [name.strip().lower() for name in parts[:3]] == ["year", "month", "day"]:
+        return parts
+    clocks = [name for name in names if _is_clock(frame[name])]
+    found = [name for name in names if name not in clocks and holds_times(frame[name], time_format)]
+    numbers: list[str] = []
+    if not found:  # Unix times and the like are numbers: a name must say what they are, or the numbers must
+        numbers = [name for name in names if holds_times(frame[name], time_format, numbers=True)]
+        found = [name for name in numbers if name.strip().lower() in (*_TIME_NAMES, "year")]
+        found = found or [name for name in numbers if _is_regular(frame[name], time_format)]
+    if len(found) == 1 and len(clocks) == 1 and frame[found[0]].is_duplicated().any():
+        return [*found, *clocks]
+    if len(found) == 1:
+        return found
+    if found:
+        raise DataError(
+            f"time_col: which column holds the timestamps? {' and '.join(map(repr, found))} look like it"
+        )
+    more = ", ..." if len(sample.names) > _MOST_NAMED else ""
+    listed = ", ".join(map(repr, sample.names[:_MOST_NAMED])) + more
+    may_be = [f"{name!r} (the first is then {_first(frame[name], time_format)})" for name in numbers[:3]]
+    hint = f"; the numbers of {' or '.join(may_be)} may be times" if may_be else ""
+    raise DataError(
+        f"time_col: which column holds the timestamps? The file has {listed}{hint}; time_col=None if it has "
+        "none and rows are steps"
+    )
+
+
+def holds_times(column: pl.Series, time_format: str | None, *, numbers: bool = False) -> bool:
+    """Return whether every cell of a column of a sample is a time.
+
+    Args:
+        column: the column.
+        time_format: strftime pattern of text; None finds it.
+        numbers: whether a column of numbers may hold times.
+    """
+    if column.is_empty() or column.has_nulls():
+        return False
+    if column.dtype in (pl.Date, pl.Datetime):
+        return True
+    if column.dtype.is_numeric():
+        if not numbers:
+            return False
+        column = number_text(column)
+    if column.dtype != pl.String:
+        return False
+    plain = column.str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+    if not numbers and not plain.has_nulls():
+        return False
+    try:
+        _, _, wrong = parse_times(column, time_format)
+    except DataError as error:
+        # Two readings of the times: they are times, and the reading of the whole asks which.
+        return "both" in str(error) and not numbers
+    return wrong is None
+
+
+def _is_clock(column: pl.Series) -> bool:
+    return column.dtype == pl.Time or (column.dtype == pl.String and is_time_of_day(column))
+
+
+def _is_regular(column: pl.Series, time_format: str | None) -> bool:
+    """Whether numbers with many digits, read as times, follow each other on a regular grid almost full."""
+    text = number_text(column) if column.dtype.is_numeric() else column
+    if len(text) < _LEAST_ROWS or (text.str.extract(r"^(\d+)").str.len_chars().min() or 0) < _DIGITS:  # type: ignore[operator]
+        return False
+    times = np.unique(parse_times(text, time_format)[0])
+    start = np.zeros(1, np.int64)
+    step = infer_frequency(times, start) if len(times) >= _LEAST_ROWS else None
+    if step is None:
+        return False
+    positions, on_grid = step.positions(times, times[:1], step.anchors(times, start))
+    return bool(on_grid.all()) and len(times) >= _FULL * (int(positions[-1]) + 1)
+
+
+def _first(column: pl.Series, time_format: str | None) -> str:
+    text = number_text(column) if column.dtype.is_numeric() else column
+    return str(np.datetime64(int(parse_times(text, time_format)[0][0]), "us").astype("datetime64[s]"))
