@@ -23,7 +23,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build build-all demo chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test clean
+.PHONY: build build-all demo chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test wheels clean
 
 # `make build` compiles the kernels for this machine's processor, `make build-all` those for every processor, as a wheel
 # holds them and the tests want them.
@@ -156,6 +156,15 @@ build/interop/bin/python:
 wheel-test: $(DEV_ENV)
 	$(PY) tests/packaging/check_wheel.py
 
+# The wheel for other machines, in dist/: one for every Python from 3.11 on, named by auditwheel. Then tried in clean
+# environments without a compiler, for each Python that is found, with the oldest torch and the newest: a download of
+# several gigabytes for each where the package index has CUDA builds only. WHEEL_ARGS are options of the trial, such as
+# WHEEL_ARGS='--pythons python3.12 --torches 2.13.0'.
+WHEEL_ARGS ?=
+wheels: $(DEV_ENV)
+	$(PY) tests/packaging/make_wheels.py -o dist
+	$(PY) tests/packaging/try_wheels.py dist $(WHEEL_ARGS)
+
 clean:
 	rm -rf build dist *.egg-info seqlight/_C.*.so seqlight/_build_reason.txt
 
@@ -164,7 +173,7 @@ clean:
 		echo "seqlight needs Python 3.11 or later: make PYTHON=python3.11"; exit 1; }
 	@echo "making .venv: torch and the other dependencies, about a minute and a download"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) torch==2.13.0 setuptools pybind11 ninja
+	@$(PIP) torch==2.13.0 setuptools ninja
 	@SEQLIGHT_BUILD=0 $(PIP) --no-build-isolation -e .
 	@touch $@
 

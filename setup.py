@@ -70,6 +70,9 @@ INSTRUCTION_SETS = {
     "avx2": {"avx2", "fma"},
     "avx512": {"avx2", "fma", "avx512f", "avx512bw", "avx512dq", "avx512vl"},
 }
+# One binary serves this Python and all later ones. Those without a global lock have no limited API.
+OLDEST_PYTHON = "cp311"
+LIMITED_API = not sysconfig.get_config_var("Py_GIL_DISABLED")
 RECORD = Path("build", "instruction_sets")  # those of the last build in place, which later ones keep
 
 
@@ -117,11 +120,12 @@ def write_reasons(directory: Path) -> None:
     (directory / REASON_FILE).write_text("".join(lines), encoding="utf-8")
 
 
-def remove_extension(directory: Path) -> None:
-    """Remove a binary of an earlier build, which would pass for the result of this one."""
+def remove_extension(directory: Path, keep: str = "") -> None:
+    """Remove binaries of earlier builds, which would pass for this one's result; the file ``keep`` stays."""
     for pattern in ("_C.*.so", "_C.so", "_C.*.pyd"):
         for binary in directory.glob(pattern):
-            binary.unlink()
+            if binary.name != keep:
+                binary.unlink()
 
 
 def import_torch_build_tools():
@@ -170,15 +174,6 @@ def cuda_obstacle(cpp_extension) -> str | None:
     return None
 
 
-def pybind11_include() -> list[str]:
-    """The folder of pybind11's headers; none where it is not installed, since torch brings headers too."""
-    if importlib.util.find_spec("pybind11") is None:
-        return []
-    import pybind11
-
-    return [pybind11.get_include()]
-
-
 def make_extension(cpp_extension) -> Extension:
     """Describe ``seqlight._C``: sources, flags, libraries."""
     sources = sorted([*CSRC.glob("*.cpp"), *CSRC.glob("cpu/*.cpp")])
@@ -186,9 +181,8 @@ def make_extension(cpp_extension) -> Extension:
     sources = [path for path in sources if not path.stem.endswith(tuple(left_out))]
     if not sources:
         raise CannotBuild(f"no C++ sources in {CSRC.resolve()}; the source distribution is incomplete")
-    # -isystem keeps our own warning flags away from the headers of torch and pybind11.
-    directories = [*pybind11_include(), *cpp_extension.include_paths()]
-    system_includes = [flag for directory in directories for flag in ("-isystem", directory)]
+    # -isystem keeps our own warning flags away from torch's headers.
+    system_includes = [flag for path in cpp_extension.include_paths() for flag in ("-isystem", path)]
     warnings = [*CXX_WARNINGS, "-Werror"] if MODE == "required" else []
     sanitize = os.environ.get("SEQLIGHT_SANITIZE") == "1"
     flags = [*CXX_FLAGS, *SANITIZE_FLAGS] if sanitize else [*CXX_FLAGS, *warnings]
@@ -221,6 +215,7 @@ def make_extension(cpp_extension) -> Extension:
         extra_link_args=["-fsanitize=address,undefined"] if sanitize else [],
         depends=[str(path) for path in sorted(depends)],
         language="c++",
+        py_limited_api=LIMITED_API,
     )
 
 
@@ -259,9 +254,10 @@ def guarded(base: type[build_ext]) -> type[build_ext]:
                     raise
                 failure = f"{type(error).__name__}: {error}"
                 leave_out("native", f"compiling failed ({failure}); see the build's output")
+            # Python takes a file that is named after its own version before one that is named abi3.
+            built = Path(self.get_ext_filename(f"{PACKAGE}._C")).name
             for directory in directories:
-                if "native" in REASONS:
-                    remove_extension(directory)
+                remove_extension(directory, keep="" if "native" in REASONS else built)
                 write_reasons(directory)
 
         def build_extension(self, extension: Extension) -> None:
@@ -305,7 +301,10 @@ def extension_arguments() -> dict:
     # ninja recompiles exactly what changed, headers included, and runs compilers in parallel.
     ninja = cpp_extension.is_ninja_available()
     commands["build_ext"] = guarded(cpp_extension.BuildExtension.with_options(use_ninja=ninja))
-    return {"ext_modules": [extension], "cmdclass": commands}
+    arguments = {"ext_modules": [extension], "cmdclass": commands}
+    if LIMITED_API:
+        arguments["options"] = {"bdist_wheel": {"py_limited_api": OLDEST_PYTHON}}
+    return arguments
 
 
 setup(**extension_arguments())

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 _MODULE = "seqlight._C"
+_OLDEST_TORCH = (2, 11)  # the stable ABI that the binary asks for: setup.py's TORCH_TARGET_VERSION
 _REASON_FILE = Path(__file__).with_name("_build_reason.txt")  # written by setup.py, lines "part: reason"
 
 
@@ -40,10 +41,15 @@ def _load() -> tuple[ModuleType | None, str]:
         not_built = f"{_MODULE} has not been built; `make build` does it in a source tree"
         return None, _recorded_reasons().get("native", not_built)
     except ImportError as error:
+        oldest = ".".join(map(str, _OLDEST_TORCH))
+        advice = (
+            f"It needs torch {oldest} or later: `pip install -U torch`"
+            if tuple(map(int, torch.__version__.split(".")[:2])) < _OLDEST_TORCH
+            else "Rebuild it (`make build`, or `pip install --force-reinstall --no-deps` of seqlight)"
+        )
         raise ImportError(
             f"{_MODULE} was built but does not load with torch {torch.__version__}: {error}. "
-            "Rebuild it (`make build`, or `pip install --force-reinstall --no-deps` of seqlight), "
-            "or set SEQLIGHT_DISABLE_NATIVE=1 to run in plain PyTorch"
+            f"{advice}, or set SEQLIGHT_DISABLE_NATIVE=1 to run in plain PyTorch"
         ) from error
 
 
@@ -58,7 +64,8 @@ def build_info() -> dict[str, Any]:
         A plain dict. Always: ``native`` (bool) and ``torch_running`` (the version in use). With the
         extension: ``cpu_isa`` (the instruction set that the kernels use here), ``cpu_isas`` (all that were
         built), ``torch_headers`` (the version it was built with), ``compiler``, ``cxx_standard``,
-        ``pybind11``, ``cuda`` (bool; where False, also ``cuda_reason``, why the build left it out).
+        ``python_abi`` (``"abi3"``: for this Python and all later ones), ``cuda`` (bool; where False, also
+        ``cuda_reason``, why the build left it out).
         Without it: ``reason``.
     """
     if extension is None:

@@ -3,8 +3,8 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
-#include <mutex>
 #include <new>
 #include <vector>
 
@@ -27,6 +27,22 @@ struct Buffer {
   std::size_t size;
 };
 
+// Takes what nobody else has taken, and never waits: a forked process may have inherited a lock that nobody opens.
+class LockIfFree {
+ public:
+  explicit LockIfFree(std::atomic_flag& taken) : taken_(taken), mine_(!taken.test_and_set(std::memory_order_acquire)) {}
+  ~LockIfFree() {
+    if (mine_) taken_.clear(std::memory_order_release);
+  }
+  LockIfFree(const LockIfFree&) = delete;
+  LockIfFree& operator=(const LockIfFree&) = delete;
+  explicit operator bool() const { return mine_; }
+
+ private:
+  std::atomic_flag& taken_;
+  const bool mine_;
+};
+
 class BufferPool {
  public:
   // Never destroyed: tensors may outlive every static object.
@@ -35,10 +51,9 @@ class BufferPool {
     return *pool;
   }
 
-  // The kept buffer that fits best, if it wastes less than half of itself, else a new one. A lock that is taken is not
-  // waited for: a forked process may have inherited it, and would wait forever.
+  // The kept buffer that fits best, if it wastes less than half of itself, else a new one.
   Buffer acquire(std::size_t bytes) {
-    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    const LockIfFree lock(taken_);
     std::size_t best = kept_.size();
     if (lock)
       for (std::size_t i = 0; i < kept_.size(); ++i)
@@ -53,7 +68,7 @@ class BufferPool {
   }
 
   void release(const Buffer& buffer) {
-    const std::unique_lock<std::mutex> lock(mutex_, std::try_to_lock);
+    const LockIfFree lock(taken_);
     if (!lock || buffer.size > limit_ || kAddressSanitizer) {
       std::free(buffer.memory);
       return;
@@ -95,7 +110,7 @@ class BufferPool {
     return {memory, size};
   }
 
-  std::mutex mutex_;
+  std::atomic_flag taken_ = ATOMIC_FLAG_INIT;
   std::vector<Buffer> kept_;
   std::size_t kept_bytes_ = 0, limit_ = 0;
 };

@@ -10,6 +10,7 @@
 #include "../wavenet_generate_checks.h"
 #include "aligned_buffer.h"
 #include "causal_conv1d.h"
+#include "old_glibc.h"
 #include "wavenet_generate_kernels.h"
 
 namespace seqlight::cpu {

@@ -9,48 +9,12 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import textwrap
 import venv
 import zipfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-SMOKE_TEST = """
-    import pathlib, sys
-    import torch
-    import seqlight, seqlight.nn
-
-    package = pathlib.Path(seqlight.__file__).parent
-    assert package.is_relative_to(sys.prefix), f"imported {package}, not the wheel"
-    assert (package / "py.typed").is_file()
-    assert not list(package.rglob("*.cpp")), "sources have no place in a wheel"
-
-    info = seqlight.build_info()
-    print(info)
-    assert info["native"] is True, info
-
-    from seqlight import _C
-
-    torch.manual_seed(0)
-    ours = seqlight.nn.LSTM(5, 7, num_layers=2)
-    theirs = ours.to_torch()
-    x = torch.randn(3, 11, 5)
-    before = dict(_C.call_counts())
-    output, (h, c) = ours(x)
-    output.square().sum().backward()
-    expected, (h_expected, c_expected) = theirs(x)
-    expected.square().sum().backward()
-    counts = {name: count - before.get(name, 0) for name, count in _C.call_counts().items()}
-    print(counts)
-    assert counts["lstm_forward.float32"] >= 2 and counts["lstm_backward.float32"] >= 2, counts
-    for actual, wanted in ((output, expected), (h, h_expected), (c, c_expected)):
-        torch.testing.assert_close(actual, wanted, rtol=1e-5, atol=1e-6)
-    wanted = dict(theirs.named_parameters())
-    for name, parameter in ours.named_parameters():
-        torch.testing.assert_close(parameter.grad, wanted[name].grad, rtol=1e-4, atol=1e-5)
-    print("native forward and backward agree with torch.nn.LSTM")
-"""
+SMOKE_TEST = Path(__file__).with_name("installed_wheel.py")
 
 
 def run(*command: str | Path, cwd: Path) -> None:
@@ -102,7 +66,7 @@ def main() -> None:
         python = environment_with(wheel, directory)
         elsewhere = directory / "elsewhere"
         elsewhere.mkdir()
-        run(python, "-c", textwrap.dedent(SMOKE_TEST), cwd=elsewhere)
+        run(python, "-c", SMOKE_TEST.read_text(), cwd=elsewhere)
         command = python.with_name("seqlight")
         run(command, "--version", cwd=elsewhere)
         run(

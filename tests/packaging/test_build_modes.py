@@ -4,6 +4,7 @@ import json
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,14 +116,12 @@ def test_cuda_asked_for_but_impossible(project: Any) -> None:
 
 def test_isolated_build_finds_the_torch_of_the_environment(project: Any) -> None:
     """pip's build isolation hides site-packages and puts the build requirements in a folder of their own."""
-    import pybind11
     import setuptools
 
     overlay = project.root / "overlay"
     overlay.mkdir()
-    for module in (setuptools, pybind11):
-        folder = Path(module.__file__).parent
-        (overlay / folder.name).symlink_to(folder)
+    folder = Path(setuptools.__file__).parent
+    (overlay / folder.name).symlink_to(folder)
     (project.root / "isolated.py").write_text(
         "import runpy, sys\n"
         f"sys.path = [p for p in sys.path if 'site-packages' not in p] + [{str(overlay)!r}]\n"
@@ -144,6 +143,30 @@ def test_a_broken_binary_surfaces(project: Any) -> None:
     disabled = json.loads(project.build_info(SEQLIGHT_DISABLE_NATIVE="1").stdout)
     assert disabled["native"] is False
     assert disabled["reason"] == "SEQLIGHT_DISABLE_NATIVE=1 is set"
+
+
+def test_a_binary_for_a_later_torch_says_which(project: Any) -> None:
+    (project.root / "seqlight" / "_C.abi3.so").write_bytes(b"not a shared object")
+    failed = project.run(
+        "-c",
+        "import sys\n"
+        "sys.meta_path[:] = [finder for finder in sys.meta_path if '__editable__' not in repr(finder)]\n"
+        "import torch\n"
+        "torch.__version__ = '2.9.1'\n"
+        "import seqlight\n"
+        "seqlight.build_info()\n",
+    )
+    assert failed.returncode != 0
+    assert "It needs torch 2.11 or later: `pip install -U torch`" in failed.stderr
+
+
+def test_a_build_in_place_leaves_no_binary_of_another_name(project: Any) -> None:
+    """Python would take the file that is named after its own version first, however old."""
+    stale = project.root / "seqlight" / f"_C.{sys.implementation.cache_tag}-x86_64-linux-gnu.so"
+    stale.write_bytes(b"of an earlier build")
+    assert project.build(SEQLIGHT_BUILD="1").returncode == 0
+    assert [path.name for path in project.binaries] == ["_C.abi3.so"]
+    assert json.loads(project.build_info().stdout)["native"] is True
 
 
 def test_a_tree_that_was_never_built(project: Any) -> None:

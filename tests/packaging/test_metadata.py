@@ -7,6 +7,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 import seqlight
+from seqlight import _extension
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
@@ -36,6 +37,7 @@ def test_oldest_torch_is_the_same_everywhere() -> None:
     (torch,) = (requirement for requirement in requirements() if requirement.name == "torch")
     (oldest,) = torch.specifier
     major, minor = map(int, oldest.version.split("."))
+    assert (major, minor) == _extension._OLDEST_TORCH
     flag = f"-DTORCH_TARGET_VERSION=0x{major:02x}{minor:02x}000000000000"
     for name in ("setup.py", "Makefile"):
         assert re.findall(r"-DTORCH_TARGET_VERSION=\w+", (REPOSITORY / name).read_text()) == [flag], name
