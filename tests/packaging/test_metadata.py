@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import seqlight
 from seqlight import _extension
@@ -12,7 +13,7 @@ from seqlight import _extension
 REPOSITORY = Path(__file__).resolve().parents[2]
 PYPROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
 PINS = {
-    requirement.name: next(iter(requirement.specifier)).version
+    canonicalize_name(requirement.name): next(iter(requirement.specifier)).version
     for line in (REPOSITORY / "constraints.txt").read_text().splitlines()
     if line and not line.startswith("#")
     for requirement in [Requirement(line)]
@@ -28,9 +29,9 @@ def requirements() -> list[Requirement]:
 
 def test_every_dependency_is_pinned_within_its_bounds() -> None:
     ours = [requirement for requirement in requirements() if requirement.name != "seqlight"]
-    assert {requirement.name for requirement in ours} <= PINS.keys()
+    assert {canonicalize_name(requirement.name) for requirement in ours} <= PINS.keys()
     for requirement in ours:
-        assert requirement.specifier.contains(PINS[requirement.name]), requirement
+        assert requirement.specifier.contains(PINS[canonicalize_name(requirement.name)]), requirement
 
 
 def test_oldest_torch_is_the_same_everywhere() -> None:
