@@ -31,6 +31,9 @@ COMMANDS = {
     "forecast": Command(
         "seqlight.cli.forecast.command", "run", "CSV in; forecast, table of errors and plot out"
     ),
+    "backtest": Command(
+        "seqlight.cli.backtest.command", "run", "CSV in; forecasts from several past times, with errors, out"
+    ),
     "impute": Command(
         "seqlight.cli.impute.command", "run", "CSV in; the same with its empty cells filled and marked out"
     ),

@@ -1,6 +1,6 @@
 """Forecasts of windows as one long table, as utilsforecast and Nixtla's cross-validation have it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,11 +54,27 @@ def forecast_table(windows: "WindowForecasts", data: Any, level: Sequence[float]
                     if quantile in forecast.quantile_levels:
                         bound = forecast.quantiles[..., forecast.quantile_levels.index(quantile)]
                         columns.append((f"{called}-{side}-{level_name(one)}", _cells(bound, channel)))
-    names = [name for name, _ in columns]
+    check_different([name for name, _ in columns])
+    return pl.DataFrame([values.alias(name) for name, values in columns])
+
+
+def table_columns(models: Iterable[str], data: Any) -> list[str]:
+    """Return the columns of :func:`forecast_table` without intervals, in order."""
+    several = len(data.target_cols) > 1
+    return [
+        column_name(data, "id_col", "series_id"),
+        column_name(data, "time_col", "timestamp"),
+        "cutoff",
+        *data.target_cols,
+        *(f"{name}-{target}" if several else name for name in models for target in data.target_cols),
+    ]
+
+
+def check_different(names: Sequence[str]) -> None:
+    """Raise ValueError where two columns have the same name."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"the table would have two columns {twice!r}; rename the model or the column")
-    return pl.DataFrame([values.alias(name) for name, values in columns])
 
 
 def _cells(values: Tensor, channel: int) -> pl.Series:

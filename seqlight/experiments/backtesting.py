@@ -14,6 +14,7 @@ from torch import Tensor
 from seqlight.data import DataError, ForecastDataModule, WindowLoader
 from seqlight.data.windows.window_dataset import WindowDataset
 from seqlight.evaluation import ComparisonRow, WindowForecasts, forecast_windows
+from seqlight.evaluation.forecast_table import check_different, table_columns
 from seqlight.evaluation.window_forecasts import joined
 from seqlight.experiments.candidates import Candidate
 from seqlight.intervals.levels import check_levels, interval_quantiles
@@ -139,7 +140,8 @@ def backtest(
 
     Raises:
         DataError: a wrong number, or no series is long enough for so many windows.
-        ValueError: no model, a wrong level, or a predictor that was trained on what it is to forecast.
+        ValueError: no model, a wrong level, a model with the name of a column, or a predictor that was
+            trained on what it is to forecast.
 
     """
     if not models:
@@ -147,6 +149,7 @@ def backtest(
     every = _refit_every(refit)
     levels = check_levels(level) if level != () and level != [] else ()
     quantile_levels = interval_quantiles(levels)
+    check_different(table_columns(models, data))
     begun = time.monotonic()
     data.setup("predict")
     cutoffs = data.splitter.cutoffs(data.ends, windows=windows, step_size=step_size)

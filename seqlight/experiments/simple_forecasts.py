@@ -29,13 +29,18 @@ def baselines(data: WindowDataModule, **bounds: Any) -> dict[str, Candidate]:
         Candidates by those names.
 
     """
-    sizes = window_arguments(data) | bounds
-    found = {}
     started = time.monotonic()
     linear = least_squares(data, **bounds)
+    found = {}
     if linear is not None:
         found["linear"] = Candidate("linear (least squares)", linear, seconds=time.monotonic() - started)
-    season = data.season_length
+    return found | naive_forecasts(data, **bounds)
+
+
+def naive_forecasts(data: WindowDataModule, **bounds: Any) -> dict[str, Candidate]:
+    """Return those of :func:`baselines` that nothing is fitted for: ``"seasonal"`` and ``"naive"``."""
+    sizes, season = window_arguments(data) | bounds, data.season_length
+    found = {}
     if 1 < season <= data.context_length:
         forecaster = SeasonalNaiveForecaster(season_length=season, **sizes)
         found["seasonal"] = Candidate(f"seasonal naive ({season})", forecaster)
@@ -48,16 +53,21 @@ def least_squares(data: WindowDataModule, **bounds: Any) -> LinearForecaster | N
 
     None where the values alone take more than ``EQUATION_BYTES`` too.
     """
+    linear = unsolved(data, **bounds)
+    if linear is None:
+        return None
+    # Large batches: the sums over them are matrix products, of which few large ones are fastest.
+    batch_size = max(64, CELLS_PER_BATCH // (data.context_length * linear.input_size))
+    loader = WindowLoader(data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate)
+    return linear.solve(loader)
+
+
+def unsolved(data: WindowDataModule, **bounds: Any) -> LinearForecaster | None:
+    """Return the forecaster that :func:`least_squares` solves, None where memory does not suffice."""
     all_inputs = {**covariate_arguments(data), "observed_indicator": data.observed_indicator}
     matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())
     for inputs in (all_inputs, {}):
         linear = LinearForecaster(**window_arguments(data), **inputs, **bounds)
-        cells = data.context_length * linear.input_size
-        if 8 * matrices * cells**2 <= EQUATION_BYTES:
-            # Large batches: the sums over them are matrix products, of which few large ones are fastest.
-            batch_size = max(64, CELLS_PER_BATCH // cells)
-            loader = WindowLoader(
-                data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate
-            )
-            return linear.solve(loader)
+        if 8 * matrices * (data.context_length * linear.input_size) ** 2 <= EQUATION_BYTES:
+            return linear
     return None

@@ -53,7 +53,7 @@ def test_info_prints_the_build(capsys: pytest.CaptureFixture[str]) -> None:
     ("argv", "expected"),
     [
         (["forcast"], "there is no command 'forcast'; did you mean 'forecast'?"),
-        (["xyz"], "there is no command 'xyz'; choose from forecast, impute, fit"),
+        (["xyz"], "there is no command 'xyz'; choose from forecast, backtest, impute, fit"),
         (["--verbose"], "unrecognized arguments: --verbose"),
         (["info", "now"], "unrecognized arguments: now"),
     ],

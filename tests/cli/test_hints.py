@@ -13,6 +13,7 @@ import pytest
 from lightning import Trainer
 
 import seqlight.cli
+from seqlight.cli.backtest.arguments import build_parser as backtest_parser
 from seqlight.cli.compare.arguments import build_parser as compare_parser
 from seqlight.cli.forecast.arguments import build_parser as forecast_parser
 from seqlight.cli.impute.arguments import build_parser as impute_parser
@@ -22,7 +23,12 @@ from seqlight.models import LSTMForecaster
 Run = Callable[..., int]
 
 FOLDER = Path(seqlight.cli.__file__).parent
-PARSERS = {"forecast": forecast_parser(), "compare": compare_parser(), "impute": impute_parser()}
+PARSERS = {
+    "forecast": forecast_parser(),
+    "backtest": backtest_parser(),
+    "compare": compare_parser(),
+    "impute": impute_parser(),
+}
 OF_COMMAND = {name: set(parser._option_string_actions) for name, parser in PARSERS.items()}
 # Of Lightning's commands, but for those of the Trainer, the model and the data, which the test looks up.
 OF_LIGHTNING = {"--ckpt_path", "--config", "--output", "--help", "--seed_everything", "--print_config"} | {

@@ -17,7 +17,12 @@ Run = Callable[..., int]
 NUMBERS = (positive_int, positive_float, duration, seed)
 NO_NUMBERS = ["-1", "nan", "inf", "-inf", "", "many", "1e400", "-0.5", "9" * 5000, "0x10"]
 NO_WHOLE_NUMBERS = ["1.5", "1e3", str(2**70)]
-START = {"forecast": ["forecast"], "impute": ["impute"], "compare": ["compare", "strategies"]}
+START = {
+    "forecast": ["forecast"],
+    "backtest": ["backtest"],
+    "impute": ["impute"],
+    "compare": ["compare", "strategies"],
+}
 
 
 def numeric_options() -> list[tuple[str, str, Any]]:

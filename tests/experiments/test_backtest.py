@@ -115,16 +115,17 @@ def test_nothing_after_a_cutoff_is_seen(frame: pl.DataFrame, module: Module) -> 
     """What comes after the second cutoff is made up, in targets, texts and past covariates."""
     options = {"future_covariate_cols": [], "past_covariate_cols": ["promo", "kind"]}
     models = {"lstm": lstm, "linear": linear, "naive": NaiveForecaster(**SIZES)}
-    before = backtest(models, module(frame, **options), windows=3, refit=True)
+    apart = {"windows": 3, "step_size": 20, "refit": True}
+    before = backtest(models, module(frame, **options), **apart)
     position = pl.int_range(pl.len()).over("shop")
     end = pl.col("shop").replace_strict({"east": 200, "west": 170}, return_dtype=pl.Int64)
-    later = position >= end - 12
+    later = position >= end - 26
     changed = frame.with_columns(
         y=pl.when(later).then(pl.col("y") * 1000).otherwise("y"),
         promo=pl.when(later).then(pl.lit(1.0)).otherwise("promo"),
         kind=pl.when(later).then(pl.lit("unheard of")).otherwise("kind"),
     )
-    after = backtest(models, module(changed, **options), windows=3, refit=True)
+    after = backtest(models, module(changed, **options), **apart)
     for number in (0, 1):
         old, new = before.windows[number].forecasts, after.windows[number].forecasts
         torch.testing.assert_close(old.scale, new.scale, rtol=0, atol=0)
@@ -186,4 +187,4 @@ def test_what_is_refused(options: Any, error: type[Exception], message: str, dat
 
 def test_a_model_named_as_a_column_is_refused(data: CSVDataModule) -> None:
     with pytest.raises(ValueError, match="two columns 'y'"):
-        _ = backtest({"y": NaiveForecaster(**SIZES)}, data, windows=1).frame
+        backtest({"y": NaiveForecaster(**SIZES)}, data, windows=1)

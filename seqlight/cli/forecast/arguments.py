@@ -10,8 +10,9 @@ from seqlight.cli.input_arguments import (
     add_size_options,
     settle_source,
 )
+from seqlight.cli.network_arguments import NetworkArguments, add_network_options
 from seqlight.cli.outputs import check_outputs
-from seqlight.cli.parser import Parser, collected, duration, positive_int, seed
+from seqlight.cli.parser import Parser, collected
 from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
 Model = Literal["auto", "lstm", "linear", "seasonal", "naive"]
@@ -34,15 +35,10 @@ examples:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastArguments(BoundsArguments, SeriesArguments):
+class ForecastArguments(BoundsArguments, NetworkArguments, SeriesArguments):
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
     model: Model
-    hidden_size: int
-    num_layers: int
-    epochs: int | None
-    max_time: float
-    seed: int
     output: Path
     plot: Path | None
     save: Path | None
@@ -65,23 +61,7 @@ def build_parser() -> Parser:
         "last value again; auto (the default): the one with the lowest MASE on the validation part",
     )
     add_size_options(model)
-    model.add_argument("--hidden-size", type=positive_int, default=64, metavar="N", help="default: 64")
-    model.add_argument("--num-layers", type=positive_int, default=1, metavar="N", help="default: 1")
-    model.add_argument(
-        "--epochs",
-        type=positive_int,
-        metavar="N",
-        help="at most so many; training ends earlier when the validation loss stops falling; "
-        "default: 12, more for short series",
-    )
-    model.add_argument(
-        "--max-time",
-        type=duration,
-        default=60.0,
-        metavar="SECONDS",
-        help="training also ends after this time; default: 60",
-    )
-    model.add_argument("--seed", type=seed, default=0, metavar="N", help="of the random numbers; default: 0")
+    add_network_options(model)
 
     results = parser.add_argument_group("output")
     results.add_argument(

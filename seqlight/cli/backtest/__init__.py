@@ -1,0 +1,1 @@
+"""``seqlight backtest``: arguments, and the work."""

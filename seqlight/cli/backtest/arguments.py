@@ -1,0 +1,126 @@
+"""The arguments of ``seqlight backtest``, read and checked without importing torch."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from seqlight.cli.bounds_arguments import BoundsArguments, add_bounds_options, settle_bounds
+from seqlight.cli.errors import CommandError
+from seqlight.cli.input_arguments import add_input_options, add_size_options, settle_source
+from seqlight.cli.network_arguments import NetworkArguments, add_network_options
+from seqlight.cli.outputs import check_outputs
+from seqlight.cli.parser import Parser, collected, positive_int
+from seqlight.cli.series_arguments import SeriesArguments, add_series_options
+
+MODELS = ("lstm", "linear", "seasonal", "naive")
+TABLES = (".csv", ".csv.gz", ".parquet")
+DEFAULT_WINDOWS = 5
+
+DESCRIPTION = """\
+Forecast a CSV from several past times, each as if nothing after it were known, and compare with what came.
+
+The last window of each series ends with its last known value, each one before it begins --step-size steps
+earlier. Models are trained on what was known at the first of these times (--refit never), at each (always) or
+at every K-th; scales, categories and the denominators of MASE end there too. Columns that are known ahead
+stay known. The table that is written has one row for each series, window and step:
+
+  id, time, cutoff, target, lstm, linear, seasonal, naive
+
+where cutoff is the time of the last value that was known; it is the form of the cross-validation of Nixtla's
+libraries."""
+
+EPILOG = """\
+examples:
+  seqlight backtest --demo --windows 4 -o backtest.csv
+  seqlight backtest sales.csv --time ds --target y --horizon 24 --windows 8 --step-size 12 --refit 4
+  seqlight backtest sales.csv --windows 20 --models linear naive -o backtest.parquet"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestArguments(BoundsArguments, NetworkArguments, SeriesArguments):
+    """What the user asked ``seqlight backtest`` for; None where the data decide."""
+
+    windows: int
+    step_size: int | None
+    refit: int
+    models: list[str] | None
+    output: Path
+    progress: bool
+
+
+def build_parser() -> Parser:
+    """The parser of ``seqlight backtest``."""
+    parser = Parser(prog="seqlight backtest", description=DESCRIPTION, epilog=EPILOG)
+    add_input_options(parser)
+    add_series_options(parser)
+    add_bounds_options(parser)
+    windows = parser.add_argument_group("windows")
+    windows.add_argument(
+        "--windows",
+        type=positive_int,
+        default=DEFAULT_WINDOWS,
+        metavar="N",
+        help=f"number of past times to forecast from; default: {DEFAULT_WINDOWS}",
+    )
+    windows.add_argument(
+        "--step-size", type=positive_int, metavar="STEPS", help="from one to the next; default: the horizon"
+    )
+    windows.add_argument(
+        "--refit",
+        type=refit,
+        default=0,
+        metavar="never|always|K",
+        help="train again at no later window (never, the default), at each, or at every K-th",
+    )
+    model = parser.add_argument_group("model")
+    model.add_argument(
+        "--models",
+        nargs="+",
+        choices=MODELS,
+        metavar="NAME",
+        help=f"which of {', '.join(MODELS)}; default: all that the data allow",
+    )
+    add_size_options(model)
+    add_network_options(model)
+    results = parser.add_argument_group("output")
+    results.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("backtest.csv"),
+        metavar="FILE",
+        help="the forecasts, as CSV (.csv, .csv.gz) or Parquet (.parquet), replaced if there is one already; "
+        "default: backtest.csv",
+    )
+    results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
+    return parser
+
+
+def refit(text: str) -> int:
+    """After how many windows models are trained again, 0 for never, for ``type=``."""
+    if text in ("never", "always"):
+        return int(text == "always")
+    try:
+        return positive_int(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(
+            f"expected never, always or a number of windows, got {text!r}"
+        ) from None
+
+
+def parse(arguments: list[str]) -> BacktestArguments:
+    """Read the arguments and check all that can be checked without reading the data.
+
+    Raises:
+        CommandError: an argument is missing, contradicts another, or names an output that cannot be written.
+    """
+    parser = build_parser()
+    given = parser.parse_args(arguments)
+    settle_source(parser, given)
+    settle_bounds(given)
+    if given.models is not None and len(set(given.models)) < len(given.models):
+        raise CommandError("--models: name each one once")
+    if not str(given.output).lower().endswith(TABLES):
+        raise CommandError(f"--output: expected a name that ends in {', '.join(TABLES)}, got {given.output}")
+    check_outputs(given)
+    return collected(BacktestArguments, given)

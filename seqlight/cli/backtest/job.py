@@ -1,0 +1,204 @@
+"""The work of ``seqlight backtest``: fit, forecast from each past time, tabulate, write."""
+
+import gzip
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from seqlight.callbacks import csv_bytes
+from seqlight.cli.backtest.arguments import MODELS, BacktestArguments
+from seqlight.cli.bounds_arguments import bounds_arguments
+from seqlight.cli.errors import CommandError
+from seqlight.cli.forecast.job import build_data, short_series_notes
+from seqlight.cli.forecast.plan import ForecastPlan
+from seqlight.cli.report import TITLES, error_table, format_error
+from seqlight.cli.training_summary import epochs_summary
+from seqlight.data import CSVDataModule, DataError, ForecastDataModule
+from seqlight.evaluation.forecast_table import table_columns
+from seqlight.experiments import (
+    Backtest,
+    BacktestWindow,
+    Candidate,
+    TrainingError,
+    backtest,
+    build_forecaster,
+    fit,
+    trained,
+)
+from seqlight.experiments.backtesting import Recipe
+from seqlight.experiments.selection import deciding_error
+from seqlight.experiments.simple_forecasts import least_squares, naive_forecasts, unsolved
+from seqlight.experiments.training import quiet_lightning
+from seqlight.predictor import Predictor
+from seqlight.whole_files import staged
+
+ADVICE = "look for very large values in the data, or use --models linear naive"
+
+
+def run(given: BacktestArguments, plan: ForecastPlan) -> None:
+    """Do the whole job and write the table.
+
+    Raises:
+        CommandError: a model cannot be had, or there are too few steps for so many windows.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(plan.description, markup=False)
+    for note in plan.notes:
+        console.print(f"note: {note}", markup=False)
+    data = build_data(given, given.seed, plan)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
+        data.setup("predict")
+    for note in short_series_notes(data, plan):
+        console.print(f"note: {note}", markup=False)
+    said: list[str] = []
+    models = models_of(given, data, said)
+    taken = table_columns(models, data)
+    twice = next((name for name in taken if taken.count(name) > 1), None)
+    if twice is not None:
+        raise CommandError(
+            f"{given.csv}: the table has a column {twice!r} of its own; rename that of the file, or name "
+            "other models with --models"
+        )
+    with quiet_lightning(), progress_bar(given, console) as advance:
+
+        def tell(window: BacktestWindow) -> None:
+            for line in said:
+                console.print(line, markup=False)
+            said.clear()
+            console.print(window_line(window, data), markup=False)
+            advance()
+
+        try:
+            found = backtest(
+                models,
+                data,
+                windows=given.windows,
+                step_size=given.step_size,
+                refit=given.refit,
+                on_window=tell,
+            )
+        except DataError as error:
+            if str(error).startswith("windows: "):
+                raise CommandError(f"--{error}") from error
+            raise
+    console.print()
+    console.print(error_table(found.rows, title=heading(found, data), caption=caption(found)))
+    with staged([given.output]) as (path,):
+        write_table(found.frame, data, given.output, path)
+    console.print(f"\nwrote {given.output}", markup=False)
+
+
+def models_of(
+    given: BacktestArguments, data: CSVDataModule, said: list[str]
+) -> dict[str, Predictor | Recipe]:
+    """Return what is to be compared, by the names of ``--models``; ``said`` gets lines about trainings.
+
+    Raises:
+        CommandError: a model that the user names cannot be had.
+    """
+    bounds = bounds_arguments(given)
+
+    def linear(fold: ForecastDataModule) -> Predictor:
+        found = least_squares(fold, **bounds)
+        assert found is not None  # its size does not depend on the fold
+        return found
+
+    def lstm(fold: ForecastDataModule) -> Candidate:
+        try:
+            fitted = fit(
+                lambda: build_forecaster(
+                    "lstm",
+                    fold,
+                    hidden_size=given.hidden_size,
+                    num_layers=given.num_layers,
+                    peephole=True,
+                    **bounds,
+                ),
+                fold,
+                seed=given.seed,
+                epochs=given.epochs,
+                max_time=given.max_time,
+            )
+        except TrainingError as error:
+            raise CommandError(f"{error}; {ADVICE}") from error
+        said.append(
+            f"trained a peephole LSTM on {len(fold.dataset('train')):,} windows: "
+            f"{epochs_summary(fitted, given.max_time)}"
+        )
+        return trained("lstm", fitted)
+
+    found: dict[str, Predictor | Recipe] = {"lstm": lstm}
+    if unsolved(data, **bounds) is not None:
+        found["linear"] = linear
+    found |= {name: candidate.predictor for name, candidate in naive_forecasts(data, **bounds).items()}
+    missing = [name for name in given.models or () if name not in found]
+    if missing:  # a season that does not fit is refused before
+        raise CommandError(
+            f"--models {missing[0]}: its equations take too much memory; give a shorter --context"
+        )
+    return {name: found[name] for name in MODELS if name in (given.models or found)}
+
+
+@contextmanager
+def progress_bar(given: BacktestArguments, console: Console) -> Iterator[Callable[[], None]]:
+    """Show a bar of the windows on a terminal; yields what is to be called after each."""
+    if not given.progress or not console.is_terminal:
+        yield lambda: None
+        return
+    columns = (TextColumn("windows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("windows", total=given.windows)
+        yield lambda: progress.advance(task)
+
+
+def window_line(window: BacktestWindow, data: CSVDataModule) -> str:
+    """Say in one line where a window begins, and each model's error."""
+    first = int(window.judged.argmax())
+    begins = data.format_timestamps(data.timestamps(first, int(window.cutoff[first]), 1))[0]
+    column = deciding_error(window.rows)
+    errors = ", ".join(f"{row['model']} {format_error(row[column])}" for row in window.rows)  # type: ignore[literal-required]
+    of_series = ""
+    if len(data.series_ids) > 1:
+        of_series = f" ({data.series_ids[first]}), {window.judged.sum():,} series"
+    return f"window {window.number} of {window.of}, from {begins}{of_series}: {TITLES[column]} {errors}"
+
+
+def heading(found: Backtest, data: CSVDataModule) -> str:
+    """What the table's errors are taken over."""
+    count, horizon = len(found.windows), data.prediction_length
+    apart = ""
+    if count > 1:
+        step = int(found.windows[1].cutoff[0] - found.windows[0].cutoff[0])
+        apart = f", {step} step{'s' * (step != 1)} apart"
+    return (
+        f"Errors over {count} window{'s' * (count != 1)} of {horizon} steps{apart}, made from the "
+        f"{data.context_length} before: {found.forecasts.windows:,} forecasts; MASE is scaled by what came "
+        "before each"
+    )
+
+
+def caption(found: Backtest) -> str:
+    """How often models were fitted, and how long it took."""
+    fits = sum(window.fitted for window in found.windows)
+    again = "once, before the first window" if fits == 1 else f"{fits} times"
+    return f"Models were trained {again}; {found.seconds:.1f} s in all."
+
+
+def write_table(table: pl.DataFrame, data: CSVDataModule, name: Path, path: Path) -> None:
+    """Write the table as the ending of ``name`` says; in CSV, times have the format of the input."""
+    if name.name.lower().endswith(".parquet"):
+        content = BytesIO()
+        table.write_parquet(content)
+        path.write_bytes(content.getvalue())
+        return
+    times = [data.time_col, "cutoff"]
+    table = table.with_columns(pl.Series(column, data.format_timestamps(table[column])) for column in times)
+    text = csv_bytes(table)
+    path.write_bytes(gzip.compress(text, mtime=0) if name.name.lower().endswith(".gz") else text)

@@ -1,0 +1,112 @@
+"""``seqlight backtest`` from the file to the table."""
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from seqlight.cli import main
+
+Run = Callable[..., int]
+COLUMNS = ["--time", "ds", "--target", "sales", "--id", "shop"]
+SIZES = ["--context", "24", "--horizon", "6"]
+QUICK = ["--hidden-size", "4", "--epochs", "1", "--no-progress"]
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def finished(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[pl.DataFrame, str]:
+    """The table and the printed text of one whole run."""
+    path = tmp_path_factory.mktemp("output") / "out.csv"
+    printed = io.StringIO()
+    windows = ["--windows", "3", "--step-size", "12", "--refit", "2"]
+    with contextlib.redirect_stdout(printed):
+        main([*map(str, ["backtest", two_series_csv, *COLUMNS, *SIZES, *QUICK, *windows, "-o", path])])
+    return pl.read_csv(path), printed.getvalue()
+
+
+def test_the_table_has_the_columns_of_the_file(
+    finished: tuple[pl.DataFrame, str], two_series_csv: Path
+) -> None:
+    table, _ = finished
+    assert table.columns == ["shop", "ds", "cutoff", "sales", "lstm", "linear", "seasonal", "naive"]
+    assert len(table) == 2 * 3 * 6
+    both = table.join(
+        pl.read_csv(two_series_csv), on=["shop", "ds"], suffix="_file"
+    )  # times are as they were
+    assert len(both) == len(table)
+    np.testing.assert_allclose(both["sales"], both["sales_file"])
+    own = table.filter((pl.col("shop") == "east") & (pl.col("cutoff") == "2024-03-06 17:00:00"))
+    assert own["ds"].to_list() == [f"2024-03-06 {hour}:00:00" for hour in range(18, 24)]
+    file = pl.read_csv(two_series_csv).filter(pl.col("shop") == "east")
+    np.testing.assert_allclose(own["naive"], file["sales"].tail(7)[0])
+    np.testing.assert_allclose(own["seasonal"], file["sales"].tail(30).head(6))
+
+
+def test_it_says_a_line_a_window_and_the_errors(finished: tuple[pl.DataFrame, str]) -> None:
+    table, printed = finished
+    assert printed.count("trained a peephole LSTM on ") == 2  # at the first and the third window
+    assert "window 1 of 3, from 2024-03-05 18:00:00 (east), 2 series: MASE lstm " in printed
+    assert "window 3 of 3, from 2024-03-06 18:00:00 (east)" in printed
+    words = " ".join(printed.split())
+    assert "Errors over 3 windows of 6 steps, 12 steps apart, made from the 24 before: 6 forecasts" in words
+    assert "Models were trained 2 times" in words
+    (line,) = [line for line in printed.splitlines() if "│ naive " in line]
+    mae = (table["naive"] - table["sales"]).abs().mean()
+    assert line.strip("│ ").split("│")[1].strip() == f"{mae:.4g}"
+
+
+def test_parquet_keeps_times(two_series_csv: Path, run: Run, tmp_path: Path) -> None:
+    options = ["--models", "naive", "linear", "--windows", "2", "-o", tmp_path / "out.parquet"]
+    assert run("backtest", two_series_csv, *COLUMNS, *SIZES, *options) == 0
+    table = pl.read_parquet(tmp_path / "out.parquet")
+    assert table.columns[3:] == ["sales", "linear", "naive"]
+    assert table["ds"].dtype == table["cutoff"].dtype == pl.Datetime("us")
+    assert table["cutoff"].n_unique() == 4  # each series ends by itself
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--refit", "sometimes"], "--refit: expected never, always or a number of windows, got 'sometimes'"),
+        (["--refit", "0"], "--refit: expected never, always or a number of windows, got '0'"),
+        (["--windows", "100"], "--windows: 100 windows of 6 steps, 6 apart, need 601 steps"),
+        (["--models", "naive", "naive"], "--models: name each one once"),
+        (["-o", "out.xlsx"], "--output: expected a name that ends in .csv, .csv.gz, .parquet, got out.xlsx"),
+        (
+            ["--models", "seasonal", "--season", "36"],
+            "a season of 36 steps does not fit in the",
+        ),
+        (["-o", "none/out.csv"], "--output: the folder"),
+    ],
+)
+def test_what_the_user_has_to_mend(
+    options: list[str],
+    message: str,
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("backtest", two_series_csv, *COLUMNS, *SIZES, *options) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_column_of_the_tables_name_is_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("ds,naive\n" + "".join(f"2024-01-{day:02d},{day}\n" for day in range(1, 31)))
+    sizes = ["--horizon", "2", "--context", "7"]
+    arguments = ["backtest", path, *sizes, "--windows", "2", "-o", tmp_path / "out.csv"]
+    assert run(*arguments, "--models", "naive") == 2
+    assert "the table has a column 'naive' of its own" in capsys.readouterr().err
+    assert run(*arguments, "--models", "linear") == 0
