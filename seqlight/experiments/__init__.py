@@ -3,6 +3,7 @@
 from seqlight.experiments.backtesting import Backtest, BacktestWindow, backtest
 from seqlight.experiments.candidates import Candidate, trained
 from seqlight.experiments.networks import build_forecaster, build_imputer
+from seqlight.experiments.portfolio import Portfolio, portfolio
 from seqlight.experiments.selection import Selection, forecast_future, select
 from seqlight.experiments.simple_forecasts import baselines
 from seqlight.experiments.training import Fitted, TrainingError, fit
@@ -12,6 +13,7 @@ __all__ = [
     "BacktestWindow",
     "Candidate",
     "Fitted",
+    "Portfolio",
     "Selection",
     "TrainingError",
     "backtest",
@@ -20,6 +22,7 @@ __all__ = [
     "build_imputer",
     "fit",
     "forecast_future",
+    "portfolio",
     "select",
     "trained",
 ]

@@ -9,6 +9,10 @@ ROUNDS = 20
 """Members that are added at most, so that 1/20 is the smallest weight."""
 
 
+NEXT_TO_NOTHING = 0.1
+"""Share of the error of common weights below which the weights of a series alone are taken as they are."""
+
+
 @dataclass(frozen=True)
 class ScoredCells:
     """What forecasts of W windows are scored by: the mean of their scaled absolute errors.
@@ -129,7 +133,9 @@ def weights_of_series(
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Return the weights of all windows together, and those of each series that is long enough for its own.
 
-    A series has weights of its own only where they are better on its windows than those of all.
+    The weights of one series follow chance more than those of all, so they are taken half way from these,
+    unless they leave next to nothing of the error; and only where they are better on its windows. A series
+    without a scale, such as a constant one, is weighed by its errors as they are.
 
     Args:
         preds: the members' forecasts ``[M, W, H, C]``.
@@ -154,9 +160,19 @@ def weights_of_series(
     if not bool(long_enough.any()):
         return together, {}
     rows = long_enough[group].nonzero().flatten()
-    found = greedy_weights(preds[:, rows], cells.of(rows), group[rows], rounds=rounds)
-    own_error = cells.of(rows).sums(combined(preds[:, rows], found[group[rows]]))
-    common_error = cells.of(rows).sums(combined(preds[:, rows], together))
-    gain = torch.zeros(len(series), dtype=torch.float64).index_add_(0, group[rows], common_error - own_error)
-    chosen = (gain > 0).nonzero().flatten().tolist()
-    return together, {int(series[one]): found[one] for one in chosen}
+    own, part, number = cells.of(rows), preds[:, rows], group[rows]
+    own = ScoredCells(own.target, own.known, torch.where(own.scale > 0, own.scale, 1.0))
+
+    def errors(weights: Tensor) -> Tensor:
+        sums = own.sums(combined(part, weights))
+        return torch.zeros(len(series), dtype=torch.float64).index_add_(0, number, sums)
+
+    alone = greedy_weights(part, own, number, rounds=rounds)
+    half_way = (alone + together) / 2
+    common, of_half, of_alone = (
+        errors(each[number]) for each in (together.expand_as(alone), half_way, alone)
+    )
+    found = torch.where((of_alone < NEXT_TO_NOTHING * common).unsqueeze(1), alone, half_way)
+    better = torch.minimum(of_half, of_alone) < common
+    kept = long_enough & better & (found.sum(1) > 0.99)
+    return together, {int(series[one]): found[one] for one in kept.nonzero().flatten().tolist()}

@@ -1,12 +1,14 @@
 """Reversible normalisation of each window by its own past."""
 
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 
 from .base import Transform, WindowState
 from .moments import ROUNDING, observed_deviation, observed_mean
+
+MOST_VALUES = 1_000_000  # that a quartile is taken of
 
 
 class InstanceNormalizer(Transform):
@@ -17,8 +19,10 @@ class InstanceNormalizer(Transform):
     becomes equivariant to the level and the scale of a series, and works for series it never saw.
 
     A window whose past is constant says nothing of its scale: it takes the deviation of the training part
-    instead (so that a later change is not divided by almost zero), and one without any observed cell takes
-    the training part's mean and deviation. Before :meth:`fit` these are 0 and 1.
+    instead (so that a later change is not divided by almost zero), but no more than its own level or the lower
+    quartile of the training part's values other than 0, whichever is larger: where series of all sizes are
+    together, their deviation is that of the largest. A window without any observed cell takes the training
+    part's mean and deviation. Before :meth:`fit` mean and deviation are 0 and 1.
 
     Args:
         target_size: number of target channels C.
@@ -29,11 +33,13 @@ class InstanceNormalizer(Transform):
 
     mean: Tensor
     scale: Tensor
+    smaller: Tensor
 
     def __init__(self, target_size: int) -> None:
         super().__init__(target_size)
         self.register_buffer("mean", torch.zeros(target_size))
         self.register_buffer("scale", torch.ones(target_size))
+        self.register_buffer("smaller", torch.ones(target_size))
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Compute, in float64, the mean and deviation that windows without their own fall back to."""
@@ -42,6 +48,11 @@ class InstanceNormalizer(Transform):
         deviation = observed_deviation(values, mean, 0)
         self.mean.copy_(mean.nan_to_num(0.0)[0])
         self.scale.copy_(torch.where(deviation > 0, deviation, 1.0)[0])
+        for channel, column in enumerate(values.T):
+            some = column[:: max(1, len(column) // MOST_VALUES)].abs()
+            some = some[some > 0]  # nor NaN
+            lower = some.quantile(0.25) if len(some) else self.scale[channel]
+            self.smaller[channel] = torch.minimum(lower.to(self.scale), self.scale[channel])
         self.fitted.fill_(True)
         return self
 
@@ -49,9 +60,11 @@ class InstanceNormalizer(Transform):
         """Return the normalised past and the state (mean, scale), each ``[B, 1, C]``."""
         mean = observed_mean(past, 1)
         deviation = observed_deviation(past, mean, 1)
+        level = torch.maximum(mean.abs(), self.smaller)
+        # Written so that NaN (no observed cell) takes the training part's.
+        instead = torch.where(level < self.scale, level, self.scale)
         mean = torch.where(mean.isnan(), self.mean, mean)
-        # Written so that NaN (no observed cell) takes the fallback too.
-        scale = torch.where(deviation > ROUNDING * self.scale, deviation, self.scale)
+        scale = torch.where(deviation > ROUNDING * instead, deviation, instead)
         return (past - mean) / scale, (mean, scale)
 
     def transform_future(self, future: Tensor, state: WindowState) -> Tensor:
@@ -63,3 +76,8 @@ class InstanceNormalizer(Transform):
         """Return ``forecast * scale + mean`` with the past's mean and scale."""
         mean, scale = state
         return forecast * scale + mean
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Take a checkpoint of before 0.2, which knew one deviation only."""
+        state_dict.setdefault(f"{prefix}smaller", state_dict.get(f"{prefix}scale", self.scale))
+        super()._load_from_state_dict(state_dict, prefix, *args)

@@ -112,20 +112,31 @@ def test_windows_without_a_scale_do_not_count():
 
 
 def test_weights_of_long_series_are_their_own():
+    """Where nothing is left of the error they are taken whole, else half way from those of all."""
     preds, cells = case(3, windows=40)
     series = torch.cat([torch.full((30,), 4), torch.full((10,), 9)])
     start = torch.cat([torch.arange(30), torch.arange(10)])
     preds[1, :30] = cells.target[:30].nan_to_num(0.0)
     preds[1, 30:] += 1000
-    preds[3, 30:] = cells.target[30:].nan_to_num(0.0)
-    preds[3, :30] += 1000
     together, own = weights_of_series(preds, cells, series, start, least_horizons=5)
     assert own.keys() == {4}  # the other's ten origins span four horizons
     assert own[4].tolist() == [0, 1, 0, 0]
     torch.testing.assert_close(together, greedy_weights(preds, cells))
     _, own = weights_of_series(preds, cells, series, start, least_horizons=4)
-    assert own.keys() == {4, 9} and own[9].tolist() == [0, 0, 0, 1]
+    rows = torch.arange(30, 40)
+    alone = greedy_weights(preds[:, rows], cells.of(rows))
+    torch.testing.assert_close(own[9], (alone + together) / 2)
+    assert error(preds[:, rows], cells.of(rows), own[9]) < error(preds[:, rows], cells.of(rows), together)
     _, own = weights_of_series(
         preds[:, :30], cells.of(torch.arange(30)), series[:30], start[:30], least_horizons=1
     )
     assert own == {}  # one series: its weights are those of all
+
+
+def test_a_series_without_a_scale_is_weighed_by_its_errors_as_they_are():
+    preds, cells = case(5, windows=40)
+    series, start = torch.arange(40) // 20, torch.arange(40) % 20
+    cells.scale[20:] = torch.nan
+    preds[2, 20:] = cells.target[20:].nan_to_num(0.0)
+    _, own = weights_of_series(preds, cells, series, start, least_horizons=2)
+    assert own[1].tolist() == [0, 0, 1, 0]

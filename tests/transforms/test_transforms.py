@@ -59,7 +59,7 @@ def test_instance_normalizer_is_equivariant_to_level_and_scale():
 def test_constant_window_takes_the_training_scale(level):
     normalizer = InstanceNormalizer(1).fit(torch.tensor([[-4.0], [4.0]]) + level)
     transformed, (mean, scale) = normalizer.transform(torch.full((1, 9, 1), level))
-    torch.testing.assert_close(scale, torch.full((1, 1, 1), 4.0))
+    torch.testing.assert_close(scale, torch.full((1, 1, 1), 4.0), rtol=0.02, atol=0)
     torch.testing.assert_close(mean, torch.full((1, 1, 1), level))
     assert transformed.abs().max() < 1e-2
 
@@ -88,3 +88,22 @@ def test_bad_arguments_are_named():
         StandardScaler(2).fit(torch.zeros(5, 3))
     with pytest.raises(ValueError, match=r"observed: expected the shape of values, \[5, 2\], got \[5, 1\]"):
         StandardScaler(2).fit(torch.zeros(5, 2), torch.ones(5, 1, dtype=torch.bool))
+
+
+def test_instance_of_series_of_all_sizes():
+    """The deviation of all is that of the largest: no window of a small series may be taken for a constant
+    one, nor a constant one for one of the largest."""
+    large, small = 1e7 * torch.randn(200, 1), 1e-3 * torch.randn(200, 1)
+    transform = InstanceNormalizer(1).fit(torch.cat([large, small, torch.zeros(100, 1)]))
+    past = torch.stack([small[:20], torch.full((20, 1), 3.0), torch.zeros(20, 1), large[:20]])
+    _, (_, scale) = transform.transform(past)
+    expected = [small[:20].std(unbiased=False), torch.tensor(3.0), None, large[:20].std(unbiased=False)]
+    for row, value in enumerate(expected):
+        if value is not None:
+            torch.testing.assert_close(scale[row, 0, 0], value)
+    assert 1e-4 < scale[2] < 1e-2  # of the smaller series
+    old = transform.state_dict()
+    del old["smaller"]
+    again = InstanceNormalizer(1)
+    again.load_state_dict(old)
+    assert torch.equal(again.smaller, transform.scale)

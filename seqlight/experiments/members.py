@@ -1,0 +1,155 @@
+"""What a portfolio is made of, the simplest first."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqlight.data import WindowDataModule, WindowDataset, WindowLoader
+from seqlight.experiments.candidates import Candidate
+from seqlight.experiments.networks import build_forecaster
+from seqlight.experiments.seasons import learnable_cycles, seasons
+from seqlight.experiments.simple_forecasts import CELLS_PER_BATCH, EQUATION_BYTES, least_squares
+from seqlight.experiments.sizes import forecaster_arguments, window_arguments
+from seqlight.models import (
+    Forecaster,
+    LinearForecaster,
+    NaiveForecaster,
+    SeasonalNaiveForecaster,
+    SegmentRNNForecaster,
+)
+
+SPREAD_OF_SCALES = 10.0
+"""Series whose deviations differ more than so many times are not one scale to a network."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A member that is trained by steps.
+
+    Attributes:
+        name: what ``--model`` and :func:`seqlight.experiments.portfolio` call it.
+        title: what tables call it.
+        build: makes it untrained.
+    """
+
+    name: str
+    title: str
+    build: Callable[[], Forecaster]
+
+
+def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]:
+    """Make the members that need no training by steps, one by one, the simplest first.
+
+    Args:
+        data: a DataModule that is set up.
+        bounds: ``bounds``, ``nonnegative`` and ``integer`` of :class:`seqlight.models.Forecaster`.
+
+    """
+    sizes = window_arguments(data) | bounds
+    yield Candidate("naive", NaiveForecaster(**sizes))
+    for season in seasons(data):
+        if season <= data.context_length:
+            model = SeasonalNaiveForecaster(season_length=season, **sizes)
+            yield Candidate(f"seasonal naive ({season})", model)
+    started = time.monotonic()
+    linear = least_squares(data, **bounds)
+    if linear is not None:
+        yield Candidate("linear (least squares)", linear, seconds=time.monotonic() - started)
+    for cycle in learnable_cycles(data):
+        started = time.monotonic()
+        with_cycle = cycle_and_linear(data, cycle, **bounds)
+        if with_cycle is not None:
+            yield Candidate(f"cycle ({cycle}) + linear", with_cycle, seconds=time.monotonic() - started)
+
+
+def cycle_and_linear(data: WindowDataModule, cycle: int, **bounds: Any) -> LinearForecaster | None:
+    """Return least squares of each channel's own past and all covariates, beside the mean shape of a cycle.
+
+    None where the equations take more than ``EQUATION_BYTES``.
+    """
+    model = LinearForecaster(
+        **forecaster_arguments(data),
+        cycle=cycle,
+        channels="independent",
+        transform=transform_of(data),
+        **bounds,
+    )
+    cells = data.context_length * model.input_size  # those of the future's rows are few beside them
+    matrices = 1 + data.prediction_length * bool(np.isnan(data.store.values).any())
+    if 8 * matrices * cells**2 > EQUATION_BYTES:
+        return None
+    batch_size = max(64, CELLS_PER_BATCH // (cells * data.target_size))
+    loader = WindowLoader(data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate)
+    return model.solve(loader)
+
+
+def networks(data: WindowDataModule, **options: Any) -> list[Network]:
+    """Return the networks of a portfolio, in the order in which they are trained.
+
+    Args:
+        data: a DataModule that is set up.
+        options: ``bounds``, ``nonnegative``, ``integer``, and the LSTM's ``hidden_size`` and ``num_layers``.
+
+    """
+    own = {name: options.pop(name) for name in ("hidden_size", "num_layers") if name in options}
+    cycles = learnable_cycles(data)
+    cycle = cycles[-1] if cycles else None
+    return [
+        Network(
+            "segment_rnn",
+            "segment RNN",
+            lambda: SegmentRNNForecaster(
+                **forecaster_arguments(data),
+                cycle=cycle,
+                segment_length=segment_length(data),
+                dropout=0.1,
+                transform=transform_of(data),
+                loss="mae",
+                lr=2e-3,
+                lr_schedule="one_cycle",
+                **options,
+            ),
+        ),
+        Network(
+            "lstm", "peephole LSTM", lambda: build_forecaster("lstm", data, peephole=True, **own, **options)
+        ),
+        Network("tcn", "TCN", lambda: build_forecaster("tcn", data, dropout=0.1, lr=3e-3, **options)),
+    ]
+
+
+def segment_length(data: WindowDataModule) -> int:
+    """Return the steps of a segment: those of the shortest season or of a part of it.
+
+    A window has at least four segments and a segment at most 48 steps.
+    """
+    most = max(1, min(48, data.context_length // 4))
+    season = next(iter(seasons(data)), most)
+    if season <= most:
+        return season
+    divisors = [length for length in range(1, most + 1) if season % length == 0]
+    return divisors[-1] if divisors[-1] >= min(4, most) else most
+
+
+def transform_of(data: WindowDataModule) -> str:
+    """Return the transform for networks that forecast the change from a window's last value.
+
+    Series of one scale keep it: how large a window's changes are then tells how large the next ones are.
+    Where scales differ, each window has its own.
+    """
+    values, store = data.store.values, data.store
+    stops = store.indptr[:-1] + data.split.train_stop if hasattr(data, "split") else store.indptr[1:]
+    with np.errstate(invalid="ignore"):
+        deviations = np.array(
+            [
+                np.nanstd(values[first:stop], axis=0) if np.isfinite(values[first:stop]).any() else np.nan
+                for first, stop in zip(store.indptr[:-1], stops, strict=True)
+            ]
+        ).reshape(len(store.indptr) - 1, -1)
+    for channel in deviations.T:
+        positive = channel[np.isfinite(channel) & (channel > 0)]
+        if len(positive) and positive.max() > SPREAD_OF_SCALES * positive.min():
+            return "instance + last"
+    return "standard + last"
