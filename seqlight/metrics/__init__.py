@@ -2,7 +2,7 @@
 
 from . import functional
 from .cell_ratio import CellRatio
-from .collection import forecast_metrics, imputation_metrics
+from .collection import forecast_metrics, imputation_metrics, quantile_metrics
 from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
     MaskedMeanAbsoluteError,
@@ -43,4 +43,5 @@ __all__ = [
     "forecast_metrics",
     "functional",
     "imputation_metrics",
+    "quantile_metrics",
 ]

@@ -1,5 +1,7 @@
 """The metrics that every forecaster and every imputer reports."""
 
+from collections.abc import Sequence
+
 from torchmetrics import MetricCollection
 
 from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
@@ -9,6 +11,7 @@ from .masked import (
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
+from .probabilistic import ContinuousRankedProbabilityScore, WeightedQuantileLoss
 from .scaled import MeanAbsoluteScaledError
 
 
@@ -42,6 +45,24 @@ def imputation_metrics() -> MetricCollection:
             "mae": MaskedMeanAbsoluteError(),
             "rmse": MaskedMeanSquaredError(squared=False),
             "mre": MaskedMeanRelativeError(),
+        },
+        compute_groups=False,
+    )
+
+
+def quantile_metrics(quantiles: Sequence[float]) -> MetricCollection:
+    """Return the weighted quantile loss and the CRPS, named ``wql`` and ``crps``.
+
+    Update it with ``update(preds, target, mask)``.
+
+    Args:
+        quantiles: levels of the forecasts.
+
+    """
+    return MetricCollection(
+        {
+            "wql": WeightedQuantileLoss(quantiles),
+            "crps": ContinuousRankedProbabilityScore(quantiles),
         },
         compute_groups=False,
     )

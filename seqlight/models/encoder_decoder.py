@@ -1,11 +1,11 @@
 """The encoder-decoder forecaster."""
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
 from seqlight.nn import EncoderDecoder
-from seqlight.strategies import EncoderDecoderStrategy, Window
+from seqlight.strategies import EncoderDecoderStrategy, Strategy, Window
 
 from .checks import check_integer, check_number, choose
 from .cores import RECURRENT_CORES, build_core
@@ -30,6 +30,10 @@ class EncoderDecoderForecaster(Forecaster):
     - ``"inverse_sigmoid"``: k / (k + exp(i / k)), k such that s = 1/2 at i = steps.
 
     It is logged as ``teacher_forcing``. Validation, test and prediction always feed back the forecast.
+
+    A ``head`` with a distribution must know what it goes on from: with 1 throughout, each step is forecast
+    given true values before it, and paths are drawn; where the schedule ends at 0, each is forecast as seen
+    from the past, and its median is fed back.
 
     Args:
         cell: ``"lstm"``, ``"gru"`` or ``"rnn"``: the kind of both layers.
@@ -77,6 +81,33 @@ class EncoderDecoderForecaster(Forecaster):
             )
         super().__init__(strategy="encoder_decoder", **kwargs)
 
+    def _build_strategy(self, cls: type[Strategy], parameter_count: int | None) -> Strategy:
+        """Return the strategy, which has to know what the decoder will have learned to go on from.
+
+        Raises:
+            ValueError: with a head of a distribution, it is neither the truth nor its own forecasts.
+
+        """
+        strategy = cast(EncoderDecoderStrategy, super()._build_strategy(cls, parameter_count))
+        constant = self.hparams["teacher_forcing_schedule"] == "constant"
+        last = self.hparams["teacher_forcing" if constant else "teacher_forcing_min"]
+        strategy.decodes_own_forecasts = last == 0.0
+        name = self.head.name
+        if parameter_count is not None and 0.0 < last < 1.0:
+            raise ValueError(
+                f"teacher_forcing: ends at {last:g}, so that the decoder's distributions are neither those "
+                "given the true values before a step nor those given its own forecasts; with "
+                f"head={name!r} use teacher_forcing=1, or 0, or a schedule with teacher_forcing_min=0"
+            )
+        if strategy.conditional and not self.head.draws:
+            raise ValueError(
+                "teacher_forcing: a decoder that is trained on true values forecasts each step given those "
+                f"before it, and values to go on from cannot be drawn from head={name!r}; use "
+                "teacher_forcing=0 or a schedule that goes down to 0, or head='normal', 'student_t', "
+                "'poisson' or 'negative_binomial'"
+            )
+        return strategy
+
     def build_network(self) -> nn.Module:
         """Return the encoder-decoder; past covariates enter the encoder only."""
         num_layers, dropout = self.hparams["num_layers"], self.hparams["dropout"]
@@ -106,5 +137,10 @@ class EncoderDecoderForecaster(Forecaster):
         """Return the loss summed over the future's known cells, and their count."""
         probability = self.teacher_forcing_probability(self.global_step)
         return self.strategy.loss(
-            self.network, window, future, self.pointwise_loss, teacher_forcing=probability
+            self.network,
+            window,
+            future,
+            self.cell_loss(window),
+            teacher_forcing=probability,
+            feed=self._fed_back(window),
         )

@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from seqlight.heads import PointHead, build_head
 from seqlight.inputs import LearnedCycle, NetworkInputs, Window, check_schema
 from seqlight.metrics import MeanOverCells, forecast_metrics
 from seqlight.nn import ChannelIndependent
-from seqlight.strategies import STRATEGIES
+from seqlight.strategies import STRATEGIES, Strategy
 from seqlight.transforms import build_transform
 
 from .bounds import Bounds
@@ -18,6 +19,7 @@ from .checkpoint import constructor_arguments, is_of_0_1
 from .checks import check_integer, check_number, choose, plain_value
 from .forecaster_steps import ForecasterSteps
 from .forecaster_windows import Batch
+from .head_checks import check_counts, check_head, check_quantiles
 from .losses import LOSSES
 from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
 from .training_values import values_of_trainer
@@ -102,7 +104,14 @@ class Forecaster(ForecasterSteps):
             ``"box_cox"``, ``"difference(1, 24)"`` or ``"decompose(24)"`` (trend and season removed),
             ``"none"``, or several: ``"log + difference(1, 24) + standard"``, see
             :func:`seqlight.transforms.build_transform`.
-        loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space.
+        loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space; of ``head="point"`` alone.
+        head: what the network's output means, see :mod:`seqlight.heads`: ``"point"``, ``"quantile"``,
+            ``"normal"``, ``"student_t"``, and for counts ``"poisson"`` and ``"negative_binomial"``. The point
+            forecast of all but the first is the median.
+        quantiles: rising levels, such as ``[0.1, 0.5, 0.9]``, the default: those that ``head="quantile"`` is
+            trained for, and those that ``Trainer.predict`` gives.
+        num_samples: paths by which quantiles are known where the network does not say them: with the
+            strategy recursive, and with differences at lags shorter than the horizon.
         optimizer: ``"adam"``, ``"adamw"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``. Another one: override
             ``configure_optimizers``, as Lightning's CLI does for ``--optimizer``.
         lr: learning rate, the highest one of a schedule.
@@ -153,6 +162,9 @@ class Forecaster(ForecasterSteps):
         strategy: str = "direct",
         transform: str = "instance",
         loss: str = "mse",
+        head: str = "point",
+        quantiles: list[float] | None = None,
+        num_samples: int = 200,
         optimizer: str = "adam",
         lr: float = 1e-3,
         weight_decay: float = 0.0,
@@ -198,8 +210,12 @@ class Forecaster(ForecasterSteps):
                 check_integer(name, number, 0)
         self.schema = schema
         self.observed_indicator = bool(observed_indicator)
-        self.strategy = choose("strategy", strategy, STRATEGIES)(self.target_size, self.prediction_length)
         self.pointwise_loss = choose("loss", loss, LOSSES)
+        self.quantile_levels = check_quantiles(quantiles, head)
+        self.head = build_head(head, quantiles=self.quantile_levels, pointwise=self.pointwise_loss)
+        parameter_count = None if isinstance(self.head, PointHead) else self.head.parameter_count
+        self.num_samples = check_integer("num_samples", num_samples, 1)
+        self.strategy = self._build_strategy(choose("strategy", strategy, STRATEGIES), parameter_count)
         self._check_optimization(optimizer, lr, weight_decay, lr_schedule)
         self.transform = build_transform(transform, self.target_size)
         if self.context_length < self.transform.min_context_length:
@@ -208,6 +224,15 @@ class Forecaster(ForecasterSteps):
                 f"{transform!r} needs of a window's past, got {self.context_length}; raise it, or shorten "
                 "the transform's lags or seasons"
             )
+        check_head(
+            self.head,
+            transform=self.transform,
+            transform_text=transform,
+            strategy=self.strategy,
+            steps=self.prediction_length,
+            loss=loss,
+            cycle=cycle,
+        )
         self.learned_cycle = None
         if cycle is not None:
             self.learned_cycle = LearnedCycle(check_integer("cycle", cycle, 2), self.target_size)
@@ -226,6 +251,7 @@ class Forecaster(ForecasterSteps):
             linear=self.linear_inputs,
             independent=independent,
             category_dropout=check_number("category_dropout", category_dropout, 0.0, below=1.0),
+            parameter_count=parameter_count or 1,
         )
         self.strategy.check_inputs(self.inputs)
         self.input_size = self.inputs.input_size
@@ -237,6 +263,7 @@ class Forecaster(ForecasterSteps):
                 self.network, self.target_size, self.strategy.horizon, of_each=self.inputs.of_each
             )
 
+        self._build_distribution()
         self.val_metrics = forecast_metrics()
         self.test_metrics = forecast_metrics()
         self.val_mean_loss = MeanOverCells()
@@ -244,6 +271,9 @@ class Forecaster(ForecasterSteps):
         if self.strategy.forecasts_at_every_step:
             self.val_loss_all_steps = MeanOverCells()
             self.test_loss_all_steps = MeanOverCells()
+
+    def _build_strategy(self, cls: type[Strategy], parameter_count: int | None) -> Strategy:
+        return cls(self.target_size, self.prediction_length, parameter_count)
 
     def build_network(self) -> nn.Module:
         """Return the network; called once, while the forecaster is made. The hook for subclasses.
@@ -286,9 +316,12 @@ class Forecaster(ForecasterSteps):
             past = torch.ones(1, self.context_length, self.target_size)
             length = self.context_length if steps is None else min(steps, self.context_length)
             self._check_chunk(length, self.transform.transform(past)[1])
-        if stage == "fit" and not self.transform.fitted:
+        if stage == "fit" and (self.head.counts or not self.transform.fitted):
             found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
-            if found is not None:
+            if found is not None and self.head.counts:
+                values, observed = found
+                check_counts("training target", values.masked_fill(~observed.bool(), torch.nan), self.head)
+            if found is not None and not self.transform.fitted:
                 self.transform.fit(*found)
         if stage == "fit" and callable(getattr(data, "covariate_statistics", None)):
             self.inputs.fit_scales(data.covariate_statistics())
@@ -333,8 +366,9 @@ class Forecaster(ForecasterSteps):
     # The hooks of subclasses that forecast in a way of their own
 
     def decode(self, window: Window) -> Tensor:
-        """Return the forecast ``[B, H, C]`` of a window in transformed space."""
-        return self.strategy.decode(self.network, window)
+        """Return the forecast ``[B, H, C]`` of a window in transformed space; with a head other than
+        ``"point"``, the outputs ``[B, H, C, P]`` that it makes a distribution of."""
+        return self.strategy.decode(self.network, window, self._fed_back(window))
 
     def training_loss(self, window: Window, future: Tensor) -> tuple[Tensor, Tensor]:
         """Return the training loss summed over the known cells, and their count.
@@ -344,4 +378,4 @@ class Forecaster(ForecasterSteps):
             future: transformed target ``[B, H, C]``, NaN where missing.
 
         """
-        return self.strategy.loss(self.network, window, future, self.pointwise_loss)
+        return self.strategy.loss(self.network, window, future, self.cell_loss(window))

@@ -5,16 +5,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from seqlight.heads import PointHead
 from seqlight.predictor import Forecast
 
 from .evaluation_mode import evaluation_mode
 from .finite import check_prediction
-from .forecaster_windows import Batch, ForecasterWindows, observed_at_all
+from .forecaster_distribution import WindowForecast
+from .forecaster_mean import ForecasterMean
+from .forecaster_windows import Batch, observed_at_all
 
 
-class ForecasterPrediction(ForecasterWindows):
+class ForecasterPrediction(ForecasterMean):
     """The ways to a forecast of :class:`~seqlight.models.Forecaster`, which is a
     :class:`~seqlight.predictor.Predictor`."""
+
+    quantile_levels: tuple[float, ...]
+    """The quantiles that :meth:`predict_step` gives, and so ``Trainer.predict``; set it to have others."""
+    predicted_samples: int = 0
+    """Number of paths that :meth:`predict_step` gives."""
 
     def forward(
         self,
@@ -33,7 +41,7 @@ class ForecasterPrediction(ForecasterWindows):
         series_index: Tensor | None = None,
         static: Tensor | None = None,
     ) -> Tensor:
-        """Forecast raw values from raw values; no DataModule is needed.
+        """Forecast raw values from raw values, a point for each cell; no DataModule is needed.
 
         What the forecaster was built for is needed, and nothing else is taken. Numbers are float32 in
         original units, categories int64 codes.
@@ -87,46 +95,92 @@ class ForecasterPrediction(ForecasterWindows):
         if series_index is None and self.takes_series:
             raise ValueError(f"series_index: needed, for {type(self).__name__} knows each series by itself")
         window, state = self._window(past_target, self._under_new_names(given))
-        forecast = self._original_units(self.decode(window), state)
-        return forecast.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)
+        point = self._forecast(window, state).point
+        return point.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)
 
     @torch.no_grad()
     def predict(self, batch: Batch, *, quantile_levels: Sequence[float] = (), samples: int = 0) -> Forecast:
         """Forecast the windows of a batch, in evaluation mode and without gradients.
 
+        Quantiles are each cell's own. The steps of a path depend on each other, as errors do that validation
+        has seen, or as the strategy feeds them back; its channels, and windows, are drawn independently.
+
         Args:
             batch: a batch of a DataModule, in original units, on any device.
-            quantile_levels: the quantiles that are wanted; a forecaster of points alone gives none.
-            samples: number of paths that are wanted.
+            quantile_levels: the quantiles that are wanted, rising; ``head="point"`` gives none.
+            samples: number of paths that are wanted, drawn by torch's random numbers.
 
         Returns:
             The forecast, on the batch's device; NaN for a channel whose past has no observed cell.
 
         Raises:
             NonFiniteError: a forecast is not finite, though the window holds known values.
-            ValueError: the batch is not what the forecaster was made for, or paths are wanted of one that
-                gives points alone.
+            ValueError: the batch is not what the forecaster was made for, a quantile is not known to the
+                head, or nothing can be drawn from it.
 
         """
-        if samples:
-            raise ValueError(f"samples: {type(self).__name__} gives points alone, got samples={samples}")
+        here = {name: value.to(self.device) for name, value in batch.items()}
+        home = batch["past_target"].device
+        levels = () if isinstance(self.head, PointHead) else tuple(quantile_levels)
+        if samples and isinstance(self.head, PointHead):
+            raise ValueError(
+                f"samples: head='point' gives points alone, got samples={samples}; train with head='normal', "
+                "'student_t', 'poisson' or 'negative_binomial'"
+            )
+        with evaluation_mode(self):
+            given = self._checked_forecast(here, levels, samples)
+        quantiles = None if given.quantiles is None else given.quantiles.to(home)
+        drawn = None if given.samples is None else given.samples.to(home)
+        return Forecast(given.point.to(home), quantiles, levels, drawn)
+
+    @torch.no_grad()
+    def predict_mean(self, batch: Batch) -> Tensor:
+        """Return the mean ``[B, H, C]`` of each cell in original units, in evaluation mode; the point that
+        everything else returns is the median.
+
+        Args:
+            batch: a batch of a DataModule, in original units, on any device.
+
+        Raises:
+            ValueError: the head knows no mean, it is infinite, or ``bounds`` would change it.
+
+        """
         here = {name: value.to(self.device) for name, value in batch.items()}
         with evaluation_mode(self):
-            point = self.predict_step(here, 0)["prediction"]
-        return Forecast(point.to(batch["past_target"].device))
+            window, state = self._batch_window(here, with_future=False)
+            mean = self._mean(window, state).masked_fill(~self._forecastable(here), torch.nan)
+        return mean.to(batch["past_target"].device)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return ``prediction`` [B, H, C] in original units, and ``series_index`` and ``start`` [B].
+        """Return the forecasts of a batch in original units.
 
-        The prediction is NaN for a channel whose past has no observed cell.
+        They are ``prediction`` [B, H, C], with ``series_index`` and ``start`` [B] where the batch has them;
+        of a head with a distribution also ``quantiles`` [B, H, C, Q] at :attr:`quantile_levels`, and, if
+        :attr:`predicted_samples` is not 0, ``samples`` [B, N, H, C]. All are NaN for a channel whose past has
+        no observed cell.
 
         Raises:
             NonFiniteError: a forecast is not finite, though the window holds known values.
 
         """
-        window, state = self._batch_window(batch, with_future=False)
-        known = self._forecastable(batch)
-        prediction = self._original_units(self.decode(window), state)
-        output = {"prediction": prediction.masked_fill(~known, torch.nan)}
-        check_prediction(output, batch, known)
+        given = self._checked_forecast(batch, self.quantile_levels, self.predicted_samples)
+        output = {"prediction": given.point}
+        if given.quantiles is not None:
+            output["quantiles"] = given.quantiles
+        if given.samples is not None:
+            output["samples"] = given.samples.transpose(0, 1)
         return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
+
+    def _checked_forecast(self, batch: Batch, levels: Sequence[float], samples: int) -> WindowForecast:
+        """Forecast a batch; what is not finite is refused, and a channel without a past is NaN."""
+        window, state = self._batch_window(batch, with_future=False)
+        given = self._forecast(window, state, levels, samples)
+        known = self._forecastable(batch)
+        check_prediction({"prediction": given.point}, batch, known)
+        quantiles = drawn = None
+        if given.quantiles is not None:
+            check_prediction({"quantiles": given.quantiles}, batch, known.unsqueeze(-1))
+            quantiles = given.quantiles.masked_fill(~known.unsqueeze(-1), torch.nan)
+        if given.samples is not None:
+            drawn = given.samples.masked_fill(~known, torch.nan)
+        return WindowForecast(given.point.masked_fill(~known, torch.nan), quantiles, drawn)

@@ -9,7 +9,7 @@ from torchmetrics import MetricCollection
 from seqlight.inputs import Window
 from seqlight.inputs.cycle import CycleState
 from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells
-from seqlight.strategies import PointwiseLoss, masked_loss
+from seqlight.strategies import masked_loss
 from seqlight.strategies.state_rows import has_tensors, state_batch_dim
 from seqlight.transforms import WindowState
 
@@ -22,12 +22,12 @@ from .forecaster_windows import Batch
 class ForecasterSteps(ForecasterPrediction, CarriesState):
     """The steps of :class:`~seqlight.models.Forecaster`, on what that makes of a batch."""
 
-    pointwise_loss: PointwiseLoss
     rows_of_each: int
     val_metrics: MetricCollection
     test_metrics: MetricCollection
     val_mean_loss: MeanOverCells
     test_mean_loss: MeanOverCells
+    scored_levels: tuple[float, ...]
 
     @abstractmethod
     def training_loss(self, window: Window, future: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,7 +88,7 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
         # A network of single channels has a state for each of them.
         reset = batch["reset"].repeat_interleave(self.rows_of_each)
         total, count, state = self.strategy.chunk_loss(
-            self.network, window, future, self.pointwise_loss, self.carried_state(reset)
+            self.network, window, future, self.cell_loss(window), self.carried_state(reset)
         )
         if not has_tensors(state):
             raise ValueError(
@@ -98,30 +98,57 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
         self.carry_state(state, batch_dim=state_batch_dim(self.network))
         return total, count
 
+    def on_validation_epoch_start(self) -> None:
+        """Forget what an earlier validation has seen of the steps' dependence."""
+        if self.dependence is not None:
+            self.dependence.moments.reset()
+
+    def on_validation_epoch_end(self) -> None:
+        """Learn how the errors of steps depend on each other, while a fit validates or where it is not known.
+
+        Not from the few batches of Lightning's sanity check.
+        """
+        if self.dependence is None or self.trainer.sanity_checking:
+            return
+        if self.trainer.state.fn == "fit" or not bool(self.dependence.fitted):
+            self.dependence.fit()
+
     def _evaluation_step(
         self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection
     ) -> None:
         window, state = self._batch_window(batch, with_future=True)
         future = self._future(batch)
         future = future.masked_fill(~self._forecastable(batch), torch.nan)
-        decoded = self.decode(window)
         target = self._transformed_future(future, state)
-        mean_loss.update(*masked_loss(self.pointwise_loss, decoded, target))
+        forecast = self._forecast(window, state, self.scored_levels)
+        if forecast.outputs is None:
+            loss = self.strategy.future_loss(self.network, window, target, self.cell_loss(window))
+        else:
+            loss = masked_loss(self.cell_loss(window), forecast.outputs, target)
+        mean_loss.update(*loss)
         size = future.shape[0]
         self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
         if self.strategy.forecasts_at_every_step:
             name = f"{stage}_loss_all_steps"
             all_steps = getattr(self, name)
-            all_steps.update(*self.strategy.loss(self.network, window, target, self.pointwise_loss))
+            all_steps.update(*self.strategy.loss(self.network, window, target, self.cell_loss(window)))
             self.log(name, all_steps, on_step=False, on_epoch=True, batch_size=size)
+        if stage == "val" and self.dependence is not None and forecast.outputs is not None:
+            truth = future if self.head.counts else target
+            self.dependence.moments.update(
+                self.head.score_of(self._head_parameters(forecast.outputs, window), truth)
+            )
 
-        preds = self._original_units(decoded, state)
         known, scale = ~future.isnan(), batch.get("scale")
         for name, metric in metrics.items(keep_base=True):
             if not isinstance(metric, MeanAbsoluteScaledError):
-                metric.update(preds, future, known)
+                metric.update(forecast.point, future, known)
             elif scale is not None:
-                metric.update(preds, future, scale, known)
+                metric.update(forecast.point, future, scale, known)
             else:
                 continue
             self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
+        if forecast.quantiles is not None:
+            for name, metric in getattr(self, f"{stage}_quantile_metrics").items(keep_base=True):
+                metric.update(forecast.quantiles, future, known)
+                self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from seqlight.heads import Head
 from seqlight.inputs import LearnedCycle, NetworkInputs, Window
 from seqlight.inputs.cycle import CycleState
 from seqlight.strategies import Strategy
@@ -14,6 +16,7 @@ from seqlight.transforms import Transform, WindowState
 
 from .bounds import Bounds
 from .checks import check_batch, check_shape
+from .head_checks import check_counts
 from .module import SeqlightModule
 from .renamed import warn_renamed
 
@@ -33,6 +36,7 @@ class ForecasterWindows(SeqlightModule):
     inputs: NetworkInputs
     learned_cycle: LearnedCycle | None
     bounds: Bounds
+    head: Head
 
     @abstractmethod
     def decode(self, window: Window) -> Tensor:
@@ -120,9 +124,19 @@ class ForecasterWindows(SeqlightModule):
             past = past.masked_fill(~past_observed.bool(), torch.nan)
         if not self.target_only:
             self.inputs.check_known(given)
+        if self.head.counts:
+            self._check_counts("past_target", past)
         transformed, state = self._transformed(past, given.get("phase"))
         dtype = next((p.dtype for p in self.network.parameters()), transformed.dtype)
-        return self.inputs.window(transformed, given, length, dtype), state
+        window = self.inputs.window(transformed, given, length, dtype)
+        if self.head.counts:
+            window = replace(window, scale=self.transform.inverse(torch.ones_like(past[:, :1]), state))
+        return window, state
+
+    def _check_counts(self, name: str, values: Tensor) -> None:
+        """Raise ValueError for what are no counts; elsewhere than on the CPU nobody waits for the answer."""
+        if values.device.type == "cpu" and not torch.compiler.is_compiling():
+            check_counts(name, values, self.head)
 
     def _batch_window(
         self, batch: Batch, *, with_future: bool, length: int | None = None
@@ -141,6 +155,8 @@ class ForecasterWindows(SeqlightModule):
         if batch.get("future_observed") is not None:
             check_shape("future_observed", batch["future_observed"], axes)
             future = future.masked_fill(~batch["future_observed"].bool(), torch.nan)
+        if self.head.counts:
+            self._check_counts("future_target", future)
         return future
 
     def _forecastable(self, batch: Batch) -> Tensor:

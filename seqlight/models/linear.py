@@ -6,6 +6,7 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor, nn
 
+from seqlight.heads import PointHead
 from seqlight.inputs import LearnedCycle
 from seqlight.nn import ChannelIndependent
 from seqlight.nn.channel_independent import fold_channels
@@ -78,9 +79,14 @@ class LinearForecaster(Forecaster):
             self.
 
         Raises:
-            ValueError: the loader is empty.
+            ValueError: the loader is empty, or the head is not ``"point"``.
 
         """
+        if not isinstance(self.head, PointHead):
+            raise ValueError(
+                f"solve: least squares forecast a mean, not what head={self.head.name!r} needs; make the "
+                "forecaster with head='point', or train this one with Trainer.fit"
+            )
         if not self.transform.fitted:
             found = values_of_loader(loader, as_windows=self.transform.fits_on_windows)
             if found is not None:

@@ -5,7 +5,7 @@ missing cells are NaN throughout. A forecaster takes them by name, ``transform="
 see :func:`build_transform`; :func:`decompose` and the mu-law coding of waveforms are of use by themselves.
 """
 
-from .base import Transform, WindowState
+from .base import Growth, Transform, WindowState
 from .box_cox import BoxCox
 from .compose import Compose
 from .decomposition import Decomposition, decompose
@@ -14,6 +14,7 @@ from .identity import Identity
 from .instance import InstanceNormalizer
 from .last_value import LastValue
 from .log import Log
+from .mean_scale import MeanScaler
 from .min_max import MinMaxScaler
 from .mu_law import mu_law_decode, mu_law_encode
 from .seasonal_trend import Decompose
@@ -27,10 +28,12 @@ __all__ = [
     "Decompose",
     "Decomposition",
     "Difference",
+    "Growth",
     "Identity",
     "InstanceNormalizer",
     "LastValue",
     "Log",
+    "MeanScaler",
     "MinMaxScaler",
     "StandardScaler",
     "Transform",

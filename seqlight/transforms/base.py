@@ -1,6 +1,7 @@
 """What every transform of a target series offers."""
 
 from abc import ABC, abstractmethod
+from enum import Enum
 from typing import Any, ClassVar, Self
 
 import torch
@@ -10,6 +11,15 @@ WindowState = tuple[Any, ...]
 """What one batch of windows must remember so that its future can be transformed and forecasts inverted:
 tensors, or the states of the parts of a composition.
 """
+
+
+class Growth(Enum):
+    """How fast an inverse grows with the forecast."""
+
+    LINEAR = "linear"
+    POWER = "power"
+    EXPONENTIAL = "exponential"
+    FASTER = "faster"
 
 
 class Transform(nn.Module, ABC):
@@ -40,6 +50,10 @@ class Transform(nn.Module, ABC):
     window_dependent: ClassVar[bool] = False
     """Whether a cell's result depends on other cells of its window, and not on its own value alone."""
 
+    scales_only: ClassVar[bool] = False
+    """Whether it divides by a positive number, one for all steps of a window, and does nothing else, so that
+    what comes of counts still has their distributions."""
+
     fitted: Tensor
 
     def __init__(self, target_size: int) -> None:
@@ -58,6 +72,11 @@ class Transform(nn.Module, ABC):
     def fits_on_windows(self) -> bool:
         """Whether :meth:`fit` needs windows ``[N, L, C]``, as they come in training, and not just cells."""
         return False
+
+    @property
+    def inverse_growth(self) -> Growth:
+        """How fast :meth:`inverse` grows with the forecast, which says of what it has a finite mean."""
+        return Growth.LINEAR
 
     def keeps_quantiles(self, prediction_length: int) -> bool:
         """Whether :meth:`inverse` takes quantiles of every step to quantiles, for so many steps ahead.

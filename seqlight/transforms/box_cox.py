@@ -6,7 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
+from .base import Growth, Transform, WindowState
 from .domain import check_finite, shifted
 
 SEARCHED = (0.0, 2.0)
@@ -52,6 +52,15 @@ class BoxCox(Transform):
         self.offset = check_finite("offset", offset)
         initial = 1.0 if self.given_lmbda is None else self.given_lmbda
         self.register_buffer("lmbda", torch.full((target_size,), initial))
+
+    @property
+    def inverse_growth(self) -> Growth:
+        """Of the channel whose inverse grows fastest: lambda 1 is linear, 0 the exponential function, and
+        below 0 it is infinite from some forecast on."""
+        lowest = float(self.lmbda.min())
+        if lowest <= 0:
+            return Growth.FASTER if lowest < 0 else Growth.EXPONENTIAL
+        return Growth.LINEAR if bool((self.lmbda == 1).all()) else Growth.POWER
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Check the domain and find lambda, in float64, by golden-section search."""

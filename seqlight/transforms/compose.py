@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from .base import Transform, WindowState
+from .base import Growth, Transform, WindowState
 
 
 class Compose(Transform):
@@ -53,6 +53,17 @@ class Compose(Transform):
     def fits_on_windows(self) -> bool:
         """Whether a part that looks beyond single cells comes before another."""
         return any(part.window_dependent for part in self.transforms[:-1])
+
+    @property
+    def scales_only(self) -> bool:  # type: ignore[override]
+        """Whether all parts do."""
+        return all(part.scales_only for part in self.transforms)
+
+    @property
+    def inverse_growth(self) -> Growth:
+        """That of the one part that is not linear; of several, faster than any of them."""
+        curved = [part.inverse_growth for part in self.transforms if part.inverse_growth != Growth.LINEAR]
+        return Growth.FASTER if len(curved) > 1 else curved[0] if curved else Growth.LINEAR
 
     def keeps_quantiles(self, prediction_length: int) -> bool:
         """Whether all parts do."""

@@ -1,6 +1,6 @@
 """The transform that changes nothing."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -9,6 +9,8 @@ from .base import Transform, WindowState
 
 class Identity(Transform):
     """Leaves values as they are, for data that is already on a scale of about one."""
+
+    scales_only: ClassVar[bool] = True
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Check the shapes and learn nothing."""

@@ -5,7 +5,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
+from .base import Growth, Transform, WindowState
 from .domain import check_finite, shifted
 
 
@@ -30,6 +30,11 @@ class Log(Transform):
     def __init__(self, target_size: int, offset: float = 0.0) -> None:
         super().__init__(target_size)
         self.offset = check_finite("offset", offset)
+
+    @property
+    def inverse_growth(self) -> Growth:
+        """Exponential."""
+        return Growth.EXPONENTIAL
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Check that the training part's values are above ``-offset``; there is nothing to learn."""

@@ -14,6 +14,7 @@ from .identity import Identity
 from .instance import InstanceNormalizer
 from .last_value import LastValue
 from .log import Log
+from .mean_scale import MeanScaler
 from .min_max import MinMaxScaler
 from .seasonal_trend import Decompose
 from .standard import StandardScaler
@@ -23,6 +24,7 @@ TRANSFORMS: Mapping[str, Callable[..., Transform]] = {
     "standard": StandardScaler,
     "min_max": MinMaxScaler,
     "instance": InstanceNormalizer,
+    "mean_scale": MeanScaler,
     "last": LastValue,
     "log": Log,
     "box_cox": BoxCox,

@@ -284,5 +284,5 @@ def test_a_forecaster_is_a_predictor(sizes, windows):
     torch.testing.assert_close(forecast.point, expected, equal_nan=True)
     assert not forecast.point.requires_grad
     assert (forecast.quantiles, forecast.quantile_levels, forecast.samples) == (None, (), None)
-    with pytest.raises(ValueError, match="samples: LSTMForecaster gives points alone, got samples=3"):
+    with pytest.raises(ValueError, match="samples: head='point' gives points alone, got samples=3"):
         forecaster.predict(batch, samples=3)
