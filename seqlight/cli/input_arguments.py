@@ -47,6 +47,7 @@ class InputArguments:
     sheet: str | None
     file_id: str | None
     frequency: str | None
+    round: bool
     time_format: str | None
 
 
@@ -125,6 +126,11 @@ def add_input_options(parser: Parser) -> None:
         help="leave series out that are too short, instead of refusing them",
     )
     add_step_options(source, help="time between two rows, such as 1h, 30min, 1mo; default: found")
+    source.add_argument(
+        "--round",
+        action="store_true",
+        help="round times that jitter around a regular grid to it, that of --frequency if given",
+    )
     add_format_options(source)
 
 

@@ -35,6 +35,7 @@ OPTIONS = {
     "skip_rows": "--skip-rows",
     "skip_footer": "--skip-footer",
     "layout": "--layout",
+    "round": "--round",
     "sheet": "--sheet",
     "file_id": "--file-id",
 }

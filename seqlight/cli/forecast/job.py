@@ -220,6 +220,7 @@ def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVData
         **dialect_arguments(given),
         time_format=given.time_format,
         origin=given.origin,
+        round=given.round,
         as_of=given.as_of,
         seed=seed,
     )

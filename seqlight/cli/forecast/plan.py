@@ -93,6 +93,7 @@ def read_store(given: SeriesArguments) -> SeriesStore:
         missing=given.missing,
         frequency=given.frequency,
         time_format=given.time_format,
+        round=given.round,
         as_of=given.as_of,
         dialect=dialect_of(given),
     )

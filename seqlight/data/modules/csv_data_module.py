@@ -67,6 +67,8 @@ class CSVDataModule(ForecastDataModule):
         origin: where forecasts begin: "own", after each series' last known target; "common", after the latest
             one of all series; "auto", as "own", but a series that ended more than one context before the
             latest has no forecast (NaN, at the times of "common").
+        round: round times that jitter around a regular grid to it: that of ``frequency``, or one that is
+            found.
         as_of: forecast, train and judge as if targets after this time were not known yet.
         separator: character between the fields; None finds it.
         decimal_comma: numbers are written 1,5 (True) or 1.5 (False); None finds it, and refuses numbers that
@@ -124,6 +126,7 @@ class CSVDataModule(ForecastDataModule):
         frequency: str | None = None,
         skip_short: bool = False,
         origin: Origin = "auto",
+        round: bool = False,
         as_of: str | None = None,
         separator: str | None = None,
         decimal_comma: bool | None = None,
@@ -157,6 +160,7 @@ class CSVDataModule(ForecastDataModule):
             missing=missing,
             frequency=frequency,
             time_format=time_format,
+            round=round,
             as_of=as_of,
             dialect=CSVDialect(
                 separator=separator,

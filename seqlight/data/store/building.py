@@ -15,6 +15,7 @@ from seqlight.data.io.table import Table
 from seqlight.data.store.covariates import lay_out
 from seqlight.data.store.future_rows import SortedTable, join_future
 from seqlight.data.store.grid_positions import GridRows, check_one_step, grid_positions, step_of
+from seqlight.data.store.rounded_times import on_rounded_grid
 from seqlight.data.store.row_names import RowNames
 from seqlight.data.store.row_times import instant, row_times
 from seqlight.data.store.series_store import SeriesStore
@@ -37,6 +38,7 @@ def build_store(
     time_format: str | None = None,
     as_of: str | None = None,
     one_step: bool = True,
+    round: bool | None = None,
     past_covariate_cols: Sequence[str] = (),
     future_covariate_cols: Sequence[str] = (),
     static_cols: Sequence[str] = (),
@@ -64,6 +66,7 @@ def build_store(
         future: a second table with rows in which covariates of ``future_covariate_cols`` are known ahead; see
             :func:`seqlight.data.store.future_rows.join_future`.
         static: a third with one row for each series, and columns of ``static_cols``.
+        round: round times that jitter around a regular grid to it; None neither does nor offers that.
         one_step: refuse series whose own step is a multiple of the step that was found for all.
 
     Raises:
@@ -82,7 +85,7 @@ def build_store(
                 "data, with an empty target"
             )
     else:
-        timed = _Timed(names, frequency, time_format, one_step)
+        timed = _Timed(names, frequency, time_format, one_step, round)
         if future is not None:
             timed = timed.joined(future)
         rows, grid = timed.laid_out()
@@ -148,7 +151,12 @@ class _Timed:
     """Rows with times, sorted, and the step on which they lie."""
 
     def __init__(
-        self, names: RowNames, frequency: str | None, time_format: str | None, one_step: bool
+        self,
+        names: RowNames,
+        frequency: str | None,
+        time_format: str | None,
+        one_step: bool,
+        rounded: bool | None,
     ) -> None:
         column = names.table.time
         assert column is not None  # the caller has looked
@@ -158,7 +166,13 @@ class _Timed:
         times, self.text_format, self.zone = row_times(names, time_format)
         names.table.time = column.clear()  # text takes 35 bytes a row; only the times are needed now
         self.inferred = frequency is None
+        self.may_round = rounded is False
+        self.ids: list[str]
+        self.indptr: Int64Array
+        self.times: Int64Array
         self._sort(times)
+        if rounded:
+            self.times, frequency = on_rounded_grid(names, self.times, self.indptr, frequency)
         self.step = step_of(names, frequency, self.times, self.indptr[:-1], self.zone)
         if one_step and self.inferred and len(self.ids) > 1:
             check_one_step(names, self.step, self.times, self.indptr[:-1], self.ids)
@@ -182,7 +196,9 @@ class _Timed:
         """Where each row lies on its series' grid."""
         step, names, first = self.step, self.names, self.indptr[:-1]
         origin, anchor = self.times[first], step.anchors(self.times, first)
-        on_grid = GridRows(step, self.times, self.indptr, self.ids, origin, anchor, self.inferred)
+        on_grid = GridRows(
+            step, self.times, self.indptr, self.ids, origin, anchor, self.inferred, self.may_round
+        )
         lengths, positions = grid_positions(names, on_grid)
         grid = TimeGrid(step, origin, anchor, self.text_format, self.zone, self.dates)
         if self.text_format is not None and not writes_apart(self.text_format, grid.timestamps(0, 0, 3)):

@@ -15,6 +15,7 @@ from seqlight.data.time.frequency import (
     infer_frequency,
     series_of_coarser_steps,
 )
+from seqlight.data.time.rounding import rounding_step
 from seqlight.data.time.steps import all_steps_are
 
 Int64Array = NDArray[np.int64]
@@ -79,6 +80,7 @@ class GridRows:
         origin: [S] time of each series' position 0.
         anchor: [S], see ``Frequency.anchors``.
         inferred: whether the step was found in the times.
+        may_round: whether rounding the times can be offered.
     """
 
     step: Frequency
@@ -88,6 +90,7 @@ class GridRows:
     origin: Int64Array
     anchor: Int64Array
     inferred: bool
+    may_round: bool = False
 
 
 def grid_positions(names: RowNames, rows: GridRows) -> tuple[Int64Array, Int64Array | None]:
@@ -140,12 +143,19 @@ def _off_grid_error(names: RowNames, rows: GridRows, on_grid: NDArray[np.bool_])
     if off > max(_FEW_OFF_GRID, len(times) // 100):
         # No single row is to blame: the step is another one, or the times lie on no grid at all.
         taken = "which is the commonest" if rows.inferred else "as given"
+        nearest = rounding_step(times, indptr[:-1]) if rows.may_round else None
+        if nearest is None:
+            advice = (
+                "Pass the right frequency if this one is wrong; if the times are irregular, round them to a "
+                "grid first"
+            )
+        else:
+            advice = f"round=True rounds them to steps of {nearest.name}, around which they lie"
         return names.error(
             f"column {names.time_col!r}: {off:,} of {len(times):,} rows are off the grid of step "
             f"{step.name}, {taken}, counted from {iso(origin[series])}"
             f"{names.of_series(rows.ids[series])}; the first is "
-            f"{names.table.row_name(names.table_row(row))}, {iso(times[row])}. Pass the right frequency "
-            "if this one is wrong; if the times are irregular, round them to a grid first"
+            f"{names.table.row_name(names.table_row(row))}, {iso(times[row])}. {advice}"
         )
     if first_is_odd:
         row = int(indptr[series])

@@ -39,6 +39,7 @@ class SeriesFile:
         missing: "error" refuses missing cells, "mask" carries them as NaN.
         frequency: the step, such as "1h", or a calendar; None infers it.
         time_format: strftime pattern of text timestamps; None finds it.
+        round: round times that jitter around a regular grid to it.
         as_of: targets after this time are taken for unknown.
         dialect: how the file is written; what is None in it is found.
         units: by column, what its numbers are in.
@@ -65,6 +66,7 @@ class SeriesFile:
         missing: Literal["error", "mask"] = "error",
         frequency: str | None = None,
         time_format: str | None = None,
+        round: bool = False,
         as_of: str | None = None,
         dialect: CSVDialect | None = None,
         units: Mapping[str, str] | None = None,
@@ -110,6 +112,7 @@ class SeriesFile:
         self.missing = missing
         self.frequency = frequency
         self.time_format = time_format
+        self.round = round
         self.as_of = as_of
 
     def read(self) -> SeriesDataset:
@@ -145,6 +148,7 @@ class SeriesFile:
             frequency=self.frequency,
             time_format=self.time_format,
             as_of=self.as_of,
+            round=self.round,
             past_covariate_cols=schema.past,
             future_covariate_cols=schema.future,
             static_cols=schema.static,

@@ -57,3 +57,11 @@ def round_times(timestamps: Int64Array, frequency: FixedFrequency) -> Int64Array
     centre = np.angle(np.mean(np.exp(1j * turns))) / (2 * np.pi)
     start = round(centre * 12) * step // 12
     return (timestamps - start + step // 2) // step * step + start
+
+
+def duration_text(microseconds: int) -> str:
+    """Return a duration in the largest unit that leaves a number of at least 1, such as "2.5min"."""
+    for unit, size in (("d", DAY), ("h", HOUR), ("min", MINUTE), ("s", SECOND)):
+        if microseconds >= size:
+            return f"{microseconds / size:.3g}{unit}"
+    return f"{microseconds / 1000:.3g}ms"
