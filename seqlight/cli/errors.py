@@ -35,7 +35,7 @@ def is_user_error(error: BaseException) -> bool:
     """Whether ``error`` is the user's to mend.
 
     That is a :class:`CommandError`, a ``seqlight.data.DataError``, a ``seqlight.models.NonFiniteError``, a
-    ``WriteError``, or an error of the system such as a full disk.
+    ``TrainedOnTargetsError``, a ``WriteError``, or an error of the system such as a full disk.
     """
     if isinstance(error, CommandError | WriteError):
         return True
@@ -46,7 +46,10 @@ def is_user_error(error: BaseException) -> bool:
     if data is not None and isinstance(error, data.DataError):
         return True
     finite = sys.modules.get("seqlight.models.finite")
-    return finite is not None and isinstance(error, finite.NonFiniteError)
+    if finite is not None and isinstance(error, finite.NonFiniteError):
+        return True
+    trained = sys.modules.get("seqlight.models.trained_until")
+    return trained is not None and isinstance(error, trained.TrainedOnTargetsError)
 
 
 def memory_error(error: BaseException | None) -> BaseException | None:

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
+from seqlight.models.trained_until import check_part_is_later
 from seqlight.predictor import Batch, Forecast, Predictor
 
 PARTS = ("val", "calibration", "test")
@@ -61,13 +62,17 @@ def scored_windows(
         quantile_levels: the quantiles that are wanted of those that have any.
 
     Raises:
-        ValueError: an unknown part, no predictor, or no window.
+        ValueError: an unknown part, no predictor, no window, or a predictor that was trained on the part.
 
     """
     if not predictors:
         raise ValueError("predictors: expected at least one, got none")
     empty = True
-    for batch in batches_of(data, part):
+    batches = batches_of(data, part)
+    if batches is not data:
+        for name, predictor in predictors.items():
+            check_part_is_later(predictor, data, part, name)
+    for batch in batches:
         if not len(batch["past_target"]):
             continue
         empty = False

@@ -2,8 +2,9 @@
 
 from seqlight.experiments.backtesting import Backtest, BacktestWindow, backtest
 from seqlight.experiments.candidates import Candidate, trained
-from seqlight.experiments.networks import build_forecaster, build_imputer
+from seqlight.experiments.networks import build_forecaster, build_imputer, train_forecaster
 from seqlight.experiments.portfolio import Portfolio, portfolio
+from seqlight.experiments.refitting import refit
 from seqlight.experiments.selection import Selection, forecast_future, select
 from seqlight.experiments.simple_forecasts import baselines
 from seqlight.experiments.training import Fitted, TrainingError, fit
@@ -23,6 +24,8 @@ __all__ = [
     "fit",
     "forecast_future",
     "portfolio",
+    "refit",
     "select",
+    "train_forecaster",
     "trained",
 ]

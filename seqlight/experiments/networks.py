@@ -1,10 +1,12 @@
 """The networks that the commands train, with the sizes that the data decide."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from seqlight.data import WindowDataModule
+from seqlight.experiments.candidates import Candidate, trained
 from seqlight.experiments.sizes import forecaster_arguments
-from seqlight.experiments.training import LEARNING_RATE
+from seqlight.experiments.training import LEARNING_RATE, fit
 from seqlight.models import (
     ConvImputer,
     Forecaster,
@@ -46,3 +48,50 @@ def build_imputer(kind: str, data: Any, **options: Any) -> Imputer:
     sizes = {name: getattr(data, name) for name in ("target_size", "covariate_size", "window_length")}
     schedule = {"lr": IMPUTER_RATES[kind], "lr_schedule": "one_cycle"}
     return IMPUTERS[kind](**sizes | schedule | options)
+
+
+def train_forecaster(
+    kind: str,
+    data: WindowDataModule,
+    *,
+    name: str | None = None,
+    seed: int | None = 0,
+    options: Mapping[str, Any] | None = None,
+    **limits: Any,
+) -> Candidate:
+    """Train a forecaster and return it as a candidate that can be made again of more data.
+
+    Made again, it is trained for as many steps as its best epoch had seen, times the ratio of the windows,
+    with no validation: a whole one-cycle schedule of its own.
+
+    Args:
+        kind: see :func:`build_forecaster`.
+        data: a DataModule that is set up.
+        name: what tables call it; None for ``kind``.
+        seed: of the first weights and the order of windows.
+        options: arguments of the forecaster.
+        limits: more arguments of :func:`seqlight.experiments.fit`.
+
+    Raises:
+        TrainingError: no epoch had a finite validation loss.
+
+    """
+    name = kind if name is None else name
+    fitted = fit(lambda: build_forecaster(kind, data, **options or {}), data, seed=seed, **limits)
+    windows = len(data.dataset("train"))
+
+    def again(more: WindowDataModule, max_time: float | None) -> Candidate:
+        steps = max(1, round(fitted.best_step * len(more.dataset("train")) / windows))
+        refitted = fit(
+            lambda: build_forecaster(kind, more, **options or {}),
+            more,
+            seed=seed,
+            steps=steps,
+            max_time=max_time,
+            keep="last",
+            progress=limits.get("progress", False),
+            limit_val_batches=0,
+        )
+        return trained(name, refitted)
+
+    return trained(name, fitted, again)

@@ -29,12 +29,26 @@ def baselines(data: WindowDataModule, **bounds: Any) -> dict[str, Candidate]:
         Candidates by those names.
 
     """
+    found = {}
+    linear = linear_candidate(data, **bounds)
+    if linear is not None:
+        found["linear"] = linear
+    return found | naive_forecasts(data, **bounds)
+
+
+def linear_candidate(data: WindowDataModule, **bounds: Any) -> Candidate | None:
+    """Return :func:`least_squares` as a candidate; None where memory does not suffice."""
     started = time.monotonic()
     linear = least_squares(data, **bounds)
-    found = {}
-    if linear is not None:
-        found["linear"] = Candidate("linear (least squares)", linear, seconds=time.monotonic() - started)
-    return found | naive_forecasts(data, **bounds)
+    if linear is None:
+        return None
+
+    def again(more: WindowDataModule, max_time: float | None) -> Candidate:
+        made = linear_candidate(more, **bounds)
+        assert made is not None  # memory does not depend on the number of windows
+        return made
+
+    return Candidate("linear (least squares)", linear, seconds=time.monotonic() - started, again=again)
 
 
 def naive_forecasts(data: WindowDataModule, **bounds: Any) -> dict[str, Candidate]:

@@ -197,7 +197,8 @@ def fit(
     if steps is not None:
         every = max(1, steps // VALIDATIONS)
         options |= {"max_steps": steps, "max_epochs": -1}
-        options |= {"val_check_interval": every, "check_val_every_n_epoch": None}
+        if trainer_options.get("limit_val_batches") != 0:
+            options |= {"val_check_interval": every, "check_val_every_n_epoch": None}
     else:
         batches = batches_per_epoch or _batches_per_epoch(data)
         epochs = epochs or min(max(EPOCHS, OPTIMIZER_STEPS // max(batches or 1, 1)), MAX_EPOCHS)

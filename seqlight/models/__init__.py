@@ -30,6 +30,7 @@ from .sequence_generator import SequenceGenerator
 from .sequence_regressor import SequenceRegressor
 from .supervised import SupervisedModule
 from .tcn import TCNForecaster
+from .trained_until import TrainedOnTargetsError
 from .wavenet import WaveNetForecaster
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "StepClassifier",
     "SupervisedModule",
     "TCNForecaster",
+    "TrainedOnTargetsError",
     "WaveNetForecaster",
     "load",
 ]

@@ -22,6 +22,7 @@ from .forecaster_windows import Batch
 from .head_checks import check_counts, check_head, check_quantiles
 from .losses import LOSSES
 from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
+from .trained_until import check_part_is_later
 from .training_values import values_of_trainer
 
 __all__ = ["Batch", "Forecaster"]
@@ -310,6 +311,8 @@ class Forecaster(ForecasterSteps):
         they were fitted before or loaded."""
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         self.check_data(data)
+        if stage in ("validate", "test"):
+            check_part_is_later(self, data, {"validate": "val", "test": "test"}[stage], type(self).__name__)
         steps = getattr(data, "tbptt_steps", None)
         if stage == "fit" and (steps is not None or getattr(data, "stateful", False)):
             # Now, before anything is fitted or trained.

@@ -32,6 +32,10 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
     renamed_arguments: ClassVar[Mapping[str, str]] = {}
     """Names that arguments of the constructor had in the version before, and those they have now."""
 
+    trained_until: dict[str, int] | None = None
+    """By series, the time of the last target of training as an integer of the time axis, where it was trained
+    on all that was known; kept in checkpoints. It refuses to be judged on earlier targets."""
+
     _constructor_arguments: frozenset[str]
     _resumed_random_state: dict[str, Tensor] | None = None
 
@@ -113,11 +117,14 @@ class SeqlightModule(RefusesPytorchLightning, LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if data is not None:
             checkpoint[CHECKPOINT_KEY]["data_module"] = class_reference(type(data))
+        if self.trained_until is not None:
+            checkpoint[CHECKPOINT_KEY]["trained_until"] = dict(self.trained_until)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name parameters as this network has them; go on with the random numbers of a resumed fit."""
         super().on_load_checkpoint(checkpoint)
         checkpoint["state_dict"] = names_of_module(self, checkpoint["state_dict"])
+        self.trained_until = checkpoint.get(CHECKPOINT_KEY, {}).get("trained_until")
         trainer = self._trainer
         if trainer is None or trainer.state.fn != "fit" or trainer.ckpt_path is None:
             return

@@ -39,6 +39,17 @@ def check_trained_before(model: Any, data: Any, start: Any, name: str) -> None:
             )
 
 
+def check_part_is_later(model: Any, data: Any, part: str, name: str) -> None:
+    """Raise where a model was trained on targets of a part ("val", "calibration", "test") of a DataModule.
+
+    Raises:
+        TrainedOnTargetsError: naming the first such series, and both times.
+
+    """
+    if getattr(model, "trained_until", None) and hasattr(data, "split"):
+        check_trained_before(model, data, data.split.targets(part)[0], name)
+
+
 def last_targets(data: Any, stop: Any) -> dict[str, int]:
     """Return by series the time of the last step before ``stop`` [S], for ``trained_until``.
 

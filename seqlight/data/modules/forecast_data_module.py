@@ -166,19 +166,20 @@ class ForecastDataModule(WindowDataModule):
         """Position [S] after each series' last known target, or where :meth:`until` has cut it."""
         return self.store.ends if self._ends is None else self._ends
 
-    def until(self, ends: NDArray[np.int64], splitter: Splitter | None = None) -> "ForecastDataModule":
+    def until(self, ends: NDArray[np.int64] | None, splitter: Splitter | None = None) -> "ForecastDataModule":
         """Return the same series as they were known before the positions ``ends`` [S].
 
         All that is learned of data is learned of the rows before, and the forecast begins at ``ends``; a
         series that ends at 0 or below has none. Nothing is read or copied.
 
         Args:
-            ends: positions on the series' grids.
+            ends: positions on the series' grids; None for what is known now.
             splitter: sizes of the parts; by default these data's, without a test part.
         """
         cut = copy(self)
         cut.splitter = splitter or replace(self.splitter, test_size=0)
-        cut._ends = np.clip(np.asarray(ends, np.int64), 0, self.ends)
+        if ends is not None:
+            cut._ends = np.clip(np.asarray(ends, np.int64), 0, self.ends)
         cut._split = cut._scale = cut._covariates = None
         return cut
 
