@@ -47,6 +47,7 @@ COMMANDS = {
     "benchmark": Command(
         "seqlight.benchmark", "main", "measure the kernels against their peers on this machine"
     ),
+    "cache": Command("seqlight.cli.cache", "run", "list or clear what was kept of large files"),
     "info": Command("seqlight.cli.info", "run", "versions, and what of the extension was built"),
 }
 

@@ -89,6 +89,8 @@ class CSVDataModule(ForecastDataModule):
             (local days where the steps are days or longer).
         units: by column, what its numbers are in, such as {"load": "MW"}. A model remembers them, and refuses
             data that tell other ones.
+        cache: keep what was read in a folder, from which later runs and other processes map it into memory;
+            None does so for files of 100 MB or more. See ``SEQLIGHT_CACHE`` and ``seqlight cache``.
         seed: of the order of training windows.
         num_workers: worker processes of the loaders. Batches are gathered in microseconds: 0 is fastest.
             Workers must not raise their number of threads, which is 1: a forked process hangs with more.
@@ -140,6 +142,7 @@ class CSVDataModule(ForecastDataModule):
         file_id: str | None = None,
         time_format: str | None = None,
         units: Mapping[str, str] | None = None,
+        cache: bool | None = None,
         seed: int = 0,
         num_workers: int = 0,
         persistent_workers: bool = False,
@@ -175,6 +178,7 @@ class CSVDataModule(ForecastDataModule):
                 file_id=file_id,
             ),
             units=units,
+            cache=cache,
         )
         super().__init__(
             source,

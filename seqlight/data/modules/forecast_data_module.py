@@ -156,6 +156,11 @@ class ForecastDataModule(WindowDataModule):
                 self._dataset = self._without_short(given)
         return self._dataset
 
+    def prepare_data(self) -> None:
+        """Build the cache of a large file, once on each machine, before the other processes open it."""
+        if isinstance(self._given, SeriesFile) and self._given.cache_folder() is not None:
+            _ = self.series_dataset
+
     @property
     def store(self) -> SeriesStore:
         """The series on their grids; read when first asked for."""

@@ -1,6 +1,6 @@
 """Statistics of the beginning of each series, at any cutoff, by prefix sums."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,21 @@ class PrefixSums:
         terms: returns the terms [n, K] float64 of rows [n], which belong to series [n].
         indptr: [S + 1] where each series begins.
         width: K.
+        sums: :attr:`sums` of the same rows, made before; None makes them.
     """
 
-    def __init__(self, terms: _Terms, indptr: Int64Array, width: int) -> None:
+    def __init__(
+        self, terms: _Terms, indptr: Int64Array, width: int, sums: Float64Array | None = None
+    ) -> None:
         self._terms = terms
         self._indptr = indptr
         self._lengths = np.diff(indptr)
         blocks = self._lengths // BLOCK  # whole ones; what is behind them is never needed as a sum
         self._first_block = np.concatenate([[0], np.cumsum(blocks + 1)])
-        self._sums = np.zeros((int(self._first_block[-1]), width))
+        if sums is not None:
+            self.sums = sums
+            return
+        self.sums = np.zeros((int(self._first_block[-1]), width))
         series = np.repeat(np.arange(len(blocks)), blocks)
         begins = np.concatenate([[0], np.cumsum(blocks)])
         number = np.arange(len(series)) - begins[series]
@@ -44,10 +50,10 @@ class PrefixSums:
             some = slice(first, first + at_once)
             every = rows[some, None] + np.arange(BLOCK)
             found = terms(every.ravel(), np.repeat(series[some], BLOCK))
-            self._sums[place[some]] = found.reshape(-1, BLOCK, width).sum(1)
+            self.sums[place[some]] = found.reshape(-1, BLOCK, width).sum(1)
         # Each series by itself: beside the sums of a large one, those of a small one would lose their digits.
         for one in np.flatnonzero(blocks > 1).tolist():
-            own = self._sums[self._first_block[one] : self._first_block[one + 1]]
+            own = self.sums[self._first_block[one] : self._first_block[one + 1]]
             np.cumsum(own, axis=0, out=own)
 
     def before(self, series: Int64Array, cutoff: Int64Array) -> Float64Array:
@@ -57,7 +63,7 @@ class PrefixSums:
         """
         cutoff = np.minimum(np.maximum(cutoff, 0), self._lengths[series])
         block = cutoff // BLOCK
-        sums: Float64Array = self._sums[self._first_block[series] + block]
+        sums: Float64Array = self.sums[self._first_block[series] + block]
         begin = self._indptr[series] + block * BLOCK
         rest = cutoff - block * BLOCK
         at_once = max(1, _ROWS_AT_A_TIME // BLOCK)
@@ -85,9 +91,15 @@ class PrefixStatistics:
     Args:
         values: [rows, C] float32, missing cells NaN.
         indptr: [S + 1], series s is ``values[indptr[s]:indptr[s + 1]]``.
+        saved: what :meth:`sums` gave of the same values before, by lag.
     """
 
-    def __init__(self, values: Float32Array, indptr: Int64Array) -> None:
+    def __init__(
+        self,
+        values: Float32Array,
+        indptr: Int64Array,
+        saved: Mapping[int, Float64Array] | None = None,
+    ) -> None:
         self._values = values
         self._indptr = np.asarray(indptr, np.int64)
         self._channels = values.shape[1]
@@ -95,6 +107,7 @@ class PrefixStatistics:
         # Sums of squares lose digits where a mean is large beside its deviation: that of a series' first
         # subtracted from all of a series.
         self._shift = _first_known(values, self._indptr)
+        self._saved = dict(saved or {})
         self._moments: PrefixSums | None = None
         self._differences: dict[int, PrefixSums] = {}
 
@@ -153,13 +166,21 @@ class PrefixStatistics:
             scale = np.where(np.isnan(scale), self.seasonal_difference(cutoff, 1, series), scale)
         return np.where(scale > 0, scale, np.nan).astype(np.float32)
 
+    def sums(self, lag: int) -> Float64Array:
+        """Return the sums to be saved: of the cells (lag 0), or of differences ``lag`` steps apart."""
+        if lag:
+            return self._differences_of(lag).sums
+        self._sums(np.zeros(1, np.int64), np.zeros(1, np.int64))
+        assert self._moments is not None  # made by the question
+        return self._moments.sums
+
     def _asked(self, series: Int64Array | None, cutoff: Int64Array) -> tuple[Int64Array, Int64Array]:
         series = np.arange(len(self)) if series is None else np.asarray(series, np.int64)
         return series, np.broadcast_to(np.asarray(cutoff, np.int64), series.shape)
 
     def _sums(self, cutoff: Int64Array, series: Int64Array) -> Float64Array:
         if self._moments is None:
-            self._moments = PrefixSums(self._cells, self._indptr, 3 * self._channels)
+            self._moments = PrefixSums(self._cells, self._indptr, 3 * self._channels, self._saved.get(0))
         return self._moments.before(series, cutoff)
 
     def _mean_and_std(self, sums: Float64Array, series: Int64Array) -> tuple[Float64Array, Float64Array]:
@@ -186,7 +207,7 @@ class PrefixStatistics:
                 difference[~known] = 0.0
                 return np.concatenate([known, difference], axis=1)
 
-            self._differences[lag] = PrefixSums(terms, self._indptr, 2 * self._channels)
+            self._differences[lag] = PrefixSums(terms, self._indptr, 2 * self._channels, self._saved.get(lag))
         return self._differences[lag]
 
 

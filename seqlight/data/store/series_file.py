@@ -1,7 +1,9 @@
 """Where series are read from, and how."""
 
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from seqlight.data.errors import DataError
@@ -14,6 +16,7 @@ from seqlight.data.io.read import read_table
 from seqlight.data.io.sources import open_source
 from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
+from seqlight.data.store.cache import LEAST_BYTES, cache_folder, cached, fingerprint
 from seqlight.data.store.schema import Schema
 from seqlight.data.store.series_dataset import SeriesDataset
 from seqlight.data.time.frequency import check_frequency
@@ -43,6 +46,8 @@ class SeriesFile:
         as_of: targets after this time are taken for unknown.
         dialect: how the file is written; what is None in it is found.
         units: by column, what its numbers are in.
+        cache: keep what was read in a folder, from which later runs and other processes map it into memory;
+            None does so for files of 100 MB or more. See ``SEQLIGHT_CACHE`` and ``seqlight cache``.
 
     Attributes:
         schema: the columns as they were named; what the data tell is still open in it.
@@ -70,6 +75,7 @@ class SeriesFile:
         as_of: str | None = None,
         dialect: CSVDialect | None = None,
         units: Mapping[str, str] | None = None,
+        cache: bool | None = None,
     ) -> None:
         past, ahead, constant = map(as_names, (past_covariate_cols, future_covariate_cols, static_cols))
         targets = target_columns(
@@ -114,13 +120,55 @@ class SeriesFile:
         self.time_format = time_format
         self.round = round
         self.as_of = as_of
+        self.cache = cache
 
     def read(self) -> SeriesDataset:
-        """Read the series.
+        """Read the series, or open them in the cache.
 
         Raises:
-            DataError: the data cannot be read, or are not what they should be.
+            DataError: the data cannot be read, or are not what they should be, or change while they are read.
         """
+        paths = self._paths()
+        folder = self.cache_folder()
+        if folder is None:
+            return self._read_unchanged(paths)
+        return cached(paths, self._options(), lambda: self._read_unchanged(paths), folder)
+
+    def cache_folder(self) -> Path | None:
+        """Return the folder of the cache; None for frames, small files, and where no cache is wanted."""
+        paths = self._paths()
+        if self.cache is False or not paths or len(paths) < len(self._sources()):
+            return None
+        if self.cache is None and sum(os.path.getsize(path) for path in paths) < LEAST_BYTES:
+            return None
+        return cache_folder()
+
+    def _sources(self) -> list[Any]:
+        return [source for source in (self.source, self.future, self.static) if source is not None]
+
+    def _paths(self) -> list[str]:
+        """Those sources that are regular files."""
+        names = [source for source in self._sources() if isinstance(source, str | os.PathLike)]
+        return [os.fspath(name) for name in names if os.path.isfile(name)]
+
+    def _options(self) -> dict[str, Any]:
+        """All that decides what is read from the files, as JSON can hold it."""
+        named = asdict(self.schema) | {"time_cols": self.time_cols, "id_cols": self.id_cols}
+        others = {"missing": self.missing, "frequency": self.frequency, "time_format": self.time_format}
+        which = {"future": self.future is not None, "static": self.static is not None}
+        dialect = vars(self.dialect) | {"missing_values": list(self.dialect.missing_values)}
+        return named | others | which | {"as_of": self.as_of, "dialect": dialect}
+
+    def _read_unchanged(self, paths: Sequence[str]) -> SeriesDataset:
+        """Read; once more if a file was changed meanwhile."""
+        for _ in range(2):
+            before = fingerprint(paths)
+            dataset = self._read()
+            if fingerprint(paths) == before:
+                return dataset
+        raise DataError(f"{', '.join(paths)}: changes while it is read; wait until it is written to its end")
+
+    def _read(self) -> SeriesDataset:
         schema = self.schema
         source = open_source(self.source, self.dialect)  # once, for its names and its rows
         future = self._other("future", self.future, schema.future, self.time_cols)
