@@ -86,17 +86,16 @@ def cycle_and_linear(data: WindowDataModule, cycle: int, **bounds: Any) -> Linea
     return model.solve(loader)
 
 
-def networks(data: WindowDataModule, **options: Any) -> list[Network]:
+def networks(data: WindowDataModule, cycle: int | None = None, **options: Any) -> list[Network]:
     """Return the networks of a portfolio, in the order in which they are trained.
 
     Args:
         data: a DataModule that is set up.
+        cycle: the cycle that networks learn beside the rest; None for none.
         options: ``bounds``, ``nonnegative``, ``integer``, and the LSTM's ``hidden_size`` and ``num_layers``.
 
     """
     own = {name: options.pop(name) for name in ("hidden_size", "num_layers") if name in options}
-    cycles = learnable_cycles(data)
-    cycle = cycles[-1] if cycles else None
     return [
         Network(
             "segment_rnn",

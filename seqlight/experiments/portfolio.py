@@ -19,6 +19,7 @@ from seqlight.evaluation import WindowForecasts, forecast_windows
 from seqlight.experiments.candidates import Candidate, trained
 from seqlight.experiments.ensemble_weights import ScoredCells, combined, weights_of_series
 from seqlight.experiments.members import Network, networks, simple_members
+from seqlight.experiments.selection import best_row, deciding_error
 from seqlight.experiments.time_shares import schedule
 from seqlight.experiments.training import TrainingError, fit
 from seqlight.models import EnsembleForecaster, Forecaster, load
@@ -143,12 +144,10 @@ def portfolio(
         raise ValueError("data: there is no validation part to weigh members by; give it a val_size")
     made = _Making()
     bounds = {name: value for name, value in options.items() if name in ("bounds", "nonnegative", "integer")}
-    wanted = networks(data, **options)
-    known = [network.name for network in wanted]
+    known = [network.name for network in networks(data, **options)]
     for name in names or ():
         if name not in known:
             raise ValueError(f"names: expected some of {', '.join(map(repr, known))}, got {name!r}")
-    wanted = [network for network in wanted if names is None or network.name in names]
 
     def add(member: Candidate) -> None:
         made.members.append(member)
@@ -158,6 +157,9 @@ def portfolio(
     with _interrupts(made):
         for member in simple_members(data, **bounds):
             add(member)
+    chosen = known if names is None else names
+    cycle = _best_cycle(made.members, data) if chosen else None
+    wanted = [network for network in networks(data, cycle, **options) if network.name in chosen]
     with work_folder() as folder:
         for number, network in enumerate(wanted):
             if made.interrupted:
@@ -177,6 +179,19 @@ def portfolio(
             if one is not None:
                 add(one)
     return _weighed(made, data, started, bounds)
+
+
+def _best_cycle(members: Sequence[Candidate], data: WindowDataModule) -> int | None:
+    """Return the cycle with which least squares are best on the validation part; None where none has one."""
+    with_cycle = [
+        one for one in members if isinstance(one.predictor, Forecaster) and one.predictor.learned_cycle
+    ]
+    if not with_cycle:
+        return None
+    windows = judged_windows(with_cycle, data)
+    by_name = {one.name: one for one in with_cycle}
+    best = best_row(windows.rows, deciding_error(windows.rows))["model"]
+    return by_name[best].predictor.learned_cycle.cycle  # type: ignore[attr-defined]
 
 
 def _train(

@@ -1,6 +1,7 @@
 """One batch of transformed windows, as strategies and networks see it."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +41,7 @@ class Window:
     input_dtype: torch.dtype = torch.float32
     future_head: nn.Module | None = None
     scale: Tensor | None = None
+    units: Any = None
 
     def inputs(self) -> Tensor:
         """Return the network's input ``[B, L, I]`` over the past, missing cells filled with 0."""

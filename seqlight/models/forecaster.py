@@ -22,6 +22,7 @@ from .forecaster_windows import Batch
 from .head_checks import check_counts, check_head, check_quantiles
 from .losses import LOSSES
 from .renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
+from .scaled_losses import SCALED_LOSSES, check_scaled_loss
 from .trained_until import check_part_is_later
 from .training_values import values_of_trainer
 
@@ -105,7 +106,9 @@ class Forecaster(ForecasterSteps):
             ``"box_cox"``, ``"difference(1, 24)"`` or ``"decompose(24)"`` (trend and season removed),
             ``"none"``, or several: ``"log + difference(1, 24) + standard"``, see
             :func:`seqlight.transforms.build_transform`.
-        loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space; of ``head="point"`` alone.
+        loss: ``"mse"``, ``"mae"`` or ``"huber"``, taken in transformed space, or in original units
+            ``"mase"``, absolute errors divided by ``scale`` of the batch, or ``"smape"``, divided by half the
+            sum of value and forecast; of ``head="point"`` alone.
         head: what the network's output means, see :mod:`seqlight.heads`: ``"point"``, ``"quantile"``,
             ``"normal"``, ``"student_t"``, and for counts ``"poisson"`` and ``"negative_binomial"``. The point
             forecast of all but the first is the median.
@@ -211,7 +214,9 @@ class Forecaster(ForecasterSteps):
                 check_integer(name, number, 0)
         self.schema = schema
         self.observed_indicator = bool(observed_indicator)
-        self.pointwise_loss = choose("loss", loss, LOSSES)
+        choose("loss", loss, {**LOSSES, **SCALED_LOSSES})
+        self.scaled_loss = SCALED_LOSSES.get(loss)
+        self.pointwise_loss = LOSSES.get(loss, LOSSES["mae"])
         self.quantile_levels = check_quantiles(quantiles, head)
         self.head = build_head(head, quantiles=self.quantile_levels, pointwise=self.pointwise_loss)
         parameter_count = None if isinstance(self.head, PointHead) else self.head.parameter_count
@@ -234,6 +239,7 @@ class Forecaster(ForecasterSteps):
             loss=loss,
             cycle=cycle,
         )
+        check_scaled_loss(loss, self.transform, transform, cycle)
         self.learned_cycle = None
         if cycle is not None:
             self.learned_cycle = LearnedCycle(check_integer("cycle", cycle, 2), self.target_size)

@@ -72,6 +72,9 @@ class ForecasterDistribution(ForecasterWindows):
 
     def cell_loss(self, window: Window) -> PointwiseLoss:
         """Return the loss of every cell of windows, of the network's outputs and transformed targets."""
+        scaled = self.scaled_loss
+        if scaled is not None:
+            return lambda outputs, target: scaled(outputs, target, window.units)
         if isinstance(self.head, PointHead):
             return self.pointwise_loss
 

@@ -19,6 +19,7 @@ from .checks import check_batch, check_shape
 from .head_checks import check_counts
 from .module import SeqlightModule
 from .renamed import warn_renamed
+from .scaled_losses import ScaledLoss, units_of
 
 Batch = Mapping[str, Tensor]
 
@@ -36,6 +37,7 @@ class ForecasterWindows(SeqlightModule):
     inputs: NetworkInputs
     learned_cycle: LearnedCycle | None
     bounds: Bounds
+    scaled_loss: ScaledLoss | None
     head: Head
 
     @abstractmethod
@@ -131,6 +133,9 @@ class ForecasterWindows(SeqlightModule):
         window = self.inputs.window(transformed, given, length, dtype)
         if self.head.counts:
             window = replace(window, scale=self.transform.inverse(torch.ones_like(past[:, :1]), state))
+        if self.scaled_loss is not None:
+            before = state.transform if isinstance(state, CycleState) else state
+            window = replace(window, units=units_of(self.transform, before, past, given.get("scale")))
         return window, state
 
     def _check_counts(self, name: str, values: Tensor) -> None:

@@ -19,10 +19,10 @@ class InstanceNormalizer(Transform):
     becomes equivariant to the level and the scale of a series, and works for series it never saw.
 
     A window whose past is constant says nothing of its scale: it takes the deviation of the training part
-    instead (so that a later change is not divided by almost zero), but no more than its own level or the lower
-    quartile of the training part's values other than 0, whichever is larger: where series of all sizes are
-    together, their deviation is that of the largest. A window without any observed cell takes the training
-    part's mean and deviation. Before :meth:`fit` mean and deviation are 0 and 1.
+    instead (so that a later change is not divided by almost zero), but no more than its own level or the
+    lower quartile of the training part's values other than 0, whichever is larger: where series of all sizes
+    are together, their deviation is that of the largest. A window without any observed cell takes the
+    training part's mean and deviation. Before :meth:`fit` mean and deviation are 0 and 1.
 
     Args:
         target_size: number of target channels C.
