@@ -9,7 +9,8 @@ from pathlib import Path
 from seqlight.cli.errors import CommandError
 
 PLOT_FORMATS = (".png", ".pdf", ".svg")
-OUTPUTS = ("output", "plot", "save")
+REPORT_FORMATS = (".html", ".htm")
+OUTPUTS = ("output", "plot", "report", "save")
 
 
 def check_output(path: Path, option: str) -> None:
@@ -54,6 +55,12 @@ def check_plot_name(path: Path) -> None:
         raise CommandError(f"--plot: expected a name that ends in {' or '.join(PLOT_FORMATS)}, got {path}")
 
 
+def check_report_name(path: Path) -> None:
+    """Raise :class:`CommandError` unless ``path`` has the ending of a page."""
+    if path.suffix.lower() not in REPORT_FORMATS:
+        raise CommandError(f"--report: expected a name that ends in .html, got {path}")
+
+
 def check_distinct(outputs: Mapping[str, Path]) -> None:
     """Raise :class:`CommandError` when two options (the keys) name the same file."""
     options_by_path: dict[Path, str] = {}
@@ -75,6 +82,8 @@ def check_outputs(given: argparse.Namespace, names: Iterable[str] = OUTPUTS) -> 
     outputs = {f"--{name}": values[name] for name in names if values.get(name) is not None}
     if "--plot" in outputs:
         check_plot_name(outputs["--plot"])
+    if "--report" in outputs:
+        check_report_name(outputs["--report"])
     for option, path in outputs.items():
         check_output(path, option)
     inputs = []

@@ -1,10 +1,14 @@
 """Reports in one HTML file: what was forecast, how far to trust it, and what is odd in the data.
 
->>> from seqlight.report import Series, build, write
->>> write("report.html", build([Series(...)], past=PastForecasts(...)))
-
-The file needs no network and no other file, and reads without a script too.
+``write("report.html", build([Series(...)], past=PastForecasts(...)))`` makes one of arrays;
+:func:`of_selection`, :func:`of_windows` and :func:`of_filled` gather what
+:func:`seqlight.experiments.select`, :func:`seqlight.evaluation.forecast_windows` and
+:func:`seqlight.evaluation.fill` return, and need Lightning. The file needs no network and no other file, and
+reads without a script too.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from .build import build
 from .inputs import ModelRun, Origin, PastForecasts, Series
@@ -12,6 +16,9 @@ from .model import HiddenErrors, Report
 from .oddities import Rules, find_oddities
 from .render import render
 from .write import write
+
+if TYPE_CHECKING:
+    from .results import of_filled, of_selection, of_windows, runs_of
 
 __all__ = [
     "HiddenErrors",
@@ -23,6 +30,20 @@ __all__ = [
     "Series",
     "build",
     "find_oddities",
+    "of_filled",
+    "of_selection",
+    "of_windows",
     "render",
+    "runs_of",
     "write",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(importlib.import_module("seqlight.report.results"), name)
+    raise AttributeError(f"module 'seqlight.report' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

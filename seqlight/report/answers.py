@@ -11,6 +11,8 @@ from seqlight.report.numbers import Digits, count, percent, ratio, time_text
 
 LITTLE = 0.005  # relative difference that is called none
 STEPS = {1: "second", 60: "minute", 3600: "hour", 86_400: "day", 604_800: "week"}
+PERIODS = {"minute": (10_080, "week"), "hour": (168, "week"), "day": (7, "week")}
+PERIODS |= {"week": (52, "year"), "month": (12, "year"), "quarter": (4, "year")}
 LONG_STEPS = {"month": (28, 31), "quarter": (90, 92), "year": (365, 366)}  # days
 
 
@@ -39,11 +41,8 @@ def expectation(
     span = f"the next {count(horizon, step)}" if horizon > 1 else f"the next {step}"
     until = max(one.forecast_time[-1] for one in series if len(one.forecast_time))
     span += f", to {time_text(until, style)},"
-    pairs = [(mean(one.forecast), mean(before(one, season_length))) for one in series]
-    of_season = season_length > 1 and horizon % season_length != 0
-    compared = (
-        f"in the same {step}s a season before" if of_season else f"in the {count(horizon, step)} before"
-    )
+    shift, compared = compared_with(series, step, season_length)
+    pairs = [(mean(one.forecast), mean(before(one, shift))) for one in series]
     if len({one.unit for one in series}) > 1:
         higher = sum(new > old * (1 + LITTLE) for new, old in pairs)
         lower = sum(new < old * (1 - LITTLE) for new, old in pairs)
@@ -60,12 +59,31 @@ def expectation(
     return f"{sentence}, against {own.text(old)} {compared}{change(new, old)}."
 
 
-def before(series: Series, season_length: int) -> np.ndarray:
-    """The known values that a forecast is set beside: the steps before it, or those of a season before."""
-    horizon = len(series.forecast)
-    shift = horizon if horizon % max(season_length, 1) == 0 else -(-horizon // season_length) * season_length
-    stop = len(series.values) - shift + horizon
-    return series.values[max(0, stop - horizon) : max(0, stop)]
+def compared_with(series: Sequence[Series], step: str, season_length: int) -> tuple[int, str]:
+    """How many steps back the known values lie that a forecast is set beside, and what they are called.
+
+    Those a week or a year before, where the steps are such; else those a season before; else the last ones.
+    """
+    horizon = len(series[0].forecast)
+    period, name = PERIODS.get(step, (0, ""))
+    shortest = min(len(one.values) for one in series)
+    if period and horizon <= period <= shortest:
+        return period, f"in the same {step}{'s' * (horizon > 1)} a {name} before"
+    if (
+        season_length > 1
+        and horizon % season_length
+        and (shift := -(-horizon // season_length) * season_length)
+    ):
+        seasons = shift // season_length
+        far = "a season" if seasons == 1 else f"{seasons} seasons"
+        return seasons * season_length, f"in the same {step}s {far} before"
+    return horizon, f"in the {count(horizon, step)} before"
+
+
+def before(series: Series, shift: int) -> np.ndarray:
+    """The known values that lie ``shift`` steps before the forecast."""
+    begin = len(series.values) - shift
+    return series.values[max(0, begin) : max(0, begin + len(series.forecast))]
 
 
 def change(new: float, old: float) -> str:

@@ -271,7 +271,10 @@ class _Builder:
         marks = {
             oddity.position - cut: oddity.what
             for oddity in oddities
-            if oddity.index == place and oddity.position is not None and oddity.position >= cut
+            if oddity.index == place
+            and oddity.position is not None
+            and oddity.position >= cut
+            and oddity.kind not in ("gap", "ended")
         }
         return Panel(
             row=rows[place],
@@ -381,7 +384,7 @@ class _Builder:
         values = [one.values[np.isfinite(one.values)] for one in series if one.unit == self.units[0]]
         known: FloatArray = np.concatenate(values)
         if len(self.units) == 1 and len(known):
-            low, middle, high = (self.own.text(float(q)) for q in np.quantile(known, [0, 0.5, 1]))
+            low, middle, high = (self.own.value(float(q)) for q in np.quantile(known, [0, 0.5, 1]))
             found.append(("values", f"{low} to {high}, {middle} in the middle"))
         return tuple(found)
 

@@ -65,7 +65,7 @@ class PastForecasts:
         target: float [W, H], what came; NaN where missing.
         preds: by model, float [W, H].
         bands: by level in percent, lower and upper edge [W, H] of the model that the report is about.
-        scale: float [S] by series, the denominator of MASE; None to take it from the series themselves.
+        scale: float [W], the denominators of MASE; None to take them from the series themselves.
 
     Raises:
         ValueError: no model, or arrays that do not fit together.
@@ -90,11 +90,11 @@ class PastForecasts:
                 raise ValueError(
                     f"PastForecasts: {name} expected shape [W, H] = {shape} like target, got {array.shape}"
                 )
-        if self.series.shape != shape[:1]:
-            raise ValueError(
-                f"PastForecasts: series expected shape {shape[:1]}, one of each window, "
-                f"got {self.series.shape}"
-            )
+        for name, one in {"series": self.series, "scale": self.scale}.items():
+            if one is not None and one.shape != shape[:1]:
+                raise ValueError(
+                    f"PastForecasts: {name} expected shape {shape[:1]}, one of each window, got {one.shape}"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

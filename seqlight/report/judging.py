@@ -25,9 +25,14 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 
 
 def scales(series: list[Series], season_length: int, past: PastForecasts | None) -> FloatArray:
-    """The denominators [S] of MASE: mean absolute change over a season, before the first past forecast."""
+    """The denominators [S] of MASE: mean absolute change over a season, before the first past forecast.
+
+    Where windows bring their own, it is their mean over those of the series.
+    """
     if past is not None and past.scale is not None:
-        return past.scale
+        known = np.isfinite(past.scale)
+        sums = np.bincount(past.series[known], past.scale[known], minlength=len(series))
+        return means(sums, np.bincount(past.series[known], minlength=len(series)))
     stops: dict[int, object] = {}
     if past is not None and len(past.series):
         order = np.argsort(past.series, kind="stable")
@@ -53,11 +58,17 @@ class Judged:
 
     Args:
         past: the forecasts.
-        scale: float [S].
+        scale: float [S], the denominators of MASE of the series.
     """
 
     past: PastForecasts
     scale: FloatArray
+
+    @property
+    def window_scale(self) -> FloatArray:
+        """The denominators of MASE [W, 1] of the windows."""
+        own = self.scale[self.past.series] if self.past.scale is None else self.past.scale
+        return own[:, None]
 
     def errors(self, model: str) -> FloatArray:
         """``forecast - actual`` [W, H] in float64; NaN where there is no true value."""
@@ -70,7 +81,7 @@ class Judged:
         inside = errors[known]
         if not len(inside):
             return ModelRow(name=model, errors=dict.fromkeys(METRICS, np.nan), chosen=chosen)
-        scaled = np.abs(errors) / self.scale[self.past.series][:, None]
+        scaled = np.abs(errors) / self.window_scale
         size = (np.abs(self.past.preds[model]) + np.abs(self.past.target))[known] / 2
         relative = np.divide(np.abs(inside), size, out=np.zeros_like(inside), where=size > 0)
         found = {
@@ -149,7 +160,7 @@ class Judged:
         """Histogram and autocorrelation of the errors; ``scaled``: of multiples of each series' scale."""
         errors = self.errors(model)
         if scaled:
-            errors = errors / self.scale[self.past.series][:, None]
+            errors = errors / self.window_scale
         known = errors[np.isfinite(errors)]
         if len(known) < 2:
             return None

@@ -20,12 +20,14 @@ class Digits:
     """How many decimals the values of one unit have.
 
     Args:
-        decimals: of values and forecasts.
+        decimals: of forecasts, means and errors.
         exponent: whether values are too large or too small to be written in full.
+        own: decimals of the known values themselves, None for ``decimals``.
     """
 
     decimals: int
     exponent: bool = False
+    own: int | None = None
 
     @classmethod
     def of(cls, values: NDArray[Any] | Iterable[float]) -> "Digits":
@@ -41,9 +43,10 @@ class Digits:
             return cls(SIGNIFICANT, exponent=True)
         typical = float(np.median(np.abs(known[known != 0])))
         wanted = SIGNIFICANT - 1 - math.floor(math.log10(typical))
-        return cls(
-            int(np.clip(min(wanted, own_decimals(known) + (known != known[0]).any()), 0, MOST_DECIMALS))
-        )
+        own = own_decimals(known)
+        decimals = min(wanted, own + int((known != known[0]).any()))
+        decimals = int(np.clip(decimals, 0, MOST_DECIMALS))
+        return cls(decimals, own=min(own, decimals))
 
     def text(self, value: float, *, more: int = 0) -> str:
         """``1,234.5``; a dash for what is not finite, an exponent for what is out of all proportion.
@@ -60,6 +63,10 @@ class Digits:
         if value != 0 and not any(digit in text for digit in "123456789"):
             return f"{value:.2g}"  # not "0.0" for what is not nothing
         return text.replace("-", MINUS)
+
+    def value(self, value: float) -> str:
+        """A known value, as it was written."""
+        return self.text(value, more=(self.decimals if self.own is None else self.own) - self.decimals)
 
     def error(self, value: float) -> str:
         """An error: at least three significant digits where the values themselves have fewer decimals."""

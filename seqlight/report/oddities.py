@@ -108,7 +108,7 @@ def oddities_of(series: Series, digits: Digits, rules: Rules, latest: Any = None
     if len(known) < rules.least:
         yield at("short", f"only {count(len(known), 'known step')}, below {rules.least:,}", weight=30.0)
     if len(known) > 1 and (compact == compact[0]).all():
-        yield at("constant", f"every known value is {digits.text(compact[0])}", weight=40.0)
+        yield at("constant", f"every known value is {digits.value(compact[0])}", weight=40.0)
     for what, position, share in gaps(values, known):
         yield at("gap", what, position, weight=10.0 + share)
     if latest is not None and len(series.time):
@@ -120,7 +120,7 @@ def oddities_of(series: Series, digits: Digits, rules: Rules, latest: Any = None
         return
     runs = stuck(compact)
     for position, value, length in runs:
-        what = f"{digits.text(value)} repeats {length:,} times"
+        what = f"{digits.value(value)} repeats {length:,} times"
         yield at("stuck", what, int(known[position]), weight=15.0 + length / len(known))
     for kind, position, before, after, size in events(
         compact, known, rules.season_length, [run[0] for run in runs]
@@ -129,7 +129,7 @@ def oddities_of(series: Series, digits: Digits, rules: Rules, latest: Any = None
         if kind == "step":
             text = f"the level goes from about {digits.text(before)} to {digits.text(after)}"
         elif kind == "outlier":
-            text = f"{digits.text(after)} where its neighbours are about {digits.text(before)}"
+            text = f"{digits.value(after)} where its neighbours are about {digits.text(before)}"
         yield at(
             kind, text, int(known[position]), weight={"step": 25.0}.get(kind, 20.0) + min(size, 99) / 100
         )
@@ -144,7 +144,7 @@ def gaps(values: Array, known: NDArray[np.int64]) -> Iterator[tuple[str, int, fl
     number, missing = int((holes > 0).sum()), int(holes.sum())
     share = missing / (known[-1] - known[0] + 1)
     what = f"{count(number, 'gap')}, {count(missing, 'missing step')} ({percent(share)})"
-    if number > 1:
+    if number > 1 and holes[longest] > 1:
         what += f"; the longest, of {holes[longest]:,}, begins here"
     yield what, int(known[longest]) + 1, float(share)
 

@@ -98,8 +98,8 @@ def summary(panel: Panel) -> str:
     parts = []
     if len(known):
         parts.append(
-            f"{count(len(panel.values), 'step')} of history from {digits.text(known.min())} to "
-            f"{digits.text(known.max())}, the last known value {digits.text(known[-1])}"
+            f"{count(len(panel.values), 'step')} of history from {digits.value(known.min())} to "
+            f"{digits.value(known.max())}, the last known value {digits.value(known[-1])}"
         )
     forecast = panel.forecast[np.isfinite(panel.forecast)]
     if len(forecast):

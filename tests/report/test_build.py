@@ -79,7 +79,9 @@ def test_other_first_sentences() -> None:
         "Over the next 12 days, to 2025-02-15, 1 series of 2 are forecast higher than in the 12 days before, "
         "and 1 lower."
     )
-    assert "the next 12 weeks" in plain(build([make(days=7)]))[0]
+    # A week or a year before, where the steps are such.
+    weeks = plain(build([make(days=7)]))[0]
+    assert "the next 12 weeks" in weeks and "in the same weeks a year before" in weeks
     assert "the next 12 steps" in plain(build([make(days=3)]))[0]
     assert (
         plain(build([make()]))[1]

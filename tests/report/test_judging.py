@@ -28,14 +28,13 @@ def past() -> PastForecasts:
         target=target,
         preds={"good": good, "bad": good + 5},
         bands={80: (good - 3, good + 2), 50: (good - 1, good + 1)},
-        scale=np.array([1.0, 2.0, 4.0]),
+        scale=np.repeat([1.0, 2.0, 4.0], W // S),
     )
 
 
 @pytest.fixture(scope="module")
 def judged(past: PastForecasts) -> Judged:
-    assert past.scale is not None
-    return Judged(past, past.scale)
+    return Judged(past, np.array([1.0, 2.0, 4.0]))
 
 
 def test_the_table_is_the_houses_metrics(judged: Judged) -> None:

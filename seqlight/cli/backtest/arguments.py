@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqlight.cli.bounds_arguments import BoundsArguments, add_bounds_options, settle_bounds
 from seqlight.cli.errors import CommandError
+from seqlight.cli.html_report import add_report_option, keep_command
 from seqlight.cli.input_arguments import add_input_options, add_size_options, settle_source
 from seqlight.cli.network_arguments import NetworkArguments, add_network_options
 from seqlight.cli.outputs import check_outputs
@@ -45,7 +46,9 @@ class BacktestArguments(BoundsArguments, NetworkArguments, SeriesArguments):
     refit: int
     models: list[str] | None
     output: Path
+    report: Path | None
     progress: bool
+    command: str
 
 
 def build_parser() -> Parser:
@@ -92,6 +95,7 @@ def build_parser() -> Parser:
         help="the forecasts, as CSV (.csv, .csv.gz) or Parquet (.parquet), replaced if there is one already; "
         "default: backtest.csv",
     )
+    add_report_option(results)
     results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
@@ -116,6 +120,7 @@ def parse(arguments: list[str]) -> BacktestArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
+    keep_command(parser, given, arguments)
     settle_source(parser, given)
     settle_bounds(given)
     if given.models is not None and len(set(given.models)) < len(given.models):

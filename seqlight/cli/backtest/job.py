@@ -17,6 +17,7 @@ from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data, short_series_notes
 from seqlight.cli.forecast.plan import ForecastPlan
+from seqlight.cli.html_report import origin_of
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule, DataError, ForecastDataModule
@@ -90,9 +91,30 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
             raise
     console.print()
     console.print(error_table(found.rows, title=heading(found, data), caption=caption(found)))
-    with staged([given.output]) as (path,):
-        write_table(found.frame, data, given.output, path)
-    console.print(f"\nwrote {given.output}", markup=False)
+    outputs = [path for path in (given.output, given.report) if path is not None]
+    with staged(outputs) as temporary:
+        write_table(found.frame, data, given.output, temporary[0])
+        if given.report is not None:
+            write_report(given, plan, found, temporary[1])
+    console.print(f"\nwrote {', '.join(map(str, outputs))}", markup=False)
+
+
+def write_report(given: BacktestArguments, plan: ForecastPlan, found: Backtest, path: Path) -> None:
+    """Write the report."""
+    from seqlight.report import ModelRun, of_windows, write
+
+    decided = {
+        "context length": plan.context_length,
+        "prediction length": plan.prediction_length,
+        "season length": plan.season_length,
+    }
+    report = of_windows(
+        found.forecasts,
+        found.data,
+        runs={name: ModelRun(seconds=seconds) for name, seconds in found.fit_seconds.items()},
+        origin=origin_of(given, decided, plan.notes, given.csv),
+    )
+    write(path, report)
 
 
 def models_of(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqlight.cli.errors import CommandError
+from seqlight.cli.html_report import add_report_option, keep_command
 from seqlight.cli.input_arguments import (
     add_input_options,
     add_size_options,
@@ -58,7 +59,9 @@ class CompareArguments:
     seed: int
     output: Path | None
     plot: Path | None
+    report: Path | None
     progress: bool
+    command: str
 
 
 def build_parser() -> Parser:
@@ -113,6 +116,7 @@ def build_parser() -> Parser:
     results.add_argument(
         "--plot", type=Path, metavar="PNG", help="draw the errors at every step ahead (png, pdf or svg)"
     )
+    add_report_option(results)
     results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
@@ -125,6 +129,7 @@ def parse(arguments: list[str]) -> CompareArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
+    keep_command(parser, given, arguments)
     given.inputs = None
     if given.demo or given.paths:
         settle_source(parser, given)

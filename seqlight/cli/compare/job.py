@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -13,11 +14,12 @@ from seqlight.cli.compare.arguments import RECURRENT, CompareArguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data
 from seqlight.cli.forecast.plan import plan
+from seqlight.cli.html_report import origin_of
 from seqlight.cli.report import format_error
 from seqlight.cli.time_column import found_columns
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import SyntheticDataModule, WindowDataModule
-from seqlight.evaluation import ErrorsByStep, errors_by_step
+from seqlight.evaluation import ErrorsByStep, WindowForecasts, errors_by_step, forecast_windows
 from seqlight.experiments import Candidate, TrainingError, baselines, build_forecaster, fit, trained
 from seqlight.experiments.training import quiet_lightning
 from seqlight.models import Forecaster
@@ -38,11 +40,14 @@ def run(given: CompareArguments) -> None:
     with quiet_lightning():
         candidates = [train(given, data, strategy, console) for strategy in given.strategies]
         candidates += baselines(data).values()
-        results = errors_by_step({one.name: one.predictor for one in candidates}, data)
+        predictors = {one.name: one.predictor for one in candidates}
+        # A report shows single forecasts, which take memory.
+        windows = None if given.report is None else forecast_windows(predictors, data)
+        results = errors_by_step(predictors, data) if windows is None else windows.by_step
 
     console.print()
     console.print(comparison_table(results, seconds_of(candidates), heading(given, data, results[0].windows)))
-    paths = [path for path in (given.output, given.plot) if path is not None]
+    paths = [path for path in (given.output, given.plot, given.report) if path is not None]
     with staged(paths) as temporary:
         staged_path = dict(zip(paths, temporary, strict=True))
         if given.output is not None:
@@ -56,6 +61,8 @@ def run(given: CompareArguments) -> None:
                 error_label="mean absolute error",
             )
             figure.savefig(staged_path[given.plot], format=given.plot.suffix[1:].lower())
+        if given.report is not None and windows is not None:
+            write_report(given, data, windows, candidates, staged_path[given.report])
     if paths:
         console.print(f"\nwrote {', '.join(map(str, paths))}", markup=False)
 
@@ -72,6 +79,26 @@ def read_data(given: CompareArguments, console: Console) -> WindowDataModule:
     for note in settled.notes:
         console.print(f"note: {note}", markup=False)
     return build_data(inputs, given.seed, settled)
+
+
+def write_report(
+    given: CompareArguments,
+    data: WindowDataModule,
+    windows: WindowForecasts,
+    candidates: Sequence[Candidate],
+    path: Path,
+) -> None:
+    """Write the report."""
+    from seqlight.report import of_windows, runs_of, write
+
+    decided = {
+        "context length": data.context_length,
+        "prediction length": data.prediction_length,
+        "season length": data.season_length,
+    }
+    source = None if given.inputs is None else given.inputs.csv
+    origin = origin_of(given, decided, [], source)
+    write(path, of_windows(windows, data, kind="compare", runs=runs_of(candidates), origin=origin))
 
 
 def train(given: CompareArguments, data: WindowDataModule, strategy: str, console: Console) -> Candidate:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from seqlight.cli.bounds_arguments import BoundsArguments, add_bounds_options, settle_bounds
+from seqlight.cli.html_report import add_report_option, keep_command
 from seqlight.cli.input_arguments import (
     add_input_options,
     add_size_options,
@@ -41,8 +42,10 @@ class ForecastArguments(BoundsArguments, NetworkArguments, SeriesArguments):
     model: Model
     output: Path
     plot: Path | None
+    report: Path | None
     save: Path | None
     progress: bool
+    command: str
 
 
 def build_parser() -> Parser:
@@ -78,6 +81,7 @@ def build_parser() -> Parser:
     results.add_argument(
         "--save", type=Path, metavar="CKPT", help="keep the model of the forecast, for seqlight.load"
     )
+    add_report_option(results)
     results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
@@ -90,6 +94,7 @@ def parse(arguments: list[str]) -> ForecastArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
+    keep_command(parser, given, arguments)
     settle_source(parser, given)
     settle_bounds(given)
     check_outputs(given)

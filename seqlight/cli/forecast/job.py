@@ -15,6 +15,7 @@ from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
+from seqlight.cli.forecast.html import write_report
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments, path_argument
 from seqlight.cli.report import error_table, verdict
@@ -103,8 +104,10 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         with staged(output_paths(given)) as temporary:
             paths = dict(zip(output_paths(given), temporary, strict=True))
             write_forecast(table, data, paths[given.output])
+            band = validation_band(selection, data)
+            if given.report is not None:
+                write_report(given, plan, selection, data, band, paths[given.report])
             if given.plot is not None:
-                band = validation_band(selection, data)
                 note = coverage_note(selection, band)
                 bounds = Bounds.of(given.bounds, given.nonnegative, given.integer)
                 draw(table, data, band, selection.chosen, note, bounds).savefig(
@@ -194,7 +197,7 @@ def save(
 
 def output_paths(given: ForecastArguments) -> list[Path]:
     """The files to write."""
-    return [path for path in (given.output, given.plot, given.save) if path is not None]
+    return [path for path in (given.output, given.plot, given.report, given.save) if path]
 
 
 def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVDataModule:

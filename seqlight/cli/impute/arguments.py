@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from seqlight.cli.errors import CommandError
+from seqlight.cli.html_report import add_report_option, keep_command
 from seqlight.cli.input_arguments import (
     add_format_options,
     add_source_options,
@@ -67,8 +68,10 @@ class ImputeArguments:
     output: Path
     suffix: str
     plot: Path | None
+    report: Path | None
     save: Path | None
     progress: bool
+    command: str
 
 
 def build_parser() -> Parser:
@@ -145,6 +148,7 @@ def build_parser() -> Parser:
     results.add_argument(
         "--save", type=Path, metavar="CKPT", help="keep the best trained network, for seqlight.load"
     )
+    add_report_option(results)
     results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
     return parser
 
@@ -157,6 +161,7 @@ def parse(arguments: list[str]) -> ImputeArguments:
     """
     parser = build_parser()
     given = parser.parse_args(arguments)
+    keep_command(parser, given, arguments)
     settle_source(parser, given)
     if len(given.paths) > 1:
         raise CommandError("one file is filled at a time; give one, or call the command for each")

@@ -2,6 +2,8 @@
 
 import gzip
 import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from seqlight.cli.errors import CommandError
+from seqlight.cli.html_report import origin_of
 from seqlight.cli.impute.arguments import ImputeArguments
 from seqlight.cli.impute.plan import NETWORKS, ImputePlan
 from seqlight.cli.impute.report import best_methods, imputation_table, imputation_verdict
@@ -36,6 +39,22 @@ ROWS_IN_PANEL = 500
 TRAINING_WINDOWS = 8  # start in every window's length of rows
 
 
+@dataclass(frozen=True)
+class Filling:
+    """What came of filling.
+
+    ``values`` are [rows, C]; ``checkpoint`` is the best network's, if any; ``errors`` are those of
+    columns with gaps on hidden cells, ``chosen`` says by column what fills it,
+    ``seconds`` how long training took.
+    """
+
+    values: NDArray[np.float32]
+    checkpoint: Path | None = None
+    errors: Sequence[ImputationRow] = ()
+    chosen: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+
 def run(given: ImputeArguments, plan: ImputePlan) -> None:
     """Do the whole job and write the files that were asked for, all of them or none."""
     console = Console(highlight=False, soft_wrap=True)
@@ -48,11 +67,12 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
             warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
             data.setup("fit")
         missing = np.isnan(data.store.values)
-        values, checkpoint = data.store.values, None
+        done = Filling(data.store.values)
         if plan.methods:
-            values, checkpoint = fill_all(given, plan, data, folder, console)
+            done = fill_all(given, plan, data, folder, console)
         else:
             console.print("no cell is empty: nothing to fill, and every mark is false")
+        values, checkpoint = done.values, done.checkpoint
         filled = missing & np.isfinite(values)
         left = int((missing & ~filled).sum())
         if left:
@@ -62,7 +82,7 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
         save = given.save if checkpoint is not None else None
         if given.save is not None and save is None:
             console.print("note: no network was trained, so --save has nothing to write")
-        outputs = [path for path in (given.output, given.plot, save) if path is not None]
+        outputs = [path for path in (given.output, given.plot, given.report, save) if path is not None]
         with staged(outputs) as temporary:
             paths = dict(zip(outputs, temporary, strict=True))
             content = data.filled_csv(values, filled, suffix=given.suffix)
@@ -73,12 +93,39 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
                 draw(data, plan, values, filled).savefig(
                     paths[given.plot], format=given.plot.suffix[1:].lower()
                 )
+            if given.report is not None:
+                write_report(given, plan, data, done, filled, paths[given.report])
             if save is not None and checkpoint is not None:
                 paths[save].write_bytes(checkpoint.read_bytes())
     console.print(
         f"\nfilled {int(filled.sum()):,} cells; wrote {', '.join(str(path) for path in outputs)}",
         markup=False,
     )
+
+
+def write_report(
+    given: ImputeArguments,
+    plan: ImputePlan,
+    data: CSVImputationDataModule,
+    done: Filling,
+    filled: NDArray[np.bool_],
+    path: Path,
+) -> None:
+    """Write the report."""
+    from seqlight.report import ModelRun, of_filled, write
+
+    decided = {"window length": plan.window_length, "calendar features": plan.calendar_features}
+    report = of_filled(
+        data,
+        done.values,
+        filled,
+        errors=done.errors,
+        chosen=done.chosen,
+        names=NAMES,
+        runs={method: ModelRun(seconds=seconds) for method, seconds in done.seconds.items()},
+        origin=origin_of(given, decided, plan.notes, given.csv),
+    )
+    write(path, report)
 
 
 def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataModule:
@@ -106,8 +153,8 @@ def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataMod
 
 def fill_all(
     given: ImputeArguments, plan: ImputePlan, data: CSVImputationDataModule, folder: Path, console: Console
-) -> tuple[NDArray[np.float32], Path | None]:
-    """Train, compare and choose; return the values [rows, C] and the best network's checkpoint, if any."""
+) -> Filling:
+    """Train, compare, choose and fill."""
     imputers: dict[str, Imputer] = {}
     trained: dict[str, Fitted[Imputer]] = {}
     for method in plan.methods:
@@ -124,6 +171,7 @@ def fill_all(
     chosen: dict[str, str] = dict.fromkeys(data.target_cols, fallback)
     if given.model == "auto" and data.held_out("val").any():
         chosen |= best_methods(compare_filled(found_again, data, part="val"))
+    gappy: list[ImputationRow] = []
     if data.held_out("test").any():
         rows = compare_filled(found_again, data, part="test")
         gappy = [row for row in rows if plan.missing[row["column"]]]
@@ -138,7 +186,13 @@ def fill_all(
         if plan.missing[name]:
             values[:, channel] = filled[chosen[name]][:, channel]
     best = min(trained.values(), key=lambda one: one.val_loss, default=None)
-    return values, None if best is None else best.checkpoint
+    return Filling(
+        values,
+        checkpoint=None if best is None else best.checkpoint,
+        errors=gappy,
+        chosen=chosen,
+        seconds={method: one.seconds for method, one in trained.items()},
+    )
 
 
 def train(
