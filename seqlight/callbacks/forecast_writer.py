@@ -1,17 +1,25 @@
 """Forecasts as a CSV with series ids and timestamps."""
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import polars as pl
+import torch
+from lightning import LightningModule, Trainer
 from torch import Tensor
+
+from seqlight.heads import forecast_columns, normal_scores
+from seqlight.intervals.levels import check_levels, interval_quantiles
 
 from .prediction_writer import Predictions, PredictionWriter
 from .table_csv import empty_cells_note, write_csv
 
 
-def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:
+def forecast_frame(
+    predictions: Sequence[dict[str, Tensor]], datamodule: Any, *, quantile_levels: Sequence[float] = ()
+) -> pl.DataFrame:
     """Return forecasts as a table with one row for each series and future time step.
 
     Args:
@@ -20,22 +28,29 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
             ``target_cols``; its ``id_col`` and ``time_col`` name the first two columns if they are there
             and not None (else ``series_id`` and ``timestamp``, with an underscore more where the data has a
             column of that name).
+        quantile_levels: levels of the predictions' ``quantiles``: the forecaster's ``quantile_levels``.
 
     Returns:
-        Columns: the series' id, the timestamp, and one for each target. Where a series has several windows, a
-        column ``window_start`` holds the first timestamp of each row's forecast.
+        Columns: the series' id, the timestamp, and for each target its name and those of its quantiles,
+        ``y-lo-80`` and ``y-hi-80`` for 0.1 and 0.9; none for 0.5, which is the target's own. A name that
+        another column has gets an underscore more. Where a series has several windows, a column
+        ``window_start`` holds the first timestamp of each row's forecast.
+
+    Raises:
+        ValueError: no predictions, or their quantiles are not as many as the levels.
 
     """
     id_col = column_name(datamodule, "id_col", "series_id")
     time_col = column_name(datamodule, "time_col", "timestamp")
-    window_start_col = _free_name("window_start", [id_col, time_col, *datamodule.target_cols])
-    schema = [id_col, time_col, window_start_col, *datamodule.target_cols]
+    names = list(quantile_names(datamodule, quantile_levels).values())
+    window_start_col = _free_name("window_start", [id_col, time_col, *datamodule.target_cols, *names])
+    columns = forecast_columns_of(datamodule, quantile_levels)
+    schema = [id_col, time_col, window_start_col, *columns]
     frames = []
     windows_of_series: dict[int, int] = {}
     for batch in predictions:
-        rows = zip(
-            batch["series_index"].tolist(), batch["start"].tolist(), batch["prediction"].cpu(), strict=True
-        )
+        cells = _cells(batch, quantile_levels)
+        rows = zip(batch["series_index"].tolist(), batch["start"].tolist(), cells, strict=True)
         for series, start, values in rows:
             windows_of_series[series] = windows_of_series.get(series, 0) + 1
             times = pl.Series(time_col, datamodule.timestamps(series, start, len(values)))
@@ -43,8 +58,8 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
                 pl.lit(datamodule.series_ids[series]).alias(id_col),
                 pl.lit(times[0], dtype=times.dtype).alias(window_start_col),
                 *(
-                    pl.Series(name, channel.numpy())
-                    for name, channel in zip(datamodule.target_cols, values.float().unbind(-1), strict=True)
+                    pl.Series(name, column.numpy())
+                    for name, column in zip(columns, values.unbind(-1), strict=True)
                 ),
             )
             frames.append(frame.select(schema))
@@ -52,6 +67,47 @@ def forecast_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) ->
         raise ValueError("predictions: expected at least one batch, got none")
     table = pl.concat(frames)
     return table if max(windows_of_series.values()) > 1 else table.drop(window_start_col)
+
+
+def forecast_columns_of(datamodule: Any, quantile_levels: Sequence[float] = ()) -> list[str]:
+    """Return the columns of numbers of :func:`forecast_frame`, in order."""
+    names = quantile_names(datamodule, quantile_levels)
+    return [
+        column
+        for target in datamodule.target_cols
+        for column in (target, *(names[target, level] for level in quantile_levels if level != 0.5))
+    ]
+
+
+def quantile_names(datamodule: Any, quantile_levels: Sequence[float]) -> dict[tuple[str, float], str]:
+    """Return the column of each target's quantiles, by target and level."""
+    taken = [column_name(datamodule, "id_col", "series_id"), column_name(datamodule, "time_col", "timestamp")]
+    taken += datamodule.target_cols
+    names = {}
+    for target in datamodule.target_cols:
+        for level in quantile_levels:
+            if level != 0.5:
+                (wanted,) = forecast_columns(target, [level])
+                names[target, level] = _free_name(wanted, taken)
+                taken.append(names[target, level])
+    return names
+
+
+def _cells(batch: dict[str, Tensor], quantile_levels: Sequence[float]) -> Tensor:
+    """Return the numbers of a batch, ``[B, H, columns]`` in the order of :func:`forecast_columns_of`."""
+    point = batch["prediction"].cpu().float()
+    found = 0 if batch.get("quantiles") is None else batch["quantiles"].shape[-1]
+    if found != len(quantile_levels):
+        raise ValueError(
+            f"quantile_levels: the predictions have {found} quantiles, got {len(quantile_levels)} levels; "
+            "give the forecaster's: forecast_frame(predictions, data, "
+            "quantile_levels=forecaster.quantile_levels)"
+        )
+    kept = [index for index, level in enumerate(quantile_levels) if level != 0.5]
+    if not kept:
+        return point
+    quantiles = batch["quantiles"].cpu().float()[..., kept]
+    return torch.cat([point.unsqueeze(-1), quantiles], dim=-1).flatten(2)
 
 
 def column_name(datamodule: Any, attribute: str, otherwise: str) -> str:
@@ -79,13 +135,75 @@ class ForecastWriter(PredictionWriter):
     series without a known value to forecast from are empty, and a warning names it. The file appears whole,
     after the last batch; with several processes the first one writes the rows of all.
 
+    The quantiles of a forecaster with a head have columns beside the target's, named as Nixtla's packages
+    name them, see :func:`forecast_frame`; where a column of the data has such a name already, a warning says
+    the other one. Sample paths are not written.
+
     Args:
         path: the CSV to write; its folder is made if need be.
+        level: intervals to write, in per cent, such as ``[80, 95]``: ``y-lo-80``, ``y-hi-80``, and so on.
+        quantiles: quantiles to write instead, such as ``[0.1, 0.9]``. With neither, those that the forecaster
+            predicts (its ``quantile_levels``) are written.
+
+    Raises:
+        ValueError: both were given, or a level that is none; and, when prediction begins, one that the
+            forecaster does not know.
 
     """
 
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        level: list[float] | None = None,
+        quantiles: list[float] | None = None,
+    ) -> None:
+        super().__init__(path)
+        if level is not None and quantiles is not None:
+            raise ValueError(f"quantiles: given beside level={level}, which says the same; give one of them")
+        self.levels: tuple[float, ...] | None = None
+        if level is not None:
+            self.levels = interval_quantiles(check_levels(level))
+        elif quantiles is not None:
+            normal_scores(quantiles)  # which checks their range
+            self.levels = tuple(sorted(set(quantiles)))
+        self._written: tuple[float, ...] = ()
+        self._levels_before: tuple[float, ...] | None = None
+
     #: What the DataModule must have.
     needs: ClassVar[tuple[str, ...]] = ("series_ids", "timestamps", "target_cols")
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check, before any work, that there is a DataModule to write for, and tell the forecaster which
+        quantiles are wanted."""
+        super().on_predict_start(trainer, pl_module)
+        forecaster: Any = pl_module
+        self._written = getattr(forecaster, "quantile_levels", ())
+        if self.levels is not None:
+            if not hasattr(forecaster, "check_levels"):
+                raise ValueError(
+                    f"level: {type(forecaster).__name__} forecasts no quantiles; write without level and "
+                    "quantiles"
+                )
+            forecaster.check_levels(self.levels)
+            self._levels_before, self._written = self._written, self.levels
+            forecaster.quantile_levels = self.levels
+        if self._written:
+            self._say_other_names(trainer.datamodule)  # type: ignore[attr-defined]
+
+    def _say_other_names(self, datamodule: Any) -> None:
+        for (target, level), name in quantile_names(datamodule, self._written).items():
+            (wanted,) = forecast_columns(target, [level])
+            if name != wanted:
+                what = f"{wanted!r} is a column of the data already: quantile {level:g} of {target!r}"
+                warnings.warn(f"{what} is written as {name!r}", UserWarning, stacklevel=2)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let the forecaster predict what it did before."""
+        if self._levels_before is not None:
+            forecaster: Any = pl_module
+            forecaster.quantile_levels = self._levels_before
+            self._levels_before = None
 
     def check_data(self, datamodule: Any) -> None:
         """Raise TypeError unless the DataModule can name series and times."""
@@ -112,10 +230,11 @@ class ForecastWriter(PredictionWriter):
 
     def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
         """Return the forecasts with times as text, in the form of the data if the DataModule knows it."""
-        table = forecast_frame(predictions, datamodule)
+        table = forecast_frame(predictions, datamodule, quantile_levels=self._written)
         if not hasattr(datamodule, "format_timestamps"):
             return table
-        taken = [column_name(datamodule, "id_col", "series_id"), *datamodule.target_cols]
+        taken = [column_name(datamodule, "id_col", "series_id")]
+        taken += forecast_columns_of(datamodule, self._written)
         times = [name for name in table.columns if name not in taken]
         return table.with_columns(
             pl.Series(name, datamodule.format_timestamps(table[name])) for name in times

@@ -3,9 +3,9 @@
 A forecaster takes a head by name, ``head="student_t"``, see :data:`HEADS`.
 """
 
-from seqlight.heads.base import Head
+from seqlight.heads.base import Head, normal_scores
 from seqlight.heads.build import HEADS, build_head
-from seqlight.heads.columns import forecast_columns, point_column, quantiles_of_intervals
+from seqlight.heads.columns import forecast_columns, point_column
 from seqlight.heads.counts import CountHead
 from seqlight.heads.negative_binomial import NegativeBinomialHead
 from seqlight.heads.normal import NormalHead
@@ -26,6 +26,6 @@ __all__ = [
     "StudentTHead",
     "build_head",
     "forecast_columns",
+    "normal_scores",
     "point_column",
-    "quantiles_of_intervals",
 ]

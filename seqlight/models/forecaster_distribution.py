@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from seqlight.heads import Head, PointHead
+from seqlight.heads import Head, PointHead, normal_scores
 from seqlight.inputs import Window
 from seqlight.metrics import quantile_metrics
 from seqlight.metrics.probabilistic import NINE_LEVELS
@@ -69,6 +69,21 @@ class ForecasterDistribution(ForecasterWindows):
             self.register_buffer("path_scores", scores, persistent=False)
         for stage in ("val", "test"):
             setattr(self, f"{stage}_quantile_metrics", quantile_metrics(self.scored_levels))
+
+    def check_levels(self, levels: Sequence[float]) -> None:
+        """Raise ValueError where a forecast would not have all these quantiles."""
+        normal_scores(levels)
+        if isinstance(self.head, PointHead):
+            if levels:
+                raise ValueError(
+                    "quantiles: head='point' gives none; train with head='quantile' or a distribution, such "
+                    "as head='student_t', or take intervals from past errors with seqlight.intervals"
+                )
+        elif self._by_paths:
+            check_levels(levels, self.num_samples)
+        else:
+            parameters = torch.zeros(self.head.parameter_count)
+            self.head.quantiles(self.head.parameters(parameters), levels)
 
     def cell_loss(self, window: Window) -> PointwiseLoss:
         """Return the loss of every cell of windows, of the network's outputs and transformed targets."""

@@ -1,9 +1,11 @@
 """What a forecaster gives to those who ask it for forecasts: raw values, dicts of tensors, Forecasts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlight.heads import PointHead
 from seqlight.predictor import Forecast
@@ -94,9 +96,61 @@ class ForecasterPrediction(ForecasterMean):
             )
         if series_index is None and self.takes_series:
             raise ValueError(f"series_index: needed, for {type(self).__name__} knows each series by itself")
+        return self._forecast_of_values(past_target, given)[0]
+
+    def _forecast_of_values(
+        self, past_target: Tensor, given: Mapping[str, Tensor | None], levels: Sequence[float] = ()
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return point and quantiles for what :meth:`forward` takes; NaN of a channel without a past."""
         window, state = self._window(past_target, self._under_new_names(given))
-        point = self._forecast(window, state).point
-        return point.masked_fill(~observed_at_all(past_target, past_observed), torch.nan)
+        forecast = self._forecast(window, state, levels)
+        unknown = ~observed_at_all(past_target, given.get("past_observed"))
+        point, quantiles = forecast.point.masked_fill(unknown, torch.nan), forecast.quantiles
+        if quantiles is not None:
+            quantiles = quantiles.masked_fill(unknown.unsqueeze(-1), torch.nan)
+        return point, quantiles
+
+    def to_onnx(  # type: ignore[override]
+        self,
+        file_path: str | Path,
+        input_sample: Mapping[str, Any] | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        quantile_levels: Sequence[float] | None = None,
+    ) -> None:
+        """Write the forecast to an ONNX file, transform and decoding included: raw values in and out.
+
+        The file's output ``output`` is the point ``[B, H, C]``; with a head other than ``"point"`` its second
+        one, ``quantiles``, are quantiles ``[B, H, C, Q]``.
+
+        Args:
+            file_path: of the file.
+            input_sample: keyword arguments of :meth:`forward`; None for :meth:`example_inputs`.
+            outputs: names of the outputs.
+            quantile_levels: levels of the quantiles, () for none; None for :attr:`quantile_levels`.
+
+        Raises:
+            ValueError: the head does not know a level, or is one on counts, whose quantiles no operator of
+                ONNX finds; see also :func:`seqlight.onnx.export`.
+
+        """
+        levels = self.quantile_levels if quantile_levels is None else tuple(quantile_levels)
+        if self.head.counts:
+            raise ValueError(
+                f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
+                "scipy, and ONNX has no operator for them; forecast in Python, or train with "
+                "head='student_t' or 'quantile'"
+            )
+        self.check_levels(levels)
+        if not levels:
+            super().to_onnx(file_path, input_sample, outputs=outputs)
+            return
+        from seqlight.onnx import export
+
+        with evaluation_mode(self):
+            module = PointAndQuantiles(self, levels).eval()
+            sample = self.example_inputs(3) if input_sample is None else input_sample
+            export(module, file_path, sample, outputs=outputs or ("output", "quantiles"))
 
     @torch.no_grad()
     def predict(self, batch: Batch, *, quantile_levels: Sequence[float] = (), samples: int = 0) -> Forecast:
@@ -184,3 +238,49 @@ class ForecasterPrediction(ForecasterMean):
         if given.samples is not None:
             drawn = given.samples.masked_fill(~known, torch.nan)
         return WindowForecast(given.point.masked_fill(~known, torch.nan), quantiles, drawn)
+
+
+class PointAndQuantiles(nn.Module):
+    """A forecaster's point and quantiles, for export.
+
+    Args:
+        forecaster: in evaluation mode.
+        levels: of the quantiles.
+
+    """
+
+    def __init__(self, forecaster: ForecasterPrediction, levels: Sequence[float]) -> None:
+        super().__init__()
+        self.forecaster = forecaster
+        self.levels = tuple(levels)
+
+    def forward(
+        self,
+        past_target: Tensor,
+        past_observed: Tensor | None = None,
+        historic_future_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+        past_covariates: Tensor | None = None,
+        past_categories: Tensor | None = None,
+        historic_future_categories: Tensor | None = None,
+        future_categories: Tensor | None = None,
+        static_categories: Tensor | None = None,
+        phase: Tensor | None = None,
+        series_index: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the point ``[B, H, C]`` and the quantiles ``[B, H, C, Q]``, as the forecaster's forward."""
+        given = {
+            "past_observed": past_observed,
+            "past_covariates": past_covariates,
+            "past_categories": past_categories,
+            "historic_future_covariates": historic_future_covariates,
+            "historic_future_categories": historic_future_categories,
+            "future_covariates": future_covariates,
+            "future_categories": future_categories,
+            "static_covariates": static_covariates,
+            "static_categories": static_categories,
+            "phase": phase,
+            "series_index": series_index,
+        }
+        return self.forecaster._forecast_of_values(past_target, given, self.levels)

@@ -9,7 +9,7 @@ from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from seqlight.callbacks import ForecastWriter, forecast_frame
-from seqlight.models import NaiveForecaster
+from seqlight.models import LinearForecaster, NaiveForecaster
 
 
 class Hourly(LightningDataModule):
@@ -151,3 +151,77 @@ def test_names_that_the_data_has_itself(tmp_path):
         "north",
         "south",
     ]
+
+
+def normal_forecaster():
+    torch.manual_seed(0)
+    return LinearForecaster(head="normal", context_length=4, prediction_length=3, target_size=2)
+
+
+class Colliding(Hourly):
+    target_cols = ("load", "load-lo-80")
+
+
+def predicted(forecaster, datamodule, writer):
+    for message in (".*does not have many workers", "Couldn't infer the batch indices"):
+        warnings.filterwarnings("ignore", message)
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
+    trainer = Trainer(accelerator="cpu", callbacks=[writer], **quiet)
+    return trainer.predict(forecaster, datamodule=datamodule)
+
+
+def test_intervals_are_written_as_columns(tmp_path):
+    forecaster, path = normal_forecaster(), tmp_path / "forecast.csv"
+    (batch,) = predicted(forecaster, Hourly(), ForecastWriter(path, level=[95, 80]))
+    assert forecaster.quantile_levels == (0.1, 0.5, 0.9)  # as before
+    table = pl.read_csv(path)
+    bounds = [f"-{name}" for name in ("lo-95", "lo-80", "hi-80", "hi-95")]
+    assert table.columns == [
+        "region", "time", *(f"{target}{one}" for target in ("load", "price") for one in ("", *bounds))
+    ]  # fmt: skip
+    expected = forecaster.predict(next(iter(Hourly().predict_dataloader())), quantile_levels=(0.1,))
+    written = torch.tensor(table["price-lo-80"].to_list()).reshape(2, 3)
+    torch.testing.assert_close(written, expected.quantiles[:, :, 1, 0])
+    assert batch["quantiles"].shape == (2, 3, 2, 4)
+
+
+def test_the_forecasters_own_quantiles_are_written_without_the_median_twice(tmp_path):
+    path = tmp_path / "forecast.csv"
+    predicted(normal_forecaster(), Hourly(), ForecastWriter(path))
+    names = ["load", "load-lo-80", "load-hi-80", "price", "price-lo-80", "price-hi-80"]
+    assert pl.read_csv(path).columns[2:] == names
+
+
+def test_a_name_that_the_data_have_is_avoided_and_said(tmp_path):
+    path = tmp_path / "forecast.csv"
+    said = r"'load-lo-80' is a column of the data already: quantile 0.1 of 'load' is written as 'load-lo-80_'"
+    with pytest.warns(UserWarning, match=said):
+        predicted(normal_forecaster(), Colliding(), ForecastWriter(path, quantiles=[0.1]))
+    assert pl.read_csv(path).columns[2:] == ["load", "load-lo-80_", "load-lo-80", "load-lo-80-lo-80"]
+
+
+@pytest.mark.parametrize(
+    ("forecaster", "message"),
+    [
+        (lambda: NaiveForecaster(context_length=4, prediction_length=3, target_size=2), "gives none"),
+        (
+            lambda: LinearForecaster(head="quantile", context_length=4, prediction_length=3, target_size=2),
+            r"0.025, 0.975 not trained.*quantiles=\[0.025, 0.1, 0.5, 0.9, 0.975\]",
+        ),
+    ],
+)
+def test_intervals_that_are_not_known_are_refused_before_any_work(tmp_path, forecaster, message):
+    with pytest.raises(ValueError, match=message):
+        predicted(forecaster(), Hourly(), ForecastWriter(tmp_path / "forecast.csv", level=[95]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_levels_are_checked(tmp_path):
+    with pytest.raises(ValueError, match=r"below 100, such as 80, got 0\.8; write 80 for 0\.8"):
+        ForecastWriter(tmp_path / "a.csv", level=[0.8])
+    with pytest.raises(ValueError, match=r"given beside level=\[80\]"):
+        ForecastWriter(tmp_path / "a.csv", level=[80], quantiles=[0.1])
+    forecaster = normal_forecaster()
+    predictions = [forecaster.predict_step(batch, 0) for batch in Hourly().predict_dataloader()]
+    with pytest.raises(ValueError, match="the predictions have 3 quantiles, got 0 levels"):
+        forecast_frame(predictions, Hourly())

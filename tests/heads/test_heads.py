@@ -20,7 +20,6 @@ from seqlight.heads import (
     StudentTHead,
     build_head,
     forecast_columns,
-    quantiles_of_intervals,
 )
 
 LEVELS = (0.01, 0.1, 0.5, 0.9, 0.99)
@@ -214,12 +213,6 @@ def test_quantile_head_with_the_median_alone_is_the_absolute_error():
         (lambda: QuantileHead([0.5]).mean(torch.zeros(1)), "the mean depends on what lies beyond"),
         (lambda: PointHead(F.l1_loss).quantiles(torch.zeros(1), [0.5]), "knows nothing of its errors"),
         (lambda: NormalHead().quantiles(torch.zeros(2), [0.0]), "levels above 0 and below 1, got 0.0"),
-        (
-            lambda: quantiles_of_intervals([0.8]),
-            "from 1 to below 100, such as 80, got 0.8; say 80 for 80 per",
-        ),
-        (lambda: quantiles_of_intervals([80, 80]), r"each once, got \[80, 80\]"),
-        (lambda: quantiles_of_intervals([100]), "got 100"),
     ],
 )
 def test_refusals(call, message):
@@ -227,14 +220,8 @@ def test_refusals(call, message):
         call()
 
 
-def test_levels_must_be_numbers():
-    with pytest.raises(TypeError, match="level: expected numbers such as"):
-        quantiles_of_intervals(["80"])
-
-
 def test_columns_are_named_as_nixtla_names_them():
-    levels = quantiles_of_intervals([95, 80])
-    assert levels == (0.025, 0.1, 0.9, 0.975)
+    levels = (0.025, 0.1, 0.9, 0.975)
     assert forecast_columns("y", levels) == ["y-lo-95", "y-lo-80", "y-hi-80", "y-hi-95"]
     assert forecast_columns("y", (0.005, 0.5, 0.9875)) == ["y-lo-99", "y-median", "y-hi-97.5"]
     assert StudentTHead().column_names("y", (0.1,)) == ["y", "y-lo-80"]
