@@ -1,5 +1,6 @@
 """Experiments: train, judge, choose and backtest predictors, as the commands do."""
 
+from seqlight.experiments.backtest_callback import BacktestCallback
 from seqlight.experiments.backtesting import Backtest, BacktestWindow, backtest
 from seqlight.experiments.candidates import Candidate, trained
 from seqlight.experiments.networks import build_forecaster, build_imputer, train_forecaster
@@ -11,6 +12,7 @@ from seqlight.experiments.training import Fitted, TrainingError, fit
 
 __all__ = [
     "Backtest",
+    "BacktestCallback",
     "BacktestWindow",
     "Candidate",
     "Fitted",
