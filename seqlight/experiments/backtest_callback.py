@@ -91,7 +91,8 @@ class BacktestCallback(Callback):
             raise ValueError(
                 f"windows: the first of {self.windows} windows begins at step {first[series]} of series "
                 f"{data.series_ids[series]!r}, which is trained on up to step "
-                f"{data.split.train_stop[series]}; take fewer windows, a smaller step_size or a larger val_size"
+                f"{data.split.train_stop[series]}; "
+                "take fewer windows, a smaller step_size or a larger val_size"
             )
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
