@@ -10,6 +10,7 @@ from .conv_lstm import ConvLSTMForecaster
 from .conv_recurrent import ConvRecurrentForecaster
 from .encoder_decoder import EncoderDecoderForecaster
 from .ensemble import EnsembleForecaster
+from .es_rnn import ESRNNForecaster
 from .finite import NonFiniteError
 from .forecaster import Forecaster
 from .gru import GRUForecaster
@@ -41,6 +42,7 @@ __all__ = [
     "ConvImputer",
     "ConvLSTMForecaster",
     "ConvRecurrentForecaster",
+    "ESRNNForecaster",
     "EncoderDecoderForecaster",
     "EnsembleForecaster",
     "Forecaster",

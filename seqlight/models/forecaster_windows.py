@@ -73,22 +73,28 @@ class ForecasterWindows(SeqlightModule):
         }
         return made
 
-    def _transformed(self, past: Tensor, phase: Tensor | None) -> tuple[Tensor, WindowState]:
+    def _transformed(self, past: Tensor, given: Mapping[str, Tensor]) -> tuple[Tensor, WindowState]:
         """Return the past ``[B, L, C]`` in transformed space, without the cycle, and the state for the way
         back."""
         transformed, state = self.transform.transform(past)
-        cycle = self.learned_cycle
-        if cycle is None:
+        if self.learned_cycle is None:
             return transformed, state
+        return self.learned_cycle.remove(transformed, state, self._phase(given, past), self.prediction_length)
+
+    def _phase(self, given: Mapping[str, Tensor], past: Tensor) -> Tensor:
+        """Return the checked ``phase`` ``[B]`` of the inputs."""
+        phase = given.get("phase")
         if phase is None:
+            cycle = self.hparams.get("cycle")
+            built = "for a season" if cycle is None else f"with cycle={cycle}"
             raise ValueError(
-                f"phase: needed, for the model was built with cycle={cycle.cycle}; an int64 tensor [B], the "
-                "step of the clock of each window's first future step, as batches of a DataModule have it"
+                f"phase: needed, for the model was built {built}; an int64 tensor [B], the step of the clock "
+                "of each window's first future step, as the batches of a DataModule have it"
             )
         check_shape("phase", phase, {"B": past.shape[0]})
         if phase.is_floating_point():
             raise TypeError(f"phase: expected whole numbers (int64), got {phase.dtype}")
-        return cycle.remove(transformed, state, phase, self.prediction_length)
+        return phase
 
     def _transformed_future(self, future: Tensor, state: WindowState) -> Tensor:
         """Return what follows a window's past, ``[B, H, C]`` in original units, in transformed space."""
@@ -128,7 +134,7 @@ class ForecasterWindows(SeqlightModule):
             self.inputs.check_known(given)
         if self.head.counts:
             self._check_counts("past_target", past)
-        transformed, state = self._transformed(past, given.get("phase"))
+        transformed, state = self._transformed(past, given)
         dtype = next((p.dtype for p in self.network.parameters()), transformed.dtype)
         window = self.inputs.window(transformed, given, length, dtype)
         if self.head.counts:

@@ -7,6 +7,7 @@ Running a sequence in chunks with the state handed on equals running it whole.
 from seqlight.nn.centered_convolution import CenteredConv1d
 from seqlight.nn.channel_independent import ChannelIndependent
 from seqlight.nn.convolution import CausalConv1d
+from seqlight.nn.dilated_lstm import DilatedLSTM
 from seqlight.nn.encoder_decoder import EncoderDecoder
 from seqlight.nn.fusion import FusionReport, LayerFusion, fuse, fusion_report, unfuse
 from seqlight.nn.gates import gate_activations
@@ -28,6 +29,7 @@ __all__ = [
     "CausalConv1d",
     "CenteredConv1d",
     "ChannelIndependent",
+    "DilatedLSTM",
     "EncoderDecoder",
     "FusionReport",
     "LayerFusion",

@@ -61,6 +61,12 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         lambda: models.TCNForecaster(num_blocks=1, cycle=6, channels="independent", **FORECASTER),
         COVARIATES,
     ),
+    "ESRNNForecaster": (
+        lambda: models.ESRNNForecaster(
+            series_ids=["0", "1"], season_length=5, dilations=[[1], [3]], transform="instance", **FORECASTER
+        ),
+        COVARIATES,
+    ),
     "SegmentRNNForecaster": (
         lambda: models.SegmentRNNForecaster(cycle=6, segment_length=5, **FORECASTER),
         COVARIATES,

@@ -134,6 +134,15 @@ def test_ensemble(exported_equals: Any) -> None:
     assert exported_equals(ensemble, None, inputs)["GRU"] == 2
 
 
+def test_es_rnn(exported_equals: Any) -> None:
+    """Series by their number, the one behind the last for all others."""
+    forecaster = stirred(
+        models.ESRNNForecaster(series_ids=["a", "b"], season_length=7, dilations=[[1, 2]], **SMALL)
+    )
+    inputs = [inputs_of(forecaster, batch) for batch in (2, 7)]
+    assert exported_equals(forecaster, None, inputs)["LSTM"] == 2
+
+
 def test_transforms(exported_equals: Any) -> None:
     transforms = ("none", "min_max + standard", "log + box_cox(0.5, offset=9)")
     transforms += ("difference(1, 12)", "decompose(12)")
