@@ -11,7 +11,14 @@ from lightning import LightningModule, Trainer
 from torch import Tensor
 
 from seqlight.heads import forecast_columns, normal_scores
-from seqlight.intervals.levels import check_levels, interval_quantiles
+from seqlight.intervals import (
+    IntervalMethod,
+    check_levels,
+    interval_quantiles,
+    quantile_columns,
+    within,
+)
+from seqlight.predictor import Forecast
 
 from .prediction_writer import Predictions, PredictionWriter
 from .table_csv import empty_cells_note, write_csv
@@ -32,7 +39,8 @@ def forecast_frame(
 
     Returns:
         Columns: the series' id, the timestamp, and for each target its name and those of its quantiles,
-        ``y-lo-80`` and ``y-hi-80`` for 0.1 and 0.9; none for 0.5, which is the target's own. A name that
+        ``y-lo-80`` and ``y-hi-80`` for 0.1 and 0.9, then those of wider intervals; none for 0.5, which is
+        the target's own. A name that
         another column has gets an underscore more. Where a series has several windows, a column
         ``window_start`` holds the first timestamp of each row's forecast.
 
@@ -75,7 +83,7 @@ def forecast_columns_of(datamodule: Any, quantile_levels: Sequence[float] = ()) 
     return [
         column
         for target in datamodule.target_cols
-        for column in (target, *(names[target, level] for level in quantile_levels if level != 0.5))
+        for column in (target, *(names[target, quantile_levels[place]] for place in _order(quantile_levels)))
     ]
 
 
@@ -93,6 +101,12 @@ def quantile_names(datamodule: Any, quantile_levels: Sequence[float]) -> dict[tu
     return names
 
 
+def _order(quantile_levels: Sequence[float]) -> list[int]:
+    """Return the places of the levels but 0.5 in the order of their columns: narrow intervals first."""
+    places = [place for place, level in enumerate(quantile_levels) if level != 0.5]
+    return sorted(places, key=lambda place: (round(abs(quantile_levels[place] - 0.5), 9), place))
+
+
 def _cells(batch: dict[str, Tensor], quantile_levels: Sequence[float]) -> Tensor:
     """Return the numbers of a batch, ``[B, H, columns]`` in the order of :func:`forecast_columns_of`."""
     point = batch["prediction"].cpu().float()
@@ -103,7 +117,7 @@ def _cells(batch: dict[str, Tensor], quantile_levels: Sequence[float]) -> Tensor
             "give the forecaster's: forecast_frame(predictions, data, "
             "quantile_levels=forecaster.quantile_levels)"
         )
-    kept = [index for index, level in enumerate(quantile_levels) if level != 0.5]
+    kept = _order(quantile_levels)
     if not kept:
         return point
     quantiles = batch["quantiles"].cpu().float()[..., kept]
@@ -137,7 +151,9 @@ class ForecastWriter(PredictionWriter):
 
     The quantiles of a forecaster with a head have columns beside the target's, named as Nixtla's packages
     name them, see :func:`forecast_frame`; where a column of the data has such a name already, a warning says
-    the other one. Sample paths are not written.
+    the other one. Sample paths are not written. A forecaster with ``intervals``, as checkpoints of
+    ``seqlight forecast`` have them, writes their bounds instead: a series that they know by its id has its
+    own margins, others those of all series.
 
     Args:
         path: the CSV to write; its folder is made if need be.
@@ -169,6 +185,7 @@ class ForecastWriter(PredictionWriter):
             self.levels = tuple(sorted(set(quantiles)))
         self._written: tuple[float, ...] = ()
         self._levels_before: tuple[float, ...] | None = None
+        self._intervals: IntervalMethod | None = None
 
     #: What the DataModule must have.
     needs: ClassVar[tuple[str, ...]] = ("series_ids", "timestamps", "target_cols")
@@ -179,7 +196,10 @@ class ForecastWriter(PredictionWriter):
         super().on_predict_start(trainer, pl_module)
         forecaster: Any = pl_module
         self._written = getattr(forecaster, "quantile_levels", ())
-        if self.levels is not None:
+        self._intervals = self._intervals_of(forecaster, trainer.datamodule)  # type: ignore[attr-defined]
+        if self._intervals is not None:
+            self._written = self.levels or interval_quantiles(self._intervals.levels)
+        elif self.levels is not None:
             if not hasattr(forecaster, "check_levels"):
                 raise ValueError(
                     f"level: {type(forecaster).__name__} forecasts no quantiles; write without level and "
@@ -190,6 +210,52 @@ class ForecastWriter(PredictionWriter):
             forecaster.quantile_levels = self.levels
         if self._written:
             self._say_other_names(trainer.datamodule)  # type: ignore[attr-defined]
+
+    def _intervals_of(self, forecaster: Any, datamodule: Any) -> IntervalMethod | None:
+        """Return the forecaster's intervals for these series, where it has those that are wanted."""
+        method: IntervalMethod | None = getattr(forecaster, "intervals", None)
+        if method is None or not set(self.levels or ()) <= set(interval_quantiles(method.levels)):
+            return None
+        ids = [str(one) for one in datamodule.series_ids]
+        return method if method.series_ids is None else method.for_series(ids)
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Keep a batch of predictions, with the bounds of intervals as quantiles."""
+        if self._intervals is not None:
+            bounds = self._bounds(prediction, batch, pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+            prediction = {**prediction, "quantiles": bounds}
+        super().write_on_batch_end(
+            trainer, pl_module, prediction, batch_indices, batch, batch_idx, dataloader_idx
+        )
+
+    def _bounds(self, prediction: Any, batch: Any, forecaster: Any, datamodule: Any) -> Tensor:
+        method = self._intervals
+        assert method is not None
+        forecast = Forecast(prediction["prediction"])
+        if method.quantile_levels:
+            forecast = forecaster.predict(batch, quantile_levels=method.quantile_levels)
+        scale = getattr(datamodule, "scale", None)
+        index = batch["series_index"].cpu()
+        made = method.intervals(
+            forecast,
+            series_index=index,
+            start=batch["start"],
+            scale=None if scale is None else torch.as_tensor(scale)[index],
+        )
+        allowed = getattr(forecaster, "bounds", None)
+        if allowed is not None:
+            made = {level: within(interval, allowed) for level, interval in made.items()}
+        levels, values = quantile_columns(made)
+        return values[..., [levels.index(level) for level in self._written]]
 
     def _say_other_names(self, datamodule: Any) -> None:
         for (target, level), name in quantile_names(datamodule, self._written).items():

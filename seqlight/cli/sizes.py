@@ -1,4 +1,7 @@
-"""What ``seqlight forecast`` chooses when the user does not: context, horizon and calendar features."""
+"""What ``seqlight forecast`` chooses when the user does not: context, horizon, parts, calendar features."""
+
+from collections.abc import Sequence
+from fractions import Fraction
 
 import numpy as np
 
@@ -7,6 +10,8 @@ from seqlight.data import SeriesStore
 SEASONS_IN_CONTEXT = 7  # a week of days
 MAX_DEFAULT_CONTEXT = 336
 MAX_DEFAULT_HORIZON = 168
+CALIBRATION = 0.1
+MOST_CALIBRATION = 0.25
 DAY_US = 24 * 3600 * 1_000_000
 WEEK_US = 7 * DAY_US
 MONTH_US = 28 * DAY_US
@@ -31,6 +36,29 @@ def choose_sizes(length: int, season: int, *, horizon: int | None, context: int 
         if context < season <= min(MAX_DEFAULT_CONTEXT, length // 2 - targets):
             context = season
     return context, horizon
+
+
+def choose_calibration_size(length: int, horizon: int, levels: Sequence[float], series: int) -> float | int:
+    """Size of the calibration part: a tenth, or for one short series what its levels need.
+
+    Several series lend each other their errors. One alone needs ``1 / (1 - level) - 1`` windows, for which up
+    to a quarter of its steps are taken.
+
+    Args:
+        length: steps of the series.
+        horizon: steps of a window's targets.
+        levels: of the intervals, in per cent; none for no calibration part.
+        series: their number.
+
+    Returns:
+        A fraction, or a number of steps.
+    """
+    if not levels:
+        return 0.0
+    miss = 1 - Fraction(repr(float(max(levels)))) / 100
+    needed = horizon - 1 + -(-miss.denominator // miss.numerator) - 1
+    short = CALIBRATION * length < needed <= MOST_CALIBRATION * length
+    return needed if series == 1 and short else CALIBRATION
 
 
 def choose_batch_size(cells: int) -> int:

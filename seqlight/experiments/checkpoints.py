@@ -3,9 +3,12 @@
 import warnings
 from pathlib import Path
 
+import torch
 from lightning.pytorch import LightningDataModule, Trainer
 
+from seqlight.intervals import IntervalMethod
 from seqlight.models import SeqlightModule
+from seqlight.models.checkpoint import CHECKPOINT_KEY
 
 
 def save_checkpoint(model: SeqlightModule, data: LightningDataModule, path: Path) -> None:
@@ -22,3 +25,10 @@ def save_checkpoint(model: SeqlightModule, data: LightningDataModule, path: Path
         )
         trainer.predict(model, datamodule=data, return_predictions=False)  # makes model and data known to it
     trainer.save_checkpoint(path)
+
+
+def add_intervals(path: Path, method: IntervalMethod) -> None:
+    """Put intervals into a checkpoint, as its forecaster's ``intervals``."""
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint[CHECKPOINT_KEY]["intervals"] = method.state()
+    torch.save(checkpoint, path)

@@ -181,14 +181,9 @@ class AdaptiveConformal(SplitConformal):
 
     def _best_step_size(self, windows: ForecastWindows, count: int) -> float:
         """Return the largest step size with nearly the lowest interval score over the later half."""
-        in_order = self._ordered(windows, count)
-        sizes = (in_order.starts < NO_START).sum(1)
-        half = in_order.starts.gather(1, (sizes // 2).clamp(max=in_order.starts.shape[1] - 1)[:, None])[:, 0]
-        later = windows.start >= half[windows.series_index]
-        # Targets of the earlier half must not lie in the later one.
-        earlier = windows.start + windows.target.shape[1] <= half[windows.series_index]
+        earlier, judged = windows.halves()
         middle = STEP_SIZES[len(STEP_SIZES) // 2]
-        if not bool(earlier.any()) or not bool(later.any()):
+        if not len(earlier):
             return middle
         trial = AdaptiveConformal(
             self.levels,
@@ -197,8 +192,7 @@ class AdaptiveConformal(SplitConformal):
             pooling=self.pooling,
             step_size=middle,
         )
-        trial.fit(windows.select(earlier), series_count=count)
-        judged = windows.select(later)
+        trial.fit(earlier, series_count=count)
         losses = []
         for size in STEP_SIZES:
             trial.step_size, trial._observed = size, []

@@ -233,7 +233,7 @@ def _nested(made: dict[float, Interval]) -> dict[float, Interval]:
     return nested
 
 
-def quantile_columns(intervals: Mapping[float, Interval], point: Tensor) -> tuple[tuple[float, ...], Tensor]:
+def quantile_columns(intervals: Mapping[float, Interval]) -> tuple[tuple[float, ...], Tensor]:
     """Return the bounds as quantiles: levels, rising, and values ``[B, H, C, Q]``."""
     halves = {level: float(miss_rate(level) / 2) for level in intervals}
     columns = {half: intervals[level].lower for level, half in halves.items()}

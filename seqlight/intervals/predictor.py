@@ -105,7 +105,7 @@ class ConformalPredictor:
         forecast, made = self.intervals(batch)
         if not quantile_levels:
             return Forecast(point=forecast.point)
-        levels, values = quantile_columns(made, forecast.point)
+        levels, values = quantile_columns(made)
         narrowest = made[self.method.levels[0]]
         median = torch.where(forecast.point < narrowest.lower, narrowest.lower, forecast.point)
         median = torch.where(median > narrowest.upper, narrowest.upper, median)

@@ -137,6 +137,20 @@ class ForecastWindows:
             scale=None if self.scale is None else self.scale[rows],
         )
 
+    def halves(self) -> tuple["ForecastWindows", "ForecastWindows"]:
+        """Return the earlier and the later windows of each series, without a target row in common.
+
+        Windows between the two are left out.
+        """
+        count = int(self.series_index.max()) + 1 if len(self) else 0
+        middle = torch.full((count,), torch.iinfo(torch.int64).max)
+        for series in self.series_index.unique().tolist():
+            starts = self.start[self.series_index == series].sort().values
+            middle[series] = starts[len(starts) // 2]
+        middle = middle[self.series_index]
+        earlier = self.start + self.target.shape[1] <= middle
+        return self.select(earlier), self.select(self.start >= middle)
+
 
 def on_cpu(forecast: Forecast) -> Forecast:
     """Return a forecast without its samples, on the CPU."""

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from seqlight.heads import PointHead, build_head
 from seqlight.inputs import LearnedCycle, NetworkInputs, Window, check_schema
+from seqlight.intervals import method_of_state
 from seqlight.metrics import MeanOverCells, forecast_metrics
 from seqlight.nn import ChannelIndependent
 from seqlight.strategies import STRATEGIES, Strategy
 from seqlight.transforms import build_transform
 
 from .bounds import Bounds
-from .checkpoint import constructor_arguments, is_of_0_1
+from .checkpoint import CHECKPOINT_KEY, constructor_arguments, is_of_0_1
 from .checks import check_integer, check_number, choose, plain_value
 from .forecaster_steps import ForecasterSteps
 from .forecaster_windows import Batch
@@ -356,9 +357,22 @@ class Forecaster(ForecasterSteps):
         if batch_idx == 0 and self.device.type != "cpu" and isinstance(batch, Mapping):
             self.inputs.check_values(batch)
 
+    def on_fit_start(self) -> None:
+        """Forget the intervals, which are made from errors of other weights."""
+        super().on_fit_start()
+        self.intervals = None
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Add the intervals, where there are some."""
+        super().on_save_checkpoint(checkpoint)
+        if self.intervals is not None:
+            checkpoint[CHECKPOINT_KEY]["intervals"] = self.intervals.state()
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take a checkpoint of 0.1, which scaled no covariates, for one that scales them by 1."""
+        """Take a checkpoint of 0.1, which scaled no covariates, for one that scales them by 1; intervals."""
         super().on_load_checkpoint(checkpoint)
+        state = checkpoint.get(CHECKPOINT_KEY, {}).get("intervals")
+        self.intervals = None if state is None else method_of_state(state)
         if is_of_0_1(checkpoint):
             for name, value in self.state_dict().items():
                 if name.startswith("inputs.scalers."):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.heads import PointHead
+from seqlight.intervals import IntervalMethod
 from seqlight.predictor import Forecast
 
 from .evaluation_mode import evaluation_mode
@@ -25,6 +26,9 @@ class ForecasterPrediction(ForecasterMean):
     """The quantiles that :meth:`predict_step` gives, and so ``Trainer.predict``; set it to have others."""
     predicted_samples: int = 0
     """Number of paths that :meth:`predict_step` gives."""
+    intervals: IntervalMethod | None = None
+    """How intervals around its forecasts are made; checkpoints keep it, forecasts themselves do not use it,
+    see :class:`seqlight.intervals.ConformalPredictor`."""
 
     def forward(
         self,

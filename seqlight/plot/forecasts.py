@@ -1,7 +1,7 @@
 """The forecast of one or several series, after their history."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ class ForecastPanel:
         forecast_time: likewise [H], continuing ``history_time``.
         forecast: float [H].
         lower, upper: float [H], edges of a band around the forecast, or None for no band.
+        bands: several bands, the innermost first: their edges, float [H] each, by their legend entries.
         actual: float [H], what really came, or None while that is unknown.
 
     Raises:
@@ -46,6 +47,9 @@ class ForecastPanel:
     lower: NDArray[np.floating[Any]] | None = None
     upper: NDArray[np.floating[Any]] | None = None
     actual: NDArray[np.floating[Any]] | None = None
+    bands: Mapping[str, tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]] = field(
+        default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         if (self.lower is None) != (self.upper is None):
@@ -61,6 +65,12 @@ class ForecastPanel:
             if values is not None and (values.ndim != 1 or values.shape != times.shape):
                 raise ValueError(
                     f"ForecastPanel: {name} expected shape {times.shape} like {axis}, got {values.shape}"
+                )
+        for label, edges in self.bands.items():
+            if [edge.shape for edge in edges] != [self.forecast_time.shape] * 2:
+                raise ValueError(
+                    f"ForecastPanel: bands expected two edges of shape {self.forecast_time.shape} for "
+                    f"{label!r}, got {[edge.shape for edge in edges]}"
                 )
 
 
@@ -98,7 +108,8 @@ def forecast(
     if len({axis_span(panel) for panel in shown}) == 1:  # the same dates below each other: write them once
         for ax in axes[:-1]:
             ax.xaxis.get_offset_text().set_visible(False)
-    frame(figure, axes, title=title, note=note, last_entry=band_label)
+    last = [band_label, *dict.fromkeys(label for panel in shown for label in panel.bands)]
+    frame(figure, axes, title=title, note=note, last_entries=last)
     return figure
 
 
@@ -110,8 +121,8 @@ def stacked_axes(count: int) -> tuple[Figure, Any]:
     return figure, figure.subplots(count, 1, squeeze=False)[:, 0]
 
 
-def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str = "") -> None:
-    """Title, one legend for all axes (``last_entry`` at its end) and small print."""
+def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entries: Sequence[str] = ()) -> None:
+    """Title, one legend for all axes (``last_entries`` at its end) and small print."""
     height = float(figure.get_figheight())
     figure.subplots_adjust(
         left=0.095,
@@ -134,7 +145,8 @@ def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entry: str =
     entries: dict[str, Any] = {
         label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
-    order = sorted(entries, key=lambda label: label == last_entry)  # the lines first
+    places = {label: place for place, label in enumerate(last_entries, start=1)}
+    order = sorted(entries, key=lambda label: places.get(label, 0))  # the lines first
     figure.legend(
         [entries[label] for label in order],
         order,
@@ -167,6 +179,12 @@ def draw_panel(ax: Axes, panel: ForecastPanel, *, forecast_label: str, band_labe
             alpha=0.18,
             linewidth=0,
             label=band_label,
+        )
+    outermost_first = list(enumerate(reversed(list(panel.bands.items()))))
+    for depth, (label, (lower, upper)) in outermost_first:
+        alpha = min(0.14 + 0.12 * depth, 0.5)  # the inner ones are darker, in the legend as well
+        ax.fill_between(
+            forecast_time, lower, upper, color=FORECAST_COLOUR, alpha=alpha, linewidth=0, label=label
         )
     few = len(panel.history) + len(panel.forecast) <= 80
     marker: dict[str, Any] = {"marker": "o", "markersize": 2.6} if few else {}

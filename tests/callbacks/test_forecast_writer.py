@@ -175,7 +175,7 @@ def test_intervals_are_written_as_columns(tmp_path):
     (batch,) = predicted(forecaster, Hourly(), ForecastWriter(path, level=[95, 80]))
     assert forecaster.quantile_levels == (0.1, 0.5, 0.9)  # as before
     table = pl.read_csv(path)
-    bounds = [f"-{name}" for name in ("lo-95", "lo-80", "hi-80", "hi-95")]
+    bounds = [f"-{name}" for name in ("lo-80", "hi-80", "lo-95", "hi-95")]
     assert table.columns == [
         "region", "time", *(f"{target}{one}" for target in ("load", "price") for one in ("", *bounds))
     ]  # fmt: skip

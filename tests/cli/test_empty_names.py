@@ -28,7 +28,8 @@ def test_forecast_writes_the_empty_name(run: Run, tmp_path: Path, unnamed: str) 
     assert run("forecast", path, *columns, *SIZES, *outputs) == 0
     with (tmp_path / "out.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
-    assert header == [names["id"], names["time"], names["target"]]
+    assert header[:3] == [names["id"], names["time"], names["target"]]
+    assert header[3:5] == [f"{names['target']}-lo-80", f"{names['target']}-hi-80"]
     assert rows == [
         ["a", "2024-01-31", "30.0"],
         ["a", "2024-02-01", "30.0"],

@@ -15,11 +15,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 import seqlight
 from seqlight.cli import main
-from seqlight.cli.error_band import ErrorBand
-from seqlight.cli.forecast.job import validation_band
 from seqlight.data import CSVDataModule
 from seqlight.evaluation import WindowForecasts, compare, forecast_windows
-from seqlight.experiments import Selection
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
 from seqlight.predictor import Predictor
 
@@ -56,6 +53,8 @@ def data_module(path: Path) -> CSVDataModule:
         prediction_length=6,
         missing="mask",
         calendar_features=["hour"],
+        calibration_size=0.1,
+        test_size=0.1,
     )
     data.setup("test")
     return data
@@ -63,7 +62,8 @@ def data_module(path: Path) -> CSVDataModule:
 
 def test_the_forecast_continues_each_series(finished: tuple[Path, str]) -> None:
     table = pl.read_csv(finished[0] / "out.csv")
-    assert table.columns == ["shop", "ds", "sales"]
+    bounds = [f"sales-{side}-{level}" for level in (80, 95) for side in ("lo", "hi")]
+    assert table.columns == ["shop", "ds", "sales", *bounds]
     assert table["shop"].to_list() == ["east"] * 6 + ["west"] * 6
     assert table["ds"].to_list() == [
         *(f"2024-03-07 {hour:02d}:00:00" for hour in range(6)),
@@ -149,10 +149,12 @@ def test_months_and_sizes_of_ones_own_are_found(
     outputs = ["-o", tmp_path / "out.csv", "--plot", tmp_path / "out.svg"]
     assert run("forecast", path, *columns, *dialect, *SMALL, *outputs) == 0
     table = pl.read_csv(tmp_path / "out.csv")
-    assert table.columns == ["series_id", "Tag", "Größe", "Länge"]
+    bounds = ["-lo-80", "-hi-80", "-lo-95", "-hi-95"]
+    targets = [name + end for name in ("Größe", "Länge") for end in ("", *bounds)]
+    assert table.columns == ["series_id", "Tag", *targets]
     assert table["Tag"].to_list()[:4] == ["2020-01-31", "2020-02-29", "2020-03-31", "2020-04-30"]
     assert len(table) == 10  # a twelfth of the 120 months
-    assert np.isfinite(table.select("Größe", "Länge").to_numpy()).all()
+    assert np.isfinite(table.select(targets).to_numpy()).all()
     printed = capsys.readouterr().out
     assert "note: " in printed
     assert "rows are not in the order of time" in printed
@@ -300,20 +302,13 @@ def test_auto_takes_the_best_on_the_validation_part(
 
         return made_up
 
-    banded, forecast = [], []
-
-    def band(selection: Selection, data: CSVDataModule) -> ErrorBand:
-        banded.append(type(selection.predictor))
-        return validation_band(selection, data)
-
+    forecast: list[str] = []
     arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
-    monkeypatch.setattr("seqlight.cli.forecast.job.validation_band", band)
     monkeypatch.setattr("seqlight.experiments.selection.forecast_windows", better_on("val"))
     outputs = ["--save", tmp_path / "out.ckpt", "--plot", tmp_path / "out.svg"]
     assert run(*arguments, *outputs) == 0
-    assert forecast == ["val", "test"]  # each window once, also for the picture
+    assert forecast == ["val", "test"]  # each window once, also for the intervals
     assert type(seqlight.load(tmp_path / "out.ckpt")) is NaiveForecaster
-    assert banded == [NaiveForecaster]
     printed = " ".join(capsys.readouterr().out.split())
     assert "│ peephole LSTM " in printed
     assert "Forecast by naive, which has the lowest MASE on the validation part, 0.25." in printed

@@ -11,6 +11,7 @@ from seqlight.cli.input_arguments import (
     add_size_options,
     settle_source,
 )
+from seqlight.cli.level_arguments import LevelArguments, add_level_options, settle_levels
 from seqlight.cli.network_arguments import NetworkArguments, add_network_options
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected
@@ -23,20 +24,22 @@ Train a peephole LSTM on a CSV and forecast the time after its last known value,
 
 The file has one row per time step (and per series, with --id): a column of timestamps at regular distances,
 and one or more numeric columns. Rows may be in any order; absent rows and empty cells are missing values.
-The last parts of every series are held back, one to choose the model on (validation), one to judge it
-(test). The table that is printed compares the LSTM with simple forecasts over the test part, in the data's
-own units. The forecast itself is written to a CSV: with --model auto (the default) by the model that was best
-on the validation part, be it the LSTM or a simple one."""
+The last parts of every series are held back, one to choose the model on (validation), one to make intervals
+from (calibration), one to judge both (test). The table that is printed compares the LSTM with simple
+forecasts over the test part, in the data's own units. The forecast itself is written to a CSV: with --model
+auto (the default) by the model that was best on the validation part, be it the LSTM or a simple one, with
+the bounds of its 80 % and 95 % intervals, or those of --level, in columns such as y-lo-80 and y-hi-80."""
 
 EPILOG = """\
 examples:
   seqlight forecast --demo --plot forecast.png
   seqlight forecast sales.csv --time ds --target y --horizon 24 -o forecast.csv --plot forecast.png
+  seqlight forecast sales.csv --time ds --target y --level 50 --level 90 --all-intervals
   seqlight forecast export.csv --time Zeit --target Last --separator ';' --decimal-comma --encoding latin-1"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ForecastArguments(BoundsArguments, NetworkArguments, SeriesArguments):
+class ForecastArguments(LevelArguments, BoundsArguments, NetworkArguments, SeriesArguments):
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
     model: Model
@@ -54,6 +57,7 @@ def build_parser() -> Parser:
     add_input_options(parser)
     add_series_options(parser)
     add_bounds_options(parser)
+    add_level_options(parser)
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -97,5 +101,6 @@ def parse(arguments: list[str]) -> ForecastArguments:
     keep_command(parser, given, arguments)
     settle_source(parser, given)
     settle_bounds(given)
+    settle_levels(parser, given)
     check_outputs(given)
     return collected(ForecastArguments, given)

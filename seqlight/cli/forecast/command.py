@@ -21,10 +21,11 @@ def run(arguments: list[str]) -> None:
 
 def forecast(given: ForecastArguments) -> None:
     """Check the data, then import torch, train, compare, and write."""
-    from seqlight.cli.forecast.plan import check_model, plan
+    from seqlight.cli.forecast.plan import check_columns, check_model, plan
     from seqlight.cli.time_column import found_columns
 
     given, found = found_columns(given, "forecast")
+    check_columns(given)
     settled = plan(given)
     settled.notes[:0] = [found] if found else []
     check_model(given.model, settled)

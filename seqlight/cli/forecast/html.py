@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from seqlight.cli.error_band import ErrorBand
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.html_report import origin_of
 from seqlight.data import CSVDataModule
 from seqlight.experiments import Selection
-from seqlight.models.bounds import Bounds
 from seqlight.report import of_selection, write
 
 
@@ -17,11 +15,9 @@ def write_report(
     plan: ForecastPlan,
     selection: Selection,
     data: CSVDataModule,
-    band: ErrorBand,
     path: Path,
 ) -> None:
     """Write the report of a forecast."""
-    bounds = Bounds.of(given.bounds, given.nonnegative, given.integer)
     decided = {
         "context length": data.context_length,
         "prediction length": data.prediction_length,
@@ -31,8 +27,6 @@ def write_report(
     report = of_selection(
         selection,
         data,
-        spread={100 * band.coverage: (band.lower, band.upper)},
-        limits=(bounds.low, bounds.high),
         origin=origin_of(given, decided, [plan.begins, *plan.notes], given.csv),
     )
     write(path, report)

@@ -1,6 +1,7 @@
 """The work of ``seqlight forecast``: train, compare with simple forecasts, choose, forecast, write."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,17 +13,17 @@ from torch import Tensor
 
 from seqlight.callbacks import csv_bytes, forecast_frame
 from seqlight.cli.bounds_arguments import bounds_arguments
-from seqlight.cli.error_band import COVERAGE, ErrorBand
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.html import write_report
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments, path_argument
+from seqlight.cli.interval_table import caption_of, interval_table, picture_note
+from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule
-from seqlight.evaluation import WindowForecasts
 from seqlight.experiments import (
     Candidate,
     Fitted,
@@ -34,11 +35,11 @@ from seqlight.experiments import (
     select,
     trained,
 )
-from seqlight.experiments.checkpoints import save_checkpoint
+from seqlight.experiments.checkpoints import add_intervals, save_checkpoint
+from seqlight.experiments.intervals import Calibrated, calibrate, wanted_quantiles
 from seqlight.experiments.simple_forecasts import EQUATION_BYTES
 from seqlight.experiments.training import quiet_lightning
 from seqlight.models import SeqlightModule
-from seqlight.models.bounds import Bounds
 from seqlight.whole_files import staged, work_folder
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ UNITS = {
     "1y": "year",
 }
 ADVICE = "look for very large values in the data, or use --model linear"
+WIDE = 110  # columns of a table with ranges
 HORIZONS_OF_HISTORY = 7  # drawn before the forecast
 
 
@@ -65,7 +67,8 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     The LSTM is the one of the training epoch with the lowest validation loss; where the user names a simple
     forecast, none is trained. No model is fitted again on the held-back parts: the forecast is made from the
     last ``context_length`` steps of each series, which are the newest data there are, by the very model whose
-    test errors the table shows.
+    test errors the table shows. Intervals are made from its errors on the calibration part, which neither
+    training nor choice has used.
 
     Raises:
         CommandError: the model that the user names cannot be had.
@@ -86,7 +89,8 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     with work_folder() as folder, quiet_lightning():
         candidates = candidates_of(given, data, folder, console)
         named = None if given.model == "auto" else candidates[given.model].name
-        selection = select(candidates.values(), data, name=named)
+        quantiles = wanted_quantiles(given.levels) if given.levels else ()
+        selection = select(candidates.values(), data, name=named, quantile_levels=quantiles)
         options = {candidate.name: option for option, candidate in candidates.items()}
         test = selection.test
         caption = verdict(
@@ -100,21 +104,25 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         console.print()
         console.print(error_table(test.rows, title=heading(data, test.windows), caption=caption))
 
-        table = forecast_frame([predictions(selection)], data)
+        calibrated = intervals(selection, data, given, console)
+        written: tuple[float, ...] = ()
+        if calibrated is not None:
+            selection, written = calibrated.selection, calibrated.selection.forecast.quantile_levels
+        table = forecast_frame([predictions(selection, written)], data, quantile_levels=written)
         with staged(output_paths(given)) as temporary:
             paths = dict(zip(output_paths(given), temporary, strict=True))
             write_forecast(table, data, paths[given.output])
-            band = validation_band(selection, data)
             if given.report is not None:
-                write_report(given, plan, selection, data, band, paths[given.report])
+                write_report(given, plan, selection, data, paths[given.report])
             if given.plot is not None:
-                note = coverage_note(selection, band)
-                bounds = Bounds.of(given.bounds, given.nonnegative, given.integer)
-                draw(table, data, band, selection.chosen, note, bounds).savefig(
+                note = "" if calibrated is None else picture_note(calibrated)
+                draw(table, data, given.levels, selection.chosen, note).savefig(
                     paths[given.plot], format=given.plot.suffix[1:].lower()
                 )
             if given.save is not None:
                 save(selection.candidates[selection.chosen], data, given, plan, paths[given.save])
+                if calibrated is not None:
+                    add_intervals(paths[given.save], calibrated.fitted)
     console.print(f"\nwrote {', '.join(str(path) for path in output_paths(given))}", markup=False)
 
 
@@ -175,10 +183,44 @@ def training_summary(fitted: Fitted[Any], given: ForecastArguments, data: CSVDat
     )
 
 
-def predictions(selection: Selection) -> dict[str, Tensor]:
-    """Return the forecast as ``Trainer.predict`` returns a batch of it."""
+def intervals(
+    selection: Selection, data: CSVDataModule, given: ForecastArguments, console: Console
+) -> Calibrated | None:
+    """Make the intervals and print how they held; None where none are wanted or can be had.
+
+    Raises:
+        CommandError: the method that the user names needs a model that says something of its errors.
+    """
+    if not given.levels:
+        return None
+    if not len(data.dataset("calibration")):
+        console.print("note: no intervals, for the series are too short for a calibration part", markup=False)
+        return None
+    named = None if given.interval_method == "auto" else METHODS[given.interval_method]
+    try:
+        made = calibrate(selection, data, given.levels, method=named, every=given.all_intervals)
+    except ValueError as error:
+        if named is None or not str(error).startswith("method:"):
+            raise
+        raise CommandError(
+            f"--interval-method {given.interval_method}: needs a model that says something of its errors, "
+            f"and {selection.chosen} gives points alone; take auto, split, two-sided or adaptive"
+        ) from error
+    caption = caption_of(made, named=named is not None, every=given.all_intervals)
+    table = interval_table(made.every or made.rows, caption=caption, ranges=given.all_intervals)
+    wide = Console(highlight=False, soft_wrap=True, width=max(console.width, WIDE))
+    (wide if given.all_intervals else console).print(table)
+    for note in made.notes:
+        console.print(f"note: {note}", markup=False)
+    return made
+
+
+def predictions(selection: Selection, quantile_levels: Sequence[float]) -> dict[str, Tensor]:
+    """Return the forecast as ``Trainer.predict`` returns a batch of it, with quantiles if they are wanted."""
+    quantiles = selection.forecast.quantiles
     return {
         "prediction": selection.forecast.point,
+        **({"quantiles": quantiles} if quantile_levels and quantiles is not None else {}),
         "series_index": selection.series_index,
         "start": selection.start,
     }
@@ -210,6 +252,8 @@ def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVData
         context_length=plan.context_length,
         prediction_length=plan.prediction_length,
         batch_size=plan.batch_size,
+        calibration_size=plan.calibration_size,
+        test_size=plan.test_size,
         missing=given.missing,
         skip_short=given.skip_short,
         past_covariate_cols=given.past_covariates,
@@ -268,32 +312,6 @@ def heading(data: CSVDataModule, windows: int) -> str:
     )
 
 
-def validation_band(selection: Selection, data: CSVDataModule) -> ErrorBand:
-    """Quantiles of the errors of the model in use over the validation windows, per series and step."""
-    windows = selection.validation
-    if windows is None:
-        edges = np.full((len(data.series_ids), data.prediction_length, data.target_size), np.nan)
-        return ErrorBand(lower=edges, upper=edges)
-    return ErrorBand.of_errors(*errors_of(windows, selection.chosen), len(data.series_ids))
-
-
-def coverage_note(selection: Selection, band: ErrorBand) -> str:
-    """How the band held on the test part, which it was not made from; says so if there is no band."""
-    share = band.share_inside(*errors_of(selection.test, selection.chosen))
-    if share is None:
-        return "No band: there are too few validation windows to tell the errors to expect."
-    return (
-        f"Band: {COVERAGE:.0%} of the errors at each step in the validation windows. "
-        f"On the test part, {share:.0%} of the values fell inside."
-    )
-
-
-def errors_of(windows: WindowForecasts, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Forecasts [W, H, C], what came [W, H, C] (NaN where missing), and the series [W] of all windows."""
-    point = windows.forecasts[name].point
-    return point.numpy(), windows.target.numpy(), windows.series_index.numpy()
-
-
 def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None:
     """Write the forecast with the times in the format of the input; UTF-8, commas, decimal points."""
     times = pl.Series(data.time_col, data.format_timestamps(table[data.time_col]))
@@ -301,13 +319,10 @@ def write_forecast(table: pl.DataFrame, data: CSVDataModule, path: Path) -> None
 
 
 def draw(
-    table: pl.DataFrame, data: CSVDataModule, band: ErrorBand, model: str, note: str, bounds: Bounds
+    table: pl.DataFrame, data: CSVDataModule, levels: Sequence[float], model: str, note: str
 ) -> "Figure":
-    """One panel for each series and target column; the legend names the model, no band leaves the bounds."""
+    """One panel for each series and target column with its intervals; the legend names the model."""
     from seqlight.plot import ForecastPanel, forecast  # matplotlib takes a second to import
-
-    def possible(edge: np.ndarray) -> np.ndarray:
-        return np.clip(edge, bounds.low, bounds.high)
 
     panels = []
     horizon = data.prediction_length
@@ -315,11 +330,6 @@ def draw(
         history_time, history = data.history(index, max(HORIZONS_OF_HISTORY * horizon, data.season_length))
         rows = table.slice(index * horizon, horizon)
         for channel, column in enumerate(data.target_cols):
-            values = rows[column].to_numpy().astype(np.float64)
-            edges = {
-                "lower": possible(values + band.lower[index, :, channel]),
-                "upper": possible(values + band.upper[index, :, channel]),
-            }
             panels.append(
                 ForecastPanel(
                     title=panel_title(data, series, column),
@@ -327,17 +337,30 @@ def draw(
                     history_time=naive_times(history_time),
                     history=history[:, channel],
                     forecast_time=naive_times(rows[data.time_col]),
-                    forecast=values,
-                    **(edges if np.isfinite(edges["lower"]).any() else {}),
+                    forecast=rows[column].to_numpy().astype(np.float64),
+                    bands=bands(rows, column, levels),
                 )
             )
     return forecast(
         panels,
         title=f"{', '.join(data.target_cols)}: forecast of the next {in_words(horizon, data)}",
         forecast_label=f"forecast by {model}",
-        band_label=f"{COVERAGE:.0%} of past errors",
         note=note,
     )
+
+
+def bands(
+    rows: pl.DataFrame, column: str, levels: Sequence[float]
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """The intervals of a column that have bounds, by their legend entries, the innermost first."""
+    found = {}
+    for level in levels:
+        names = bound_columns(column, [level])
+        if all(name in rows.columns for name in names):
+            lower, upper = (rows[name].to_numpy().astype(np.float64) for name in names)
+            if np.isfinite(lower).any():
+                found[f"{level:g}% interval"] = (lower, upper)
+    return found
 
 
 def panel_title(data: CSVDataModule, series: str, column: str) -> str:

@@ -6,12 +6,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqlight.cli.errors import CommandError
+from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.input_arguments import dialect_of, source_name, source_of
+from seqlight.cli.level_arguments import bound_columns
 from seqlight.cli.series_arguments import SeriesArguments, holiday_features
-from seqlight.cli.sizes import choose_batch_size, choose_calendar_features, choose_sizes, step_and_span
+from seqlight.cli.sizes import (
+    choose_batch_size,
+    choose_calendar_features,
+    choose_calibration_size,
+    choose_sizes,
+    step_and_span,
+)
 from seqlight.cli.wording import as_options
 from seqlight.data import SeriesFile, SeriesStore
 from seqlight.data.store.origins import forecast_origins, origin_note
+
+WHOLE_TEST = 0.2
+TEST_BESIDE_CALIBRATION = 0.1
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,8 @@ class ForecastPlan:
     """The series, the settled sizes in steps of them, and what is to be said about them.
 
     ``calendar_features`` are names that ``CSVDataModule`` takes; ``begins`` says where the forecast begins,
-    ``notes`` are more sentences for the user.
+    ``notes`` are more sentences for the user. ``calibration_size`` and ``test_size`` are those parts as the
+    data module takes them.
     """
 
     store: SeriesStore
@@ -31,6 +43,8 @@ class ForecastPlan:
     description: str
     begins: str
     notes: list[str]
+    calibration_size: float | int = 0.0
+    test_size: float = WHOLE_TEST
 
 
 def plan(given: SeriesArguments) -> ForecastPlan:
@@ -49,6 +63,7 @@ def plan(given: SeriesArguments) -> ForecastPlan:
     context, horizon = choose_sizes(length, season, horizon=given.horizon, context=given.context)
     notes = [as_options(str(warning.message)) for warning in caught]
     origins = forecast_origins(store, given.origin, context)
+    levels = given.levels if isinstance(given, ForecastArguments) else ()
     return ForecastPlan(
         store=store,
         context_length=context,
@@ -62,7 +77,21 @@ def plan(given: SeriesArguments) -> ForecastPlan:
         description=describe(store, given),
         begins=as_options(origin_note(store, origins, context)),
         notes=notes,
+        calibration_size=choose_calibration_size(length, horizon, levels, len(store)),
+        test_size=TEST_BESIDE_CALIBRATION if levels else WHOLE_TEST,
     )
+
+
+def check_columns(given: ForecastArguments) -> None:
+    """Raise :class:`CommandError` if a column of bounds would have the name of another column."""
+    taken = {*given.targets, *(given.id or []), *(given.time or [])}
+    for target in given.targets:
+        for name in bound_columns(target, given.levels):
+            if name in taken:
+                raise CommandError(
+                    f"--level: the column {name!r} of bounds would be written beside a column of that name; "
+                    "rename it, or pass other levels or --no-intervals"
+                )
 
 
 def check_model(model: str, plan: ForecastPlan) -> None:

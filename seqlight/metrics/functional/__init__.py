@@ -1,5 +1,6 @@
 """Metrics as pure functions."""
 
+from seqlight.metrics.functional.block_bootstrap import block_bootstrap
 from seqlight.metrics.functional.crps import crps_normal, crps_quantiles, crps_samples
 from seqlight.metrics.functional.intervals import interval_coverage, interval_score
 from seqlight.metrics.functional.naive2 import is_seasonal, naive2, seasonal_indices
@@ -15,6 +16,7 @@ from seqlight.metrics.functional.scaled import (
 from seqlight.metrics.functional.stability import forecast_changes
 
 __all__ = [
+    "block_bootstrap",
     "crps_normal",
     "crps_quantiles",
     "crps_samples",
