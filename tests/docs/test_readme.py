@@ -34,7 +34,7 @@ def test_commands(folder: Path, run_command: Callable[[str], None]) -> None:
         run_command(command)
     for name in ("forecast.csv", "forecast.png", "model.ckpt", "filled.csv", "filled.png"):
         assert (folder / name).stat().st_size > 0
-    assert pl.read_csv(folder / "forecast.csv").columns == ["series_id", "ds", "y"]
+    assert pl.read_csv(folder / "forecast.csv").columns[:4] == ["series_id", "ds", "y", "y-lo-80"]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # Lightning's own
