@@ -1,15 +1,14 @@
 """Reports built from arrays: series with forecasts, and past forecasts with what came."""
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 import numpy as np
 
 from seqlight.report.answers import comparison, expectation, facts_of_errors, filling, step_name, trust
+from seqlight.report.description import describe, known_values, versions
 from seqlight.report.inputs import FloatArray, ModelRun, Origin, PastForecasts, Series
 from seqlight.report.judging import METRICS, Judged, scales
 from seqlight.report.model import (
@@ -22,7 +21,7 @@ from seqlight.report.model import (
     SeriesRow,
     StepErrors,
 )
-from seqlight.report.numbers import Digits, count, percent, time_style, time_text
+from seqlight.report.numbers import Digits, count, time_style, time_text
 from seqlight.report.oddities import KINDS, Rules, find_oddities
 
 Kind = Literal["forecast", "backtest", "compare", "impute"]
@@ -34,7 +33,6 @@ HORIZONS_OF_HISTORY = 7
 LEAST_HISTORY = 60
 SPARK = 40  # points
 MOST_ODDITIES = 200  # lines
-PACKAGES = ("seqlight", "torch", "lightning", "numpy", "polars")
 
 
 def build(
@@ -101,7 +99,9 @@ class _Builder:
         self.runs, self.season_length, self.hidden = runs, season_length, tuple(hidden)
         units = list(dict.fromkeys(one.unit for one in series))
         by_unit = {
-            unit: Digits.of(np.concatenate([one.values[-200:] for one in series if one.unit == unit][:200]))
+            unit: Digits.of(
+                np.concatenate([known_values(one)[-200:] for one in series if one.unit == unit][:200])
+            )
             for unit in units
         }
         self.units, self.by_unit = units, by_unit
@@ -134,7 +134,13 @@ class _Builder:
             kind=self.kind,
             title=title or self.heading(),
             answer=self.answer(models),
-            data=self.data(),
+            data=describe(
+                self.series,
+                self.own,
+                step=self.step,
+                season_length=self.season_length,
+                style=self.style,
+            ),
             first=self.first(places, rows),
             oddities=tuple(oddities[:MOST_ODDITIES]),
             oddity_counts=counts,
@@ -353,48 +359,3 @@ class _Builder:
             f"{count(windows, 'past forecast')} of {count(horizon, 'step')}, the first of which begins at "
             f"{first} and the last at {last}{season}"
         )
-
-    def data(self) -> tuple[tuple[str, str], ...]:
-        series = self.series
-        filled = [one.filled if one.filled is not None else np.zeros(1, bool) for one in series]
-        lengths = np.array([len(one.values) for one in series])
-        missing = sum(int(np.isnan(one.values).sum()) for one in series) + sum(
-            int(one.sum()) for one in filled
-        )
-        timed = [one for one in series if len(one.time)]
-        first = min((one.time[0] for one in timed), default=None)
-        last = max((one.time[-1] for one in timed), default=None)
-        steps = f"{lengths.min():,}"
-        if lengths.min() != lengths.max():
-            steps += f" to {lengths.max():,}, {int(np.median(lengths)):,} in the middle"
-        found = [
-            ("series", f"{len(series):,}"),
-            ("columns", ", ".join(self.units[:20]) + (" …" if len(self.units) > 20 else "")),
-            ("steps of a series", steps),
-        ]
-        if first is not None and last is not None:
-            found.append(("from", time_text(first, self.style)))
-            found.append(("to", time_text(last, self.style)))
-        if self.step != "step":
-            found.append(("one step", self.step))
-        if self.season_length > 1:
-            found.append(("season", count(self.season_length, "step")))
-        cells = int(lengths.sum())
-        found.append(("missing", f"{missing:,} of {cells:,} values ({percent(missing / max(cells, 1))})"))
-        values = [one.values[np.isfinite(one.values)] for one in series if one.unit == self.units[0]]
-        known: FloatArray = np.concatenate(values)
-        if len(self.units) == 1 and len(known):
-            low, middle, high = (self.own.value(float(q)) for q in np.quantile(known, [0, 0.5, 1]))
-            found.append(("values", f"{low} to {high}, {middle} in the middle"))
-        return tuple(found)
-
-
-def versions() -> tuple[tuple[str, str], ...]:
-    """Names and versions of what a report depends on."""
-    found = [("Python", platform.python_version())]
-    for name in PACKAGES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return tuple(found)

@@ -37,7 +37,7 @@ def render(report: Report) -> str:
         several_units=len({panel.unit for panel in report.panels}) > 1,
         most_values=MOST_VALUES,
         nan=math.nan,
-        own=report.steps.digits if report.steps is not None else numbers.Digits(3),
+        own=report.rows[0].digits if report.rows else numbers.Digits(3),
     )
 
 

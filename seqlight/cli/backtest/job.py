@@ -19,6 +19,7 @@ from seqlight.cli.forecast.job import build_data, short_series_notes
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.html_report import origin_of
 from seqlight.cli.report import TITLES, error_table, format_error
+from seqlight.cli.series_table import backtest_table
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule, DataError, ForecastDataModule
 from seqlight.evaluation.forecast_table import table_columns
@@ -33,7 +34,7 @@ from seqlight.experiments import (
     trained,
 )
 from seqlight.experiments.backtesting import Recipe
-from seqlight.experiments.selection import deciding_error
+from seqlight.experiments.selection import best_row, deciding_error
 from seqlight.experiments.simple_forecasts import least_squares, naive_forecasts, unsolved
 from seqlight.experiments.training import quiet_lightning
 from seqlight.predictor import Predictor
@@ -91,6 +92,9 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
             raise
     console.print()
     console.print(error_table(found.rows, title=heading(found, data), caption=caption(found)))
+    best = best_row(found.rows, deciding_error(found.rows))["model"]
+    console.print()
+    console.print(backtest_table(found.forecasts, best, found.data, console))
     outputs = [path for path in (given.output, given.report) if path is not None]
     with staged(outputs) as temporary:
         write_table(found.frame, data, given.output, temporary[0])

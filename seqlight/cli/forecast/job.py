@@ -22,6 +22,7 @@ from seqlight.cli.interval_table import caption_of, interval_table, picture_note
 from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
+from seqlight.cli.series_table import forecast_table
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule
 from seqlight.experiments import (
@@ -103,6 +104,8 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         )
         console.print()
         console.print(error_table(test.rows, title=heading(data, test.windows), caption=caption))
+        console.print()
+        console.print(forecast_table(selection, data, console))
 
         calibrated = intervals(selection, data, given, console)
         written: tuple[float, ...] = ()
