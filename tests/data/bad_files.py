@@ -216,7 +216,8 @@ BAD_FILES = {
         table([f"2024-01-01 {i:02d}:{(0, 0, 0, 7)[i % 4]:02d}:00" for i in range(24)], VALUES),
         {},
         r"column 'time': 6 of 24 rows are off the grid of step 1h, which is the commonest, counted from "
-        r"2024-01-01 00:00:00; the first is line 5, 2024-01-01 03:07:00\. Pass the right frequency",
+        r"2024-01-01 00:00:00; the first is line 5, 2024-01-01 03:07:00\. round=True rounds them to steps of "
+        r"1h",
     ),
     "wrong frequency": (GOOD, {"frequency": "2h"}, r"12 of 24 rows are off the grid of step 2h, as given"),
     "no frequency": (

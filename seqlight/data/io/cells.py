@@ -10,8 +10,11 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.numbers import NumberStyle, TextNumbers, as_float, is_missing, read_numbers, tidied
 from seqlight.data.io.sentinels import find_sentinels
+from seqlight.data.io.signs import Signs, has_sign, without_signs
 from seqlight.data.io.table import Table
 
+LARGEST = 1e17  # a thousand squares of it add up to less than float32 holds
+_MOST_NOTES = 5
 COARSEST = 0.05  # of a column's standard deviation
 _ROWS_AT_A_TIME = 1 << 20
 _MOSTLY = 0.5  # numbers in a column of covariates that may hold text
@@ -39,6 +42,7 @@ class NumberColumns:
         self.texts: dict[str, pl.Series] = {}
         self.marks: set[str] = set()  # decimal marks that a column shows beyond doubt
         self.grouping: set[str] = set()
+        self.notes_of_all: list[str] = []
 
     def add(self, name: str, column: pl.Series, *, text_allowed: bool = False) -> None:
         """Take a column of numbers, or of text that reads as numbers; or, if allowed, of any text.
@@ -53,6 +57,8 @@ class NumberColumns:
             return
         text = tidied(column)
         missing = is_missing(text, self.dialect.missing_values)
+        written = text
+        text, signs = without_signs(text, missing)
         read = read_numbers(text, missing, self.dialect.styles())
         if text_allowed and read.bad is not None:
             known = int((~missing).sum())
@@ -63,7 +69,10 @@ class NumberColumns:
                 self.columns[name] = text.set(gone.fill_null(True), None)
                 return
         if read.bad is not None:
-            raise self._bad_cell(name, text, read)
+            raise self._bad_cell(name, written, read, signs)
+        if signs is not None:
+            some = f" of {signs.cells:,} of {signs.known:,} cells" if signs.cells < signs.known else ""
+            self.notes_of_all.append(f"{self.table.source}: column {name!r}: {signs.written}{some}")
         if read.decided:
             self.marks.add(read.style.decimal)
         if read.style.thousands is not None and read.other is None:
@@ -106,10 +115,32 @@ class NumberColumns:
                 result[name] = values.alias(name)
                 continue
             column = self._without_missing_values(values.cast(pl.Float32).alias(name))
+            self._check_size(name, column)
             if self.notes:
                 self._note(name, column, values)
             result[name] = column
+        for note in self.notes_of_all[:_MOST_NOTES]:
+            warnings.warn(note, stacklevel=5)
+        more = len(self.notes_of_all) - _MOST_NOTES
+        if more > 0:
+            warnings.warn(f"{self.table.source}: {more} more notes on columns like these", stacklevel=5)
         return result
+
+    def _check_size(self, name: str, column: pl.Series) -> None:
+        """Refuse numbers whose squares float32 cannot add up; infinite ones are refused by whoever builds."""
+        low, high = column.min(), column.max()
+        if low is None or (low >= -LARGEST and high <= LARGEST):  # type: ignore[operator]
+            return
+        large = (column.abs() > LARGEST) & column.is_finite()
+        row = large.arg_max() if large.any() else None
+        if row is not None:
+            value = np.format_float_scientific(np.float32(column[row]), trim="-")
+            raise self._error(
+                f"{self.table.row_name(row)}, column {name!r}: {value} is too large to compute with in "
+                f"float32, in which sums of squares end at 3.4e38; divide the column by a power of ten so "
+                f"that it stays below {LARGEST:g}, or pass missing_values=['{value}'] if it stands for a "
+                "missing value"
+            )
 
     def _decide(self, name: str, read: TextNumbers, other: NumberStyle) -> NumberStyle:
         """The style of a column that two fit: by the other columns, or where one is hardly possible."""
@@ -132,14 +163,13 @@ class NumberColumns:
             )
         rejected = other if chosen == read.style else read.style
         values = [_written(style.numbers(text.slice(read.example, 1))[0]) for style in (chosen, rejected)]
-        warnings.warn(
+        self.notes_of_all.append(
             f"{self.table.source}: column {name!r}: {text[read.example]!r} was read as {values[0]}, {why}; "
-            f"pass {rejected} if it is {values[1]}, {chosen} if it is not",
-            stacklevel=6,
+            f"pass {rejected} if it is {values[1]}, {chosen} if it is not"
         )
         return chosen
 
-    def _bad_cell(self, name: str, text: pl.Series, read: TextNumbers) -> DataError:
+    def _bad_cell(self, name: str, text: pl.Series, read: TextNumbers, signs: Signs | None) -> DataError:
         assert read.bad is not None  # why this is called
         value = text[read.bad]
         if value.lower().lstrip("+-") in ("inf", "infinity"):
@@ -150,7 +180,17 @@ class NumberColumns:
         hint = (
             f"mend the cell, or leave it empty if the value is missing (or pass missing_values=[{value!r}])"
         )
-        if any(character.isdigit() for character in value) and any(mark in value for mark in ",."):
+        if signs is not None and signs.sign is None:
+            listed = " and ".join(map(repr, signs.others))
+            some = f"{signs.cells:,} of {signs.known:,} cells have "
+            hint = (
+                f"{some}the sign {listed}: write all cells with it, or none"
+                if len(signs.others) == 1
+                else f"the column mixes the signs {listed}: write all cells in one unit"
+            )
+        elif has_sign(value):
+            hint = "a currency or percent sign is left out where it stands beside a number; mend the cell"
+        elif any(character.isdigit() for character in value) and any(mark in value for mark in ",."):
             hint = f"the rest of the column is written with {_described(read.style)}; mend the cell"
         return self._error(
             f"{self.table.row_name(read.bad)}, column {name!r}: expected a number, got {value!r}; {hint}"
@@ -173,16 +213,14 @@ class NumberColumns:
         largest = max(abs(float(known.min())), abs(float(known.max())))
         step, spread = float(np.spacing(np.float32(largest))), _spread(exact.filter(is_known))
         if step > COARSEST * spread > 0:
-            warnings.warn(
+            self.notes_of_all.append(
                 f"{self.table.source}: column {name!r} varies by {spread:.3g} only, and numbers as large as "
-                f"its own are kept in steps of {step:.3g}; subtract a constant from them first",
-                stacklevel=6,
+                f"its own are kept in steps of {step:.3g}; subtract a constant from them first"
             )
         for sentinel in find_sentinels(known):
-            warnings.warn(
+            self.notes_of_all.append(
                 f"{self.table.source}: column {name!r}: {sentinel}; if it stands for a missing value, pass "
-                f"missing_values=['{sentinel.text}']",
-                stacklevel=6,
+                f"missing_values=['{sentinel.text}']"
             )
 
     def _error(self, what: str) -> DataError:

@@ -11,6 +11,8 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.csv_head import CSVHead
 from seqlight.data.io.text_file import TextFile
 
+_MOST_FOOTERS = 20
+
 
 def explain_broken_rows(file: TextFile, head: CSVHead) -> None:
     """Raise DataError for the first row that is ragged or quoted wrongly; return if there is none."""
@@ -43,7 +45,9 @@ def field_counts(file: TextFile, head: CSVHead) -> NDArray[np.int64]:
     ragged = (counts != len(head.names)) & (counts > 0)
     if ragged.any():
         row = int(np.argmax(ragged))
-        raise _ragged_error(file, head, row + head.rows_line, int(counts[row]))
+        rest = ragged[row:] | (counts[row:] == 0)
+        footer = int(ragged.sum()) if rest.all() and row and ragged.sum() <= _MOST_FOOTERS else 0
+        raise _ragged_error(file, head, row + head.rows_line, int(counts[row]), footer)
     return counts
 
 
@@ -93,8 +97,16 @@ def _field_counts_over_lines(file: TextFile, head: CSVHead) -> NDArray[np.int64]
     return np.array(counts, np.int64)
 
 
-def _ragged_error(file: TextFile, head: CSVHead, line: int, count: int) -> DataError:
+def _ragged_error(file: TextFile, head: CSVHead, line: int, count: int, footer: int = 0) -> DataError:
     width = len(head.names)
+    if footer:  # nothing as wide as the header comes after it
+        them = "it" if footer == 1 else "them"
+        last = "last line is" if footer == 1 else f"last {footer} lines are"
+        return file.error(
+            f"line {line} has {count} field{'s' * (count != 1)}, the header {width} (line {head.line}); if "
+            f"the {last} a footer, pass skip_footer={footer} to leave {them} out; else quote fields "
+            "that contain the separator"
+        )
     return file.error(
         f"line {line} has {count} field{'s' * (count != 1)}, the header {width} (line {head.line}); "
         "every row needs as many as the header (quote fields that contain the separator)"

@@ -17,6 +17,7 @@ from seqlight.data.io.csv_checks import explain_broken_rows, field_counts
 from seqlight.data.io.csv_head import check_line_ends, find_head
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.repeats import text_columns
+from seqlight.data.io.row_filter import RowFilter
 from seqlight.data.io.table import Table, check_columns
 from seqlight.data.io.text_file import TextFile, open_text
 
@@ -51,15 +52,22 @@ def csv_table(
     file = source if isinstance(source, TextFile) else open_text(source, dialect.encoding)
     wanted = Wanted(list(time_cols), list(target_cols), list(id_cols), list(covariate_cols))
     try:
-        table = _Reader(file, dialect, notes).read(wanted)
+        reader = _Reader(_without_footer(file, dialect), dialect, notes)
+        table = reader.read(wanted)
     except _NotUTF8:
         if dialect.encoding is not None:
             raise file.encoding_error() from None
         file.decode_as_fallback()
-        table = _Reader(file, dialect, notes).read(wanted)
+        reader = _Reader(_without_footer(file, dialect), dialect, notes)
+        table = reader.read(wanted)
+    file.left_out = reader.file.left_out
     if file.note is not None:
         warnings.warn(file.note, stacklevel=4)
     return table
+
+
+def _without_footer(file: TextFile, dialect: CSVDialect) -> TextFile:
+    return file.without_footer(dialect.skip_footer) if dialect.skip_footer else file
 
 
 class _Reader:
@@ -85,7 +93,7 @@ class _Reader:
         except _NotNumbers:
             texts = [columns[name] for name in number_names]
             frame = self._read(schema | dict.fromkeys(texts, pl.String), needed)
-        frame, row_numbers = self._without_blank_lines(frame, last)
+        frame, row_numbers = self._rows_of_data(frame, last, columns, wanted)
 
         keys = pl.DataFrame({name: frame[columns[name]] for name in wanted.ids})
         table = Table(
@@ -150,10 +158,11 @@ class _Reader:
             )
         if head.labels:
             first = head.rows_line - len(head.labels)
+            one = len(head.labels) == 1
             lines = f"line {first}" if len(head.labels) == 1 else f"lines {first} to {head.rows_line - 1}"
             warnings.warn(
-                f"{self.file.name}: {lines} below the header hold no numbers or dates, but names or units, "
-                "and were left out",
+                f"{self.file.name}: {lines} below the header hold{'s' * one} no numbers or dates, but names "
+                f"or units, and {'was' if one else 'were'} left out",
                 stacklevel=5,
             )
         self.head = head
@@ -216,23 +225,32 @@ class _Reader:
         except OSError as error:
             raise self.file.error(f"cannot be read: {error}") from None
 
-    def _without_blank_lines(
-        self, frame: pl.DataFrame, last: str
+    def _rows_of_data(
+        self, frame: pl.DataFrame, last: str, columns: dict[str, str], wanted: Wanted
     ) -> tuple[pl.DataFrame, NDArray[np.int64] | None]:
-        row_numbers = None
+        filled = np.ones(len(frame), np.bool_)
         # A row that is too short, or blank, comes back with its last fields null.
         if frame[last].null_count():
             counts = field_counts(self.file, self.head)
-            keep = counts > 0
-            if len(self.head.names) == 1 and keep.any():
+            own = counts > 0
+            if len(self.head.names) == 1 and own.any():
                 # An empty line is an empty cell there, but for those at the end.
-                keep = np.arange(len(keep)) <= np.flatnonzero(keep)[-1]
-            if len(counts) == len(frame) and not keep.all():
-                row_numbers = np.flatnonzero(keep) + self.head.rows_line
-                frame = frame.filter(pl.Series(keep))
-        if frame.is_empty():
+                own = np.arange(len(own)) <= np.flatnonzero(own)[-1]
+            if len(counts) == len(frame):
+                filled = own
+        if not filled.any():
             raise self.file.error("has a header and no rows; expected at least one row of data")
-        return frame, row_numbers
+        by_column = {column: self.head.resolve(name) for name, column in columns.items()}
+        rows = RowFilter(self.file.name, self.head, by_column, [columns[name] for name in wanted.time])
+        keep = rows.keep(frame, filled)
+        for note in rows.notes:
+            warnings.warn(note, stacklevel=6)
+        self.file.left_out = tuple(np.flatnonzero(~keep[filled]).tolist())
+        if keep.all():
+            return frame, None
+        if not keep.any():
+            raise self.file.error("has a header and no rows; expected at least one row of data")
+        return frame.filter(pl.Series(keep)), np.flatnonzero(keep) + self.head.rows_line
 
     def _others(self, taken: dict[str, str], row_numbers: NDArray[np.int64] | None) -> pl.DataFrame:
         """The columns that are not in use, as text."""

@@ -13,6 +13,8 @@ from seqlight.data.io.text_file import TextFile
 
 SEPARATORS = (",", ";", "\t", "|")
 _MOST_LINES = 100  # searched for a header
+_MOST_TITLES = 5  # lines below a title that are looked at
+_MERGED = 2  # names that a line of merged cells lacks
 _MOST_LABELS = 3  # lines of a header below its first one
 _NUMBER = re.compile(r"[+-]?[\d.,' ]*\d[\d.,' ]*([eE][+-]?\d+)?%?")
 _SEPARATOR_LINE = re.compile(r'"?sep=.?"?', re.IGNORECASE)  # for Excel, above the header
@@ -69,14 +71,46 @@ def _head(
     if not filled:
         raise file.error(f"skip_rows: {skip} lines are skipped, and nothing is below them in the first lines")
     candidates = filled[:1] if dialect.skip_rows is not None else filled[:_MOST_LINES]
-    first = None
+    first = below = None
     for index in candidates:
         head = _head_at(file, lines, separator, index)
         if first is None and head.names and _is_as_wide_as_most(lines, filled, separator, index):
             first = head
-        if wanted and all(head.resolve(name) in head.names for name in wanted):
+        if wanted and all(name in head.names for name in wanted):
             return head
-    return first or _head_at(file, lines, separator, candidates[0])
+        if wanted and below is None and all(head.resolve(name) in head.names for name in wanted):
+            below = head
+    if below is not None:
+        return below
+    first = first or _head_at(file, lines, separator, candidates[0])
+    return first if dialect.skip_rows is not None else _below_titles(file, lines, separator, first)
+
+
+def _below_titles(file: TextFile, lines: list[str], separator: str, head: CSVHead) -> CSVHead:
+    """The header below titles that are padded with separators: the first fuller line without numbers.
+
+    Such a line is empty but for its first cell, or lacks several names: merged cells of a spreadsheet.
+    """
+    while True:
+        filled = sum(bool(name.strip()) for name in head.names)
+        title = filled <= 1 and (not filled or bool(head.names[0].strip())) and len(head.names) > 1
+        if not title and len(head.names) - filled < _MERGED:
+            return head
+        below = next(
+            (
+                index
+                for index in range(head.line, min(head.line + _MOST_TITLES, len(lines)))
+                if lines[index].strip(f"{separator} \t\r")
+            ),
+            None,
+        )
+        if below is None:
+            return head
+        other = _head_at(file, lines, separator, below)
+        fuller = sum(bool(name.strip()) for name in other.names) > filled
+        if len(other.names) != len(head.names) or not (fuller and _labels(other.names)):
+            return head
+        head = other
 
 
 def _head_at(file: TextFile, lines: list[str], separator: str, index: int) -> CSVHead:
@@ -100,10 +134,10 @@ def _head_at(file: TextFile, lines: list[str], separator: str, index: int) -> CS
     return CSVHead(separator, names, index + 1, position + 1, tuple(labels))
 
 
-def _labels(cells: list[str]) -> bool:
+def _labels(cells: Sequence[str]) -> bool:
     """Whether cells are names or units: some text, and no number, date or spelling of a missing value."""
     texts = [cell.strip() for cell in cells if cell.strip()]
-    first = cells[0].strip()
+    first = cells[0].strip() if cells else ""
     return (
         bool(texts)
         and not re.search(r"\d", first)

@@ -13,10 +13,12 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.csv_head import CSVHead, find_head
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.numbers import NumberStyle, TextNumbers, is_missing, read_numbers, tidied
+from seqlight.data.io.signs import without_signs
 from seqlight.data.io.text_file import TextFile
 
 _MOST_DECIMALS = 17
 _FLOAT32_DIGITS = 7
+_PAD = "\0"  # where a row that is no data has its cells of the new columns
 
 
 @dataclass
@@ -33,7 +35,8 @@ class CSVText:
         labels: further lines of the header (names, units): their fields and line ends.
         rows: the fields of each row, as written; blank lines are not among them.
         ends: the line end of each row ("" after a last row without one).
-        blanks: blank lines above each row, and after the last: one string more than there are rows.
+        blanks: blank lines above each row, and after the last: one string more than there are rows; rows that
+            are no data (footers, repeated headers) stand there too.
     """
 
     file: TextFile
@@ -71,12 +74,22 @@ class CSVText:
 
     def _read(self, name: str) -> TextNumbers:
         text = tidied(self.column(name))
-        return read_numbers(text, is_missing(text, self.dialect.missing_values), self.dialect.styles())
+        missing = is_missing(text, self.dialect.missing_values)
+        return read_numbers(without_signs(text, missing)[0], missing, self.dialect.styles())
+
+    def _signs(self, name: str) -> tuple[str, str]:
+        """What stands before and behind each number of a column."""
+        text = tidied(self.column(name))
+        signs = without_signs(text, is_missing(text, self.dialect.missing_values))[1]
+        if signs is None or signs.sign is None:
+            return "", ""
+        return (signs.sign, "") if signs.before else ("", signs.sign)
 
     def decimals(self, name: str, style: NumberStyle) -> int | None:
         """Most decimals that a number of the column is written with; None if one has an exponent."""
         text = tidied(self.column(name))
-        number = text.filter(~is_missing(text, self.dialect.missing_values))
+        missing = is_missing(text, self.dialect.missing_values)
+        number = without_signs(text, missing)[0].filter(~missing)
         if number.str.contains("[eE]").any():
             return None
         longest = number.str.split_exact(style.decimal, 1).struct.field("field_1").str.len_chars().max()
@@ -140,9 +153,16 @@ class CSVText:
             style = self._read(name).style
             decimals = self.decimals(name, style)
             cells = np.flatnonzero(filled[name])
-            texts = (self._number(float(column_values[row]), decimals, style) for row in cells)
+            before, behind = self._signs(name)
+            texts = (
+                self._quoted_number(
+                    before + self._number(float(column_values[row]), decimals, style) + behind, style
+                )
+                for row in cells
+            )
             written[columns.index(self.head.resolve(name))] = dict(zip(cells.tolist(), texts, strict=True))
         separator = self.dialect.separator or ","
+        padding = separator * len(values)
         header = [*self.header, *(self._quoted(name + suffix) for name in values)]
         out = io.StringIO(newline="")
         out.write(self.above + separator.join(header) + (self.header_end or "\n"))
@@ -155,8 +175,8 @@ class CSVText:
                     for index, field in enumerate(row)
                 ]
             marks = ["true" if filled[name][number] else "false" for name in values]
-            out.write(blank + separator.join([*row, *marks]) + end)
-        out.write(self.blanks[-1])
+            out.write(blank.replace(_PAD, padding) + separator.join([*row, *marks]) + end)
+        out.write(self.blanks[-1].replace(_PAD, padding))
         return self.file.encode(out.getvalue())
 
     def _number(self, value: float, decimals: int | None, style: NumberStyle) -> str:
@@ -166,7 +186,9 @@ class CSVText:
             whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
             text = f"{value:.{max(0, min(decimals, max(_FLOAT32_DIGITS - whole, 0)))}f}"
             text = text.replace("-", "") if not text.strip("-0.") else text  # no "-0"
-        text = text.replace(".", style.decimal)
+        return text.replace(".", style.decimal)
+
+    def _quoted_number(self, text: str, style: NumberStyle) -> str:
         return f'"{text}"' if style.decimal == self.dialect.separator else text
 
     def _quoted(self, field: str) -> str:
@@ -187,12 +209,17 @@ def read_csv_text(file: TextFile, dialect: CSVDialect) -> CSVText:
         DataError: the text cannot be taken apart into as many fields in every row as the header has.
     """
     head = find_head(file, dialect)
-    lines = file.text().split("\n")
+    lines, below = file.text().split("\n"), ""
+    if dialect.skip_footer:
+        filled = [index for index, line in enumerate(lines) if line.strip()]
+        below = "\n".join(lines[filled[-dialect.skip_footer] :])
+        lines = [*lines[: filled[-dialect.skip_footer]], ""]
     above = "".join(line + "\n" for line in lines[: head.line - 1])
     records = list(_records("\n".join(lines[head.line - 1 :]), head.separator))
     fields, header_end = records[0]
     result = CSVText(file, dialect, head, above, fields, header_end, [], [], [], [""])
     labels = len(head.labels)
+    left_out, record = set(file.left_out), 0
     # In a file of one column an empty line is an empty cell, but for those at the end.
     last = max(number for number, (row, _) in enumerate(records) if row != [""])
     for number, (row, end) in enumerate(records[1:], 1):
@@ -212,9 +239,14 @@ def read_csv_text(file: TextFile, dialect: CSVDialect) -> CSVText:
         if len(result.labels) < labels:
             result.labels.append((row, end))
             continue
-        result.rows.append(row)
-        result.ends.append(end)
-        result.blanks.append("")
+        if record in left_out:
+            result.blanks[-1] += head.separator.join(row) + _PAD + end
+        else:
+            result.rows.append(row)
+            result.ends.append(end)
+            result.blanks.append("")
+        record += 1
+    result.blanks[-1] += below
     return result
 
 

@@ -10,6 +10,7 @@ from seqlight.data.io.csv_head import CSVHead, find_head
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import polars_frame
 from seqlight.data.io.numbers import is_missing, read_numbers, tidied
+from seqlight.data.io.signs import without_signs
 from seqlight.data.io.sources import FrameFile, SeveralFiles
 from seqlight.data.io.text_file import TextFile
 
@@ -86,6 +87,9 @@ def is_numeric(column: pl.Series, dialect: CSVDialect, share: float = _MOSTLY) -
         return column.dtype.is_numeric() or column.dtype == pl.Boolean
     text = tidied(column)
     missing = is_missing(text, dialect.missing_values)
+    text, signs = without_signs(text, missing)
+    if signs is not None and signs.sign is None:  # which is refused when the whole is read
+        return 2 * signs.cells >= signs.known
     read = read_numbers(text, missing, dialect.styles())
     known = len(text) - int(missing.sum())
     # A stray word is named by its line when the whole is read.

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 _CODE = re.compile(r"-?(9{2,}(\.9+)?|8{3,}|7{3,}|9{2,}\.\d?9+)")
 _LIMITS = {32767.0, 32768.0, 65535.0, 2147483647.0, 2147483648.0, 4294967295.0}
 _HUGE = 1e15
+_ALONE = {-1.0, -9.0, -99.0, -999.0, -9999.0}  # where all other values are 0 or more
 _FAR_CODE = 2.0  # ranges of the other values between them and a code
 _FAR = 20.0  # and a number that is no code but occurs several times
 _LEAST_ROWS = 10
@@ -19,17 +20,19 @@ _WORDS = {1: "once", 2: "twice", 3: "three times", 4: "four times", 5: "five tim
 
 @dataclass(frozen=True)
 class Sentinel:
-    """A number far from all others: how often it occurs, and where the others lie."""
+    """A number far from all others, or unlike them: how often it occurs, and where the others lie."""
 
     value: float
     count: int
     low: float
     high: float
+    apart: bool = False
 
     def __str__(self) -> str:
         """Return the finding in words."""
         times = _WORDS.get(self.count, f"{self.count:,} times")
-        return f"{self.text} {times}, far outside the rest ({self.low:g} to {self.high:g})"
+        where = "alone among the rest" if self.apart else "far outside the rest"
+        return f"{self.text} {times}, {where} ({self.low:g} to {self.high:g})"
 
     @property
     def text(self) -> str:
@@ -55,8 +58,35 @@ def find_sentinels(known: NDArray[np.float32]) -> list[Sentinel]:
             break
         found.append(best)
         known = known[known != np.float32(best.value)]
+    if not found:
+        found = _alone(known)
+        if found:
+            known = known[known != np.float32(found[0].value)]
     # What was found first was compared with a rest that held the others.
-    return [Sentinel(one.value, one.count, float(known.min()), float(known.max())) for one in found]
+    low, high = float(known.min()), float(known.max())
+    return [Sentinel(one.value, one.count, low, high, one.apart) for one in found]
+
+
+def _alone(known: NDArray[np.float32]) -> list[Sentinel]:
+    """A code such as -1 that is the only negative number, or a 0 far below all others."""
+    if len(known) < _LEAST_ROWS:
+        return []
+    low = np.float32(known.min())
+    others = known[known != low]
+    if not len(others) or len(known) - len(others) > len(known) // 2:
+        return []
+    least, most = float(others.min()), float(others.max())
+    negative = float(low) in _ALONE and least >= 0
+    zero = low == 0 and least > _FAR_CODE * max(most - least, float(np.spacing(np.float32(most))))
+    if not (negative or zero) or (negative and _counts_down(others, float(low))):
+        return []
+    return [Sentinel(float(low), len(known) - len(others), least, most, apart=True)]
+
+
+def _counts_down(others: NDArray[np.float32], value: float) -> bool:
+    """Whether fractions reach down to a code closely, as those of a quantity that may be negative do."""
+    least, most = float(others.min()), float(others.max())
+    return bool((others % 1 != 0).any()) and least - value <= most - least
 
 
 def _candidate(known: NDArray[np.float32], value: np.float32) -> Sentinel | None:

@@ -4,7 +4,7 @@ import codecs
 import os
 import sys
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import BinaryIO
@@ -75,6 +75,19 @@ class TextFile:
             return self.read().decode().removeprefix("\ufeff")
         except UnicodeError:
             raise self.encoding_error() from None
+
+    def without_footer(self, count: int) -> "TextFile":
+        """Return the text without its last lines, blank ones not counted.
+
+        Raises:
+            DataError: there are no more lines than that.
+        """
+        lines = self.read().split(b"\n")
+        filled = [index for index, line in enumerate(lines) if line.strip()]
+        if len(filled) <= count:
+            raise self.error(f"skip_footer: there are {len(filled)} lines, and {count} were to be left out")
+        content = b"\n".join(lines[: filled[-count]])
+        return replace(self, content=content, head=_head(content))
 
     def encode(self, text: str) -> bytes:
         """Return text as the bytes of such a file, byte order mark included."""

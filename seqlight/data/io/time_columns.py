@@ -9,12 +9,14 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.samples import Sample
 from seqlight.data.time.combined_columns import is_time_of_day
 from seqlight.data.time.frequency import infer_frequency
+from seqlight.data.time.mixed_times import dates_among_times
 from seqlight.data.time.number_formats import number_text
 from seqlight.data.time.time_format import parse_times
 
 _MOST_NAMED = 8
 _TIME_NAMES = ("date", "datetime", "date_time", "time", "timestamp", "ds", "period")
 _CALENDAR_PARTS = ("year", "month", "day", "hour", "minute", "second")
+_FEW = 0.1  # cells that may be something else
 _FULL = 0.9  # rows on a regular grid that fill it so far
 _LEAST_ROWS = 10
 _DIGITS = 8  # with fewer, numbers that count up look like dates
@@ -56,14 +58,15 @@ def find_time_columns(sample: Sample, names: Sequence[str], time_format: str | N
 
 
 def holds_times(column: pl.Series, time_format: str | None, *, numbers: bool = False) -> bool:
-    """Return whether every cell of a column of a sample is a time.
+    """Return whether the cells of a column of a sample are times, a few aside.
 
     Args:
         column: the column.
         time_format: strftime pattern of text; None finds it.
         numbers: whether a column of numbers may hold times.
     """
-    if column.is_empty() or column.has_nulls():
+    column = column.drop_nulls() if column.null_count() <= _FEW * len(column) else column.clear()
+    if column.is_empty():
         return False
     if column.dtype in (pl.Date, pl.Datetime):
         return True
@@ -77,11 +80,14 @@ def holds_times(column: pl.Series, time_format: str | None, *, numbers: bool = F
     if not numbers and not plain.has_nulls():
         return False
     try:
-        _, _, wrong = parse_times(column, time_format)
+        _, found, wrong = parse_times(column, time_format)
     except DataError as error:
         # Two readings of the times: they are times, and the reading of the whole asks which.
-        return "both" in str(error) and not numbers
-    return wrong is None
+        return not numbers and ("both" in str(error) or dates_among_times(column) is not None)
+    # A footer or a stray row is no matter: reading the whole names it.
+    if wrong is not None and dates_among_times(column) is not None:
+        return True
+    return wrong is None or found.parse(column).null_count() <= _FEW * len(column)
 
 
 def _is_clock(column: pl.Series) -> bool:

@@ -1,5 +1,7 @@
 """The times of a table's rows as numbers."""
 
+import warnings
+
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -7,9 +9,11 @@ from numpy.typing import NDArray
 from seqlight.data.errors import DataError
 from seqlight.data.store.row_names import RowNames
 from seqlight.data.time.frequency import DAY
+from seqlight.data.time.mixed_times import dates_among_times
 from seqlight.data.time.time_format import TimeFormat, parse_times
 
 Int64Array = NDArray[np.int64]
+_MOST_OFFSETS = 3
 
 
 def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFormat | None, str | None]:
@@ -38,8 +42,11 @@ def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFor
             if bad is not None and column.str.contains(blanks).any():
                 times, found, bad = parse_times(column.str.strip_chars(), pattern)
         except DataError as error:
-            raise names.error(f"{where}: {error}") from None
+            raise _mixture(names, column) or names.error(f"{where}: {error}") from None
         if bad is not None:
+            mixture = _mixture(names, column)
+            if mixture is not None:
+                raise mixture
             value = column[bad]
             came = "an empty timestamp" if value is None or not value.strip() else repr(value)
             raise names.error(
@@ -47,6 +54,8 @@ def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFor
                 f"{found.pattern!r}, got {came}; mend the row, or pass the right time_format"
             )
         _check_header(names, found)
+        if found.has_offset and not found.wall_time:
+            _note_offsets(names, column)
         return times, found, "UTC" if found.has_offset and not found.wall_time else None
     bad = column.is_null().arg_max() if column.null_count() else None
     if bad is not None:
@@ -78,6 +87,32 @@ def instant(as_of: str, text_format: TimeFormat | None) -> int:
             return int(found[0])
     written = "YYYY-MM-DD HH:MM:SS" if text_format is None else text_format.pattern
     raise DataError(f"as_of: expected a time of the format {written!r}, got {as_of!r}")
+
+
+def _mixture(names: RowNames, column: pl.Series) -> DataError | None:
+    """The error of dates among times, if that is what is wrong."""
+    rows = dates_among_times(column)
+    if rows is None:
+        return None
+    date, time = rows
+    return names.error(
+        f"column {names.time_col!r} mixes dates ({names.table.row_name(date)}: {column[date]!r}) and times "
+        f"({names.table.row_name(time)}: {column[time]!r}); write all in one way, such as "
+        "'2024-01-31 00:00:00'"
+    )
+
+
+def _note_offsets(names: RowNames, column: pl.Series) -> None:
+    """Warn where times have several UTC offsets: they are read as UTC, and forecasts are written so."""
+    ends = column.str.extract(r"([+-]\d{2}:?\d{2}|[+-]\d{2}|Z| UTC)$").drop_nulls()
+    offsets = ends.unique(maintain_order=True).str.strip_chars().to_list()
+    if len(offsets) > 1:
+        listed = ", ".join(offsets[:_MOST_OFFSETS]) + (", ..." if len(offsets) > _MOST_OFFSETS else "")
+        warnings.warn(
+            f"{names.table.source}: column {names.time_col!r} has times with {len(offsets)} UTC offsets "
+            f"({listed}): they are read as UTC, and forecasts are written with that of UTC",
+            stacklevel=2,
+        )
 
 
 def _check_header(names: RowNames, found: TimeFormat) -> None:
