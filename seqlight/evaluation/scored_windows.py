@@ -86,6 +86,13 @@ def scored_windows(
         raise ValueError("data: expected at least one window, got none")
 
 
+def tell_series(predictors: Iterable[Predictor], data: Any) -> None:
+    """Tell the predictors that know single series, by their ids, how a DataModule numbers its own."""
+    for predictor in predictors:
+        if getattr(predictor, "takes_series", False) and hasattr(data, "series_ids"):
+            predictor.use_series(data.series_ids)  # type: ignore[attr-defined]
+
+
 def batches_of(data: DataModule | Iterable[Batch], part: str) -> Iterable[Batch]:
     """Return the batches of one part of a DataModule, or the batches themselves.
 

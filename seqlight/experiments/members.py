@@ -14,6 +14,7 @@ from seqlight.experiments.seasons import learnable_cycles, seasons
 from seqlight.experiments.simple_forecasts import CELLS_PER_BATCH, EQUATION_BYTES, least_squares
 from seqlight.experiments.sizes import forecaster_arguments, window_arguments
 from seqlight.models import (
+    ESRNNForecaster,
     Forecaster,
     LinearForecaster,
     NaiveForecaster,
@@ -112,11 +113,28 @@ def networks(data: WindowDataModule, cycle: int | None = None, **options: Any) -
                 **options,
             ),
         ),
+        Network("es_rnn", "ES-RNN", lambda: _es_rnn(data, **options)),
         Network(
             "lstm", "peephole LSTM", lambda: build_forecaster("lstm", data, peephole=True, **own, **options)
         ),
         Network("tcn", "TCN", lambda: build_forecaster("tcn", data, dropout=0.1, lr=3e-3, **options)),
     ]
+
+
+def _es_rnn(data: WindowDataModule, **options: Any) -> ESRNNForecaster:
+    """Return the network of exponential smoothing: factors where all values are above 0, else summands."""
+    with np.errstate(invalid="ignore"):
+        positive = bool(np.nanmin(data.store.values) > 0)
+    season = data.season_length if data.season_length in learnable_cycles(data) else 1
+    return ESRNNForecaster(
+        **forecaster_arguments(data),
+        series_ids=data.series_ids,
+        season_length=season,
+        transform="log" if positive else "instance",
+        lr=3e-3,
+        lr_schedule="one_cycle",
+        **options,
+    )
 
 
 def segment_length(data: WindowDataModule) -> int:

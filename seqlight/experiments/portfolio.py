@@ -129,7 +129,7 @@ def portfolio(
         max_time: seconds for all trainings together. Simple forecasts and the judging are made whatever it
             says.
         seed: of all random numbers.
-        names: networks to train, of ``"segment_rnn"``, ``"lstm"``, ``"tcn"``; None for all.
+        names: networks to train, of ``"segment_rnn"``, ``"es_rnn"``, ``"lstm"``, ``"tcn"``; None for all.
         epochs: of each network; None for as many as the time allows, up to the usual number.
         progress: show bars, on a terminal.
         on_member: called with each member once it is made.

@@ -12,6 +12,7 @@ from seqlight.models import Forecaster
 TRIED_STEPS = 3
 VALIDATION_COST = 0.35  # of a training step, for a batch of validation
 OVERHEAD = 1.25
+BATCHES_PER_EPOCH = 200  # where there are so many: many series want more steps than a short epoch has
 SECONDS_PER_EPOCH = 0.1  # whatever its length
 LEAST_EPOCHS = 3
 
@@ -50,7 +51,8 @@ def schedule(model: Forecaster, data: WindowDataModule, seconds: float) -> Sched
     seconds -= time.monotonic() - started
     loader = data.train_dataloader()
     window = data.context_length + data.prediction_length
-    whole_epoch = min(len(loader), max(1, TIME_STEPS_PER_EPOCH // (data.batch_size * window)))
+    of_time_steps = TIME_STEPS_PER_EPOCH // (data.batch_size * window)
+    whole_epoch = min(len(loader), max(BATCHES_PER_EPOCH, of_time_steps))
     validation = len(data.val_dataloader()) * VALIDATION_COST * step
     usual = min(max(EPOCHS, OPTIMIZER_STEPS // max(whole_epoch, 1)), MAX_EPOCHS)
     per_epoch = SECONDS_PER_EPOCH + OVERHEAD * (whole_epoch * step + validation)

@@ -67,7 +67,11 @@ def data():
 def made(data):
     seen = []
     found = portfolio(
-        data, epochs=1, names=["segment_rnn"], nonnegative=True, on_member=lambda one: seen.append(one.name)
+        data,
+        epochs=1,
+        names=["segment_rnn", "es_rnn"],
+        nonnegative=True,
+        on_member=lambda one: seen.append(one.name),
     )
     return found, seen
 
@@ -84,6 +88,7 @@ def test_members_come_the_simplest_first(made):
         "linear (least squares)",
         "cycle (24) + linear",
         "segment RNN",
+        "ES-RNN",
     ]
     assert [one.name for one in found.members] == seen
     assert [one.name for one in found.candidates][-1] == "naive"
@@ -141,7 +146,12 @@ def test_a_simple_one_wins_alone():
 def test_no_time_leaves_networks_out(data):
     found = portfolio(data, max_time=0.0)
     assert [one.name for one in found.members][-1] == "cycle (24) + linear"
-    assert [note.partition(":")[0] for note in found.notes] == ["segment RNN", "peephole LSTM", "TCN"]
+    assert [note.partition(":")[0] for note in found.notes] == [
+        "segment RNN",
+        "ES-RNN",
+        "peephole LSTM",
+        "TCN",
+    ]
     assert all("too short for it" in note for note in found.notes)
     assert found.predictor.predict(next(iter(data.predict_dataloader()))).point.isfinite().all()
 
