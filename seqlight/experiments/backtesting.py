@@ -21,7 +21,7 @@ from seqlight.intervals.levels import check_levels, interval_quantiles
 from seqlight.models.trained_until import check_trained_before
 from seqlight.predictor import Predictor
 
-WINDOWS_AT_ONCE = 1024  # in a batch
+WINDOWS_AT_ONCE = 512  # in a batch; of more, each batch waits for new memory from the system
 
 Recipe = Callable[[ForecastDataModule], Predictor | Candidate]
 
