@@ -8,6 +8,7 @@ from seqlight.experiments.portfolio import Portfolio, portfolio
 from seqlight.experiments.refitting import refit
 from seqlight.experiments.selection import Selection, forecast_future, select
 from seqlight.experiments.simple_forecasts import baselines
+from seqlight.experiments.statsforecast_predictor import StatsForecastPredictor
 from seqlight.experiments.training import Fitted, TrainingError, fit
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Fitted",
     "Portfolio",
     "Selection",
+    "StatsForecastPredictor",
     "TrainingError",
     "backtest",
     "baselines",
