@@ -18,7 +18,7 @@ def shops(seed: int = 0) -> pl.DataFrame:
     frames = []
     for shop, hours in HOURS.items():
         step = np.arange(hours + 6)
-        promo = rng.integers(0, 2, len(step)).astype(float)
+        promo = rng.uniform(0, 1, len(step)).round(2)
         y = 50 + 10 * np.sin(2 * np.pi * step / 24) + 5 * promo + rng.normal(0, 1, len(step))
         y[30] = np.nan
         y[hours:] = np.nan

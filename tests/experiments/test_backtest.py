@@ -122,7 +122,7 @@ def test_nothing_after_a_cutoff_is_seen(frame: pl.DataFrame, module: Module) -> 
     later = position >= end - 26
     changed = frame.with_columns(
         y=pl.when(later).then(pl.col("y") * 1000).otherwise("y"),
-        promo=pl.when(later).then(pl.lit(1.0)).otherwise("promo"),
+        promo=pl.when(later).then(pl.lit(0.5)).otherwise("promo"),
         kind=pl.when(later).then(pl.lit("unheard of")).otherwise("kind"),
     )
     after = backtest(models, module(changed, **options), **apart)
