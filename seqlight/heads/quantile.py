@@ -84,7 +84,7 @@ class QuantileHead(Head):
                 f"{', '.join(map(str, self.levels))} alone. Train with quantiles={wanted}, or with "
                 "head='normal' or 'student_t', which know all"
             )
-        return parameters[..., [self.levels.index(level) for level in levels]]
+        return torch.stack([parameters[..., self.levels.index(level)] for level in levels], dim=-1)
 
     def value_at(self, parameters: Tensor, score: Tensor) -> NoReturn:
         """Refuse."""

@@ -49,6 +49,7 @@ class ForecasterDistribution(ForecasterWindows):
     head: Head
     pointwise_loss: PointwiseLoss
     num_samples: int
+    quantile_levels: tuple[float, ...]
     dependence: StepDependence | None
     path_scores: Tensor | None
     scored_levels: tuple[float, ...]
@@ -65,6 +66,7 @@ class ForecasterDistribution(ForecasterWindows):
         if self.head.draws and not self.strategy.conditional:
             self.dependence = StepDependence(self.prediction_length)
         if self._by_paths:
+            check_levels((*self.scored_levels, *self.quantile_levels), self.num_samples)
             scores = path_scores(self.num_samples, self.prediction_length, self.target_size)
             self.register_buffer("path_scores", scores, persistent=False)
         for stage in ("val", "test"):

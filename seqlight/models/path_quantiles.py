@@ -31,7 +31,7 @@ def check_levels(levels: Sequence[float], count: int) -> None:
     """Raise ValueError where so many paths say nothing of a quantile."""
     for level in levels:
         if min(level, 1.0 - level) * count < 1.0 - 1e-9:
-            needed = int(1.0 / min(level, 1.0 - level)) + 1
+            needed = math.ceil(1.0 / min(level, 1.0 - level) - 1e-6)
             raise ValueError(
                 f"quantiles: {level:g} lies beyond {count} paths, by which this forecaster knows its "
                 f"quantiles; make it with num_samples={needed} or more"

@@ -172,6 +172,11 @@ def cases(processes: int) -> dict[str, tuple[Callable[[], LightningModule], Ligh
         ),
         "encoder_decoder": forecaster(EncoderDecoderForecaster, masked(), observed_indicator=True, **small),
         "linear": forecaster(LinearForecaster, synthetic(processes)),
+        # The steps' dependence is that of the errors of both processes.
+        "distribution": forecaster(LinearForecaster, masked(), head="student_t"),
+        "paths": forecaster(
+            LSTMForecaster, masked(), head="normal", strategy="recursive", num_samples=10, **small
+        ),
         "tbptt": forecaster(LSTMForecaster, synthetic(processes, tbptt_steps=7), **every_step),
         "stateful": forecaster(GRUForecaster, several_series(processes), **indicated),
         "stateful convolution": forecaster(TCNForecaster, several_series(processes), **indicated),

@@ -21,6 +21,8 @@ FORECASTERS = [
     "tcn",
     "encoder_decoder",
     "linear",
+    "distribution",
+    "paths",
     "tbptt",
     "stateful",
     "stateful convolution",
@@ -71,9 +73,16 @@ def test_two_processes_log_what_one_does(results, case):
     logged = {"train_loss", "val_loss"}
     if case in FORECASTERS:
         logged |= {"val_mae", "val_rmse", "val_mase", "val_smape"}
+    if case in ("distribution", "paths"):
+        logged |= {"val_wql", "val_crps"}
     assert logged <= one.keys() == two.keys()
     for name, value in one.items():
         assert two[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_two_processes_learn_one_dependence_of_the_steps(results):
+    factor = results["distribution", 2][0]["state_dict"]["dependence.factor"]
+    assert not torch.equal(factor, torch.eye(len(factor)))
 
 
 def test_every_process_has_its_random_and_carried_state_saved(results):
