@@ -91,9 +91,6 @@ def _value(polynomial: Polynomial, first: Tensor, second: Tensor) -> Tensor:
 
 
 def _basis(x: Tensor) -> Tensor:
-    """Return the Chebyshev polynomials of ``[...]`` in [0, 1], ``[..., degree + 1]``."""
-    x = 2.0 * x - 1.0
-    found = [torch.ones_like(x), x]
-    for _ in range(_DEGREE - 1):
-        found.append(2.0 * x * found[-1] - found[-2])
-    return torch.stack(found, dim=-1)
+    """Return the Chebyshev polynomials ``cos(n arccos x)`` of ``[...]`` in [0, 1], ``[..., degree + 1]``."""
+    angle = (2.0 * x - 1.0).clamp(-1.0, 1.0).acos()
+    return (angle.unsqueeze(-1) * torch.arange(_DEGREE + 1, dtype=x.dtype, device=x.device)).cos()

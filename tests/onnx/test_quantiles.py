@@ -12,7 +12,7 @@ import torch
 from seqlight import models
 from seqlight.models.forecaster_prediction import PointAndQuantiles
 
-SIZES: dict[str, Any] = {"context_length": 12, "prediction_length": 3}
+SIZES: dict[str, Any] = {"context_length": 12, "prediction_length": 2}
 LEVELS = (0.1, 0.5, 0.9)
 
 
@@ -20,11 +20,10 @@ def forecasters() -> dict[str, Any]:
     torch.manual_seed(0)
     made: dict[str, Any] = {
         "quantile": models.LSTMForecaster(head="quantile", hidden_size=4, strategy="every_step", **SIZES),
-        "student_t": models.TCNForecaster(
-            head="student_t", hidden_size=4, num_blocks=1, transform="log + standard", **SIZES
+        "sums": models.LinearForecaster(
+            head="student_t", transform="difference(1)", num_samples=10, **SIZES
         ),
-        "sums": models.LinearForecaster(head="student_t", transform="difference(1)", num_samples=10, **SIZES),
-        "paths": models.EncoderDecoderForecaster(head="normal", hidden_size=4, num_samples=10, **SIZES),
+        "paths": models.LinearForecaster(head="normal", strategy="recursive", num_samples=10, **SIZES),
     }
     made["sums"].dependence.fitted.fill_(True)
     return {name: one.eval() for name, one in made.items()}
