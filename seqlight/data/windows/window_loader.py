@@ -7,8 +7,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, DistributedSampler
 
+from seqlight.data.windows.shuffled import Shuffled
 from seqlight.data.windows.time_chunks import RESET
 from seqlight.data.windows.window_dataset import Batch
+
+MOST_PERMUTED = 1 << 24
+"""Windows up to which a random order is drawn as a whole."""
 
 _CHUNK = 1 << 16
 
@@ -61,9 +65,16 @@ class WindowSampler(DistributedSampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         """Window numbers."""
-        order = self.order()[self.skip :]
-        self.skip = 0
-        for chunk in order.split(_CHUNK):  # a list of all numbers would take 36 bytes each
+        total = len(self.dataset)  # type: ignore[arg-type]
+        begin, self.skip = self.skip, 0
+        if self.shuffle and total > MOST_PERMUTED:
+            # A permutation of all would take 8 bytes each, and seconds: this one is computed part by part.
+            shuffled = Shuffled(total, [self.seed, self.epoch])
+            for first in range(begin, len(self), _CHUNK):
+                mine = np.arange(first, min(first + _CHUNK, len(self)), dtype=np.int64)
+                yield from shuffled((mine * self.num_replicas + self.rank) % total).tolist()
+            return
+        for chunk in self.order()[begin:].split(_CHUNK):  # a list of all numbers would take 36 bytes each
             yield from chunk.tolist()
 
     def __len__(self) -> int:
