@@ -173,7 +173,7 @@ def test_a_process_killed_at_any_moment_leaves_the_old_store_or_the_new(tmp_path
         pid = os.fork()
         if pid == 0:
             stop_before(moment)
-            cache.cached([str(path)], options, lambda: new, folder)
+            cache.cached([str(path)], options, lambda scratch: new, folder)
             os._exit(0)
         _, status = os.waitpid(pid, 0)
         (current,) = folder.rglob("current.json")
@@ -184,7 +184,7 @@ def test_a_process_killed_at_any_moment_leaves_the_old_store_or_the_new(tmp_path
         np.testing.assert_array_equal(found.store.values, (new if is_new else old).store.values)
         outcomes.append(is_new)
         if moment % 10 == 0:  # the lock is free, and what is left over is removed
-            after = cache.cached([str(path)], options, lambda: new, folder)
+            after = cache.cached([str(path)], options, lambda scratch: new, folder)
             np.testing.assert_array_equal(after.store.values, new.store.values)
             assert is_new or len(list(folder.rglob("values.npy"))) == 1
         if os.waitstatus_to_exitcode(status) == 0:

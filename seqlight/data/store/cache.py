@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seqlight.data.store.mapped import FORMAT, load_dataset, save_dataset
+from seqlight.data.store.mapped import FORMAT, SCRATCH, load_dataset, save_dataset
 from seqlight.data.store.series_dataset import SeriesDataset
 
 VARIABLE = "SEQLIGHT_CACHE"
@@ -28,6 +28,7 @@ _CURRENT = "current.json"
 _LOCK_SECONDS = 3600.0
 
 Print = dict[str, Any]
+_Read = Callable[[Path | None], SeriesDataset]
 
 
 def cache_folder() -> Path | None:
@@ -80,9 +81,7 @@ class CacheEntry:
     version: str
 
 
-def cached(
-    paths: Sequence[str], options: Mapping[str, Any], read: Callable[[], SeriesDataset], folder: Path
-) -> SeriesDataset:
+def cached(paths: Sequence[str], options: Mapping[str, Any], read: _Read, folder: Path) -> SeriesDataset:
     """Return the series of files from the cache; read and keep them if they are not in it, or are another's.
 
     One process reads, others wait for it. What is kept is written beside what was there, and takes its place
@@ -91,7 +90,8 @@ def cached(
     Args:
         paths: the files.
         options: whatever else decides what is read from them.
-        read: reads them.
+        read: reads them; it may leave files in the empty folder that it is given, and make arrays of them, or
+            return a data set in memory where it is given None.
         folder: of all caches.
     """
     wanted = {"files": fingerprint(paths), "format": FORMAT, "version": _version()}
@@ -105,17 +105,26 @@ def cached(
         lock.acquire()
     except (OSError, NotImplementedError, Timeout) as error:
         _say_unusable(folder, error)
-        return read()
+        return read(None)
     with lock:
         found = _open(entry, wanted)  # another process may have been at work
         if found is not None:
             return found
-        dataset, notes = _reading(read)
+        scratch = entry / f"{SCRATCH}{uuid.uuid4().hex}"
+        try:
+            scratch.mkdir()
+            dataset, notes = _reading(read, scratch)
+        except OSError as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            _say_unusable(folder, error)
+            return read(None)
         try:
             _keep(entry, dataset, notes, wanted, os.fspath(paths[0]))
         except (OSError, TypeError) as error:
             _say_unusable(folder, error)
             return dataset
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
         kept = _open(entry, wanted, quiet=True)
     return dataset if kept is None else kept
 
@@ -191,11 +200,11 @@ def _open(entry: Path, wanted: Mapping[str, Any], *, quiet: bool = False) -> Ser
     return dataset
 
 
-def _reading(read: Callable[[], SeriesDataset]) -> tuple[SeriesDataset, list[str]]:
+def _reading(read: _Read, scratch: Path) -> tuple[SeriesDataset, list[str]]:
     """Read, and remember what is said."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        dataset = read()
+        dataset = read(scratch)
     for warning in caught:
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
     return dataset, [str(one.message) for one in caught if issubclass(one.category, UserWarning)]

@@ -1,6 +1,7 @@
 """A data set in a folder, whose arrays are mapped into memory: opened at once, shared by all that open it."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,9 @@ from seqlight.data.store.time_grid import TimeGrid
 
 FORMAT = 1
 """Of the folder; it grows by one with every change of what is in it."""
+
+SCRATCH = "stream-"
+"""How the folder begins in which arrays lie that were written part by part: such files are taken over."""
 
 DESCRIPTION = "store.json"
 
@@ -132,6 +136,12 @@ def _lags(store: SeriesStore) -> list[int]:
 
 
 def _write(path: Path, array: NDArray[Any]) -> None:
+    if isinstance(array, np.memmap) and array.filename is not None:
+        own = Path(array.filename)
+        if own.parent.name.startswith(SCRATCH) and array.shape == np.load(own, mmap_mode="r").shape:
+            array.flush()
+            os.replace(own, path)
+            return
     array = np.ascontiguousarray(array)
     with path.open("wb") as file:
         np.lib.format.write_array_header_2_0(file, np.lib.format.header_data_from_array_1_0(array))

@@ -13,12 +13,13 @@ from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.layouts import SERIES_ID
 from seqlight.data.io.read import read_table
-from seqlight.data.io.sources import open_source
+from seqlight.data.io.sources import FrameFile, open_source
 from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
 from seqlight.data.store.cache import LEAST_BYTES, cache_folder, cached, fingerprint
 from seqlight.data.store.schema import Schema
 from seqlight.data.store.series_dataset import SeriesDataset
+from seqlight.data.store.streamed import LongColumns, can_stream, stream_store
 from seqlight.data.time.frequency import check_frequency
 
 _MOST_NAMED = 20
@@ -132,7 +133,7 @@ class SeriesFile:
         folder = self.cache_folder()
         if folder is None:
             return self._read_unchanged(paths)
-        return cached(paths, self._options(), lambda: self._read_unchanged(paths), folder)
+        return cached(paths, self._options(), lambda scratch: self._read_unchanged(paths, scratch), folder)
 
     def cache_folder(self) -> Path | None:
         """Return the folder of the cache; None for frames, small files, and where no cache is wanted."""
@@ -153,20 +154,43 @@ class SeriesFile:
 
     def _options(self) -> dict[str, Any]:
         """All that decides what is read from the files, as JSON can hold it."""
-        named = asdict(self.schema) | {"time_cols": self.time_cols, "id_cols": self.id_cols}
-        others = {"missing": self.missing, "frequency": self.frequency, "time_format": self.time_format}
-        which = {"future": self.future is not None, "static": self.static is not None}
-        dialect = vars(self.dialect) | {"missing_values": list(self.dialect.missing_values)}
-        return named | others | which | {"as_of": self.as_of, "dialect": dialect}
+        others = ("source", "future", "static", "cache")
+        options = {name: value for name, value in vars(self).items() if name not in others}
+        which = {"has_future": self.future is not None, "has_static": self.static is not None}
+        return options | which | {"schema": asdict(self.schema), "dialect": vars(self.dialect)}
 
-    def _read_unchanged(self, paths: Sequence[str]) -> SeriesDataset:
+    def _read_unchanged(self, paths: Sequence[str], scratch: Path | None = None) -> SeriesDataset:
         """Read; once more if a file was changed meanwhile."""
         for _ in range(2):
             before = fingerprint(paths)
-            dataset = self._read()
+            dataset = None if scratch is None else self._streamed(scratch)
+            if dataset is None:
+                dataset = self._read()
             if fingerprint(paths) == before:
                 return dataset
         raise DataError(f"{', '.join(paths)}: changes while it is read; wait until it is written to its end")
+
+    def _streamed(self, scratch: Path) -> SeriesDataset | None:
+        """Read a file larger than memory part by part; None for any that is better read as a whole."""
+        plain = self.dialect.layout in (None, "long") and not self.dialect.missing_values
+        more = (self.future, self.static, self.as_of, self.round, self.dialect.file_id)
+        if not plain or self.schema.covariates or len(self.time_cols) != 1 or any(more):
+            return None
+        opened = open_source(self.source, self.dialect)
+        columns = LongColumns(self.time_cols[0], self.id_cols, self.schema.targets)
+        if not isinstance(opened, FrameFile):
+            return None
+        if not can_stream(opened.frame, columns):
+            return None
+        store = stream_store(
+            opened.frame,
+            columns,
+            scratch,
+            source=opened.name,
+            missing=self.missing,
+            frequency=self.frequency,
+        )
+        return None if store is None else SeriesDataset(store, self.schema, opened.name)
 
     def _read(self) -> SeriesDataset:
         schema = self.schema
