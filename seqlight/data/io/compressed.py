@@ -41,7 +41,7 @@ def decompressed(name: str, data: bytes) -> bytes:
             return _only_member(name, data)
     except UnicodeError:
         raise DataError(f"{name}: is zstd-compressed text that is not UTF-8; compress it with gzip") from None
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise DataError(f"{name}: cannot be read: {error}") from None
     except pl.exceptions.PolarsError as error:
         if "utf-8" in str(error).lower():

@@ -122,7 +122,8 @@ def _open_one(path: str, dialect: CSVDialect, in_memory: bool) -> TextFile | Fra
         if magic.startswith((_PARQUET, _ARROW)):
             return FrameFile(path, _scan(path, file, magic.startswith(_PARQUET)))
         if magic.startswith(_SPREADSHEETS):
-            data = file.read()
+            with file:
+                data = file.read()
             if is_spreadsheet(data):
                 name, text = sheet_text(path, data, dialect.sheet)
                 return text_of(name, text, "utf-8")
