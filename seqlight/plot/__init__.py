@@ -8,6 +8,7 @@ from .dependence import dependence
 from .forecasts import ForecastPanel, forecast
 from .gates import gates
 from .imputations import ImputationPanel, imputation
+from .judged import coverage, errors_by_time, errors_over_time, residuals
 from .lines import lines
 from .receptive_fields import receptive_field
 from .responses import layer_responses
@@ -18,15 +19,19 @@ from .unrolled import unrolled
 __all__ = [
     "ForecastPanel",
     "ImputationPanel",
+    "coverage",
     "decomposition",
     "dependence",
     "errors_by_step",
+    "errors_by_time",
+    "errors_over_time",
     "forecast",
     "gates",
     "imputation",
     "layer_responses",
     "lines",
     "receptive_field",
+    "residuals",
     "strided_convolution",
     "unrolled",
 ]

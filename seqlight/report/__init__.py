@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .build import build
+from .figures import figures
 from .inputs import ModelRun, Origin, PastForecasts, Series
 from .model import HiddenErrors, Report
 from .oddities import Rules, find_oddities
@@ -29,6 +30,7 @@ __all__ = [
     "Rules",
     "Series",
     "build",
+    "figures",
     "find_oddities",
     "of_filled",
     "of_selection",
