@@ -2,7 +2,7 @@
 
 The site shows what they print and the pictures that they save; the tests run them too. A page's pictures are
 those that its blocks write into the working folder, which is a temporary one; ``![text](pictures/name.png)``
-shows them.
+shows them, and ``[text](pictures/name.html)`` leads to a page that they wrote.
 """
 
 import logging
@@ -22,7 +22,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
-PICTURE = re.compile(r"!\[[^\]]*\]\(pictures/([^)]+\.png)\)")
+PICTURE = re.compile(r"!?\[[^\]]*\]\(pictures/([^)]+\.(?:png|html))\)")
+WRITTEN = ("*.png", "*.html")
 
 
 @dataclass
@@ -31,7 +32,7 @@ class PageRun:
 
     Attributes:
         printed: for each block what it printed, "" for nothing.
-        pictures: the pictures that were written, by name.
+        pictures: the pictures and pages that were written, by name.
         seconds: processor time that it took.
     """
 
@@ -73,7 +74,9 @@ def run_page(page: Path) -> PageRun:
                     f"{name}: Python block {number}, line {line + 1}, failed: {error}"
                 ) from error
             run.printed.append(printed.getvalue().rstrip())
-        run.pictures = {path.name: path.read_bytes() for path in sorted(folder.glob("*.png"))}
+        run.pictures = {
+            path.name: path.read_bytes() for ending in WRITTEN for path in sorted(folder.glob(ending))
+        }
     run.seconds = time.process_time() - begin
     return run
 

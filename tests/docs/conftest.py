@@ -20,6 +20,7 @@ LESS_WORK = {
     "impute": ["--steps", "2", "--hidden-size", "4"],
     "fit": ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"],
     "predict": [],
+    "backtest": [],
     "compare strategies": ["--network", "gru", "--hidden-size", "4", "--epochs", "1", "--max-time", "5"],
     "benchmark recurrent": ["--check-only", "--shapes", "2,5,1,4", "--peers", "seqlight-peephole"],
     "benchmark conv": ["--check-only", "--shapes", "2,5,4", "--sections", "conv", "--peers", "seqlight"],
