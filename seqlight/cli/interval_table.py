@@ -9,15 +9,18 @@ from seqlight.cli.report import format_error
 from seqlight.experiments.intervals import Calibrated, IntervalRow
 
 
-def interval_table(rows: Sequence[IntervalRow], *, caption: str, ranges: bool) -> Table:
+def interval_table(
+    rows: Sequence[IntervalRow], *, caption: str, ranges: bool = False, over: str = "on the test part"
+) -> Table:
     """One line for each method and level.
 
     Args:
         rows: how each held on the test part.
         caption: the sentence below.
         ranges: whether to show how far coverage and score move over resampled blocks of time.
+        over: what they were judged on.
     """
-    title = "Intervals on the test part; coverage is approximate: windows overlap, and the future drifts"
+    title = f"Intervals {over}; coverage is approximate: windows overlap, and the future drifts"
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
     table.add_column("intervals")
     columns = ["level", "coverage", "range", "mean width", "interval score", "range"]

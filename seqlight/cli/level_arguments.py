@@ -7,7 +7,6 @@ from typing import Literal
 
 from seqlight.cli.parser import Parser
 
-DEFAULT_LEVELS = (80.0, 95.0)
 METHODS = {
     "split": "split",
     "two-sided": "split, two-sided",
@@ -28,7 +27,6 @@ class LevelArguments:
 
     levels: tuple[float, ...]
     interval_method: IntervalOption
-    all_intervals: bool
 
 
 def bound_columns(target: str, levels: Sequence[float]) -> list[str]:
@@ -37,8 +35,14 @@ def bound_columns(target: str, levels: Sequence[float]) -> list[str]:
     return [f"{target}-{side}-{name}" for name in names for side in ("lo", "hi")]
 
 
-def add_level_options(parser: Parser) -> None:
-    """Add levels, the method, and whether to show all methods."""
+def add_level_options(parser: Parser, *, default: str, judged: str) -> "argparse._ArgumentGroup":
+    """Add levels and the method.
+
+    Args:
+        parser: of the command.
+        default: what is taken without ``--level``, for the help.
+        judged: over what the observed coverage is taken, for the help.
+    """
     group = parser.add_argument_group("intervals")
     group.add_argument(
         "--level",
@@ -47,8 +51,8 @@ def add_level_options(parser: Parser) -> None:
         action="extend",
         dest="levels",
         metavar="PERCENT",
-        help="nominal coverage of the intervals, repeatable; default: 80 95. Their observed coverage on the "
-        "test part is printed; it is approximate, for windows overlap and the future drifts",
+        help=f"nominal coverage of the intervals, repeatable; default: {default}. Their observed coverage "
+        f"{judged} is printed; it is approximate, for windows overlap and the future drifts",
     )
     group.add_argument(
         "--interval-method",
@@ -59,16 +63,7 @@ def add_level_options(parser: Parser) -> None:
         "narrows); scaled and cqr start from what a model says of its own errors; auto (the default): by the "
         "interval score within the calibration part",
     )
-    group.add_argument(
-        "--all-intervals",
-        action="store_true",
-        help="print how the intervals of every method held, with ranges over resampled blocks of time",
-    )
-    group.add_argument(
-        "--no-intervals",
-        action="store_true",
-        help="none, and no calibration part: the test part is twice as long",
-    )
+    return group
 
 
 def level(text: str) -> float:
@@ -85,13 +80,8 @@ def level(text: str) -> float:
     return value
 
 
-def settle_levels(parser: Parser, given: argparse.Namespace) -> None:
-    """Take the default levels, or none, and sort what was given."""
-    if given.no_intervals:
-        for option, value in (("--level", given.levels), ("--all-intervals", given.all_intervals)):
-            if value:
-                parser.error(f"--no-intervals contradicts {option}; leave one of them out")
-        if given.interval_method != "auto":
-            parser.error("--no-intervals contradicts --interval-method; leave one of them out")
-    levels = [] if given.no_intervals else given.levels or DEFAULT_LEVELS
-    given.levels = tuple(sorted(set(levels)))
+def settle_levels(parser: Parser, given: argparse.Namespace, default: Sequence[float]) -> None:
+    """Sort the levels that were given, or take the default ones."""
+    given.levels = tuple(sorted(set(given.levels or default)))
+    if not given.levels and given.interval_method != "auto":
+        parser.error("--interval-method needs levels; give --level 80 95")

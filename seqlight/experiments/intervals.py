@@ -276,6 +276,23 @@ def judge(name: str, made: Mapping[float, Interval], windows: ForecastWindows) -
     return rows
 
 
+def judge_quantiles(windows: WindowForecasts, levels: Sequence[float]) -> list[IntervalRow]:
+    """Return how the quantiles of predictors held as intervals, one row for each predictor and level.
+
+    Predictors without the quantiles of a level have no row of it.
+    """
+    rows = []
+    for name, forecast in windows.forecasts.items():
+        made = {}
+        for level in check_levels(levels):
+            bounds = interval_quantiles([level])
+            if forecast.quantiles is not None and set(bounds) <= set(forecast.quantile_levels):
+                places = [forecast.quantile_levels.index(bound) for bound in bounds]
+                made[level] = Interval(*(forecast.quantiles[..., place] for place in places))
+        rows += judge(name, made, as_windows(windows, name))
+    return rows
+
+
 def in_time(values: Tensor, windows: ForecastWindows) -> Tensor:
     """Return sums over the windows of one start, counted from each series' first, in order."""
     first = torch.full((int(windows.series_index.max()) + 1,), torch.iinfo(torch.int64).max)

@@ -43,21 +43,9 @@ class ConformalPredictor:
             raise ValueError("method: expected a fitted one; call its fit first")
         self.predictor = predictor
         self.method = method
-
-    @property
-    def context_length(self) -> int:
-        """Number L of past steps that it is given."""
-        return self.predictor.context_length
-
-    @property
-    def prediction_length(self) -> int:
-        """Number H of steps that it forecasts."""
-        return self.predictor.prediction_length
-
-    @property
-    def target_size(self) -> int:
-        """Number C of channels."""
-        return self.predictor.target_size
+        self.context_length = predictor.context_length
+        self.prediction_length = predictor.prediction_length
+        self.target_size = predictor.target_size
 
     @property
     def hparams(self) -> Mapping[str, Any]:

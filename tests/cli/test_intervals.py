@@ -254,3 +254,55 @@ def test_size_of_the_calibration_part(
     length: int, horizon: int, levels: list[float], series: int, expected: float
 ) -> None:
     assert choose_calibration_size(length, horizon, levels, series) == expected
+
+
+def test_backtests_write_bounds_and_say_how_they_held(
+    two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "backtest",
+        two_series_csv,
+        *COLUMNS,
+        *SIZES,
+        "--windows",
+        "4",
+        "--models",
+        "linear",
+        "naive",
+    ]
+    assert run(*arguments, "--level", "80", "95", "-o", tmp_path / "out.csv") == 0
+    table = pl.read_csv(tmp_path / "out.csv")
+    bounds = ["lo-80", "hi-80", "lo-95", "hi-95"]
+    models = [f"{model}{end}" for model in ("linear", "naive") for end in ("", *(f"-{b}" for b in bounds))]
+    assert table.columns == ["shop", "ds", "cutoff", "sales", *models]
+    inside = (table["sales"] >= table["naive-lo-80"]) & (table["sales"] <= table["naive-hi-80"])
+    printed = capsys.readouterr().out
+    assert cells(printed, "naive", "80%")[2] == f"{100 * inside.drop_nulls().mean():.1f}%"
+    assert "Intervals over all windows; coverage is approximate" in printed
+    assert run(*arguments, "-o", tmp_path / "none.csv") == 0
+    assert pl.read_csv(tmp_path / "none.csv").columns == ["shop", "ds", "cutoff", "sales", "linear", "naive"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--interval-method", "split"], "--interval-method needs levels; give --level 80 95"),
+        (["--level", "80", "--interval-method", "cqr"], "needs models that say something of their errors"),
+        (
+            ["--level", "80", "--models", "naive", "--windows", "30"],
+            "--level: at the first window the series are too",
+        ),
+    ],
+)
+def test_backtests_refuse(
+    options: list[str],
+    message: str,
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["backtest", two_series_csv, *COLUMNS, *SIZES, "--models", "naive"]
+    assert run(*arguments, *options, "-o", tmp_path / "out.csv") == 2
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -8,6 +8,7 @@ from seqlight.cli.bounds_arguments import BoundsArguments, add_bounds_options, s
 from seqlight.cli.errors import CommandError
 from seqlight.cli.html_report import add_report_option, keep_command
 from seqlight.cli.input_arguments import add_input_options, add_size_options, settle_source
+from seqlight.cli.level_arguments import LevelArguments, add_level_options, settle_levels
 from seqlight.cli.network_arguments import NetworkArguments, add_network_options
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, positive_int
@@ -28,17 +29,19 @@ stay known. The table that is written has one row for each series, window and st
   id, time, cutoff, target, lstm, linear, seasonal, naive
 
 where cutoff is the time of the last value that was known; it is the form of the cross-validation of Nixtla's
-libraries."""
+libraries. With --level 80 95 each model is followed by the bounds of its intervals, lstm-lo-80, lstm-hi-80
+and so on, made from its errors on the last tenth of what was known, on which it was not trained."""
 
 EPILOG = """\
 examples:
   seqlight backtest --demo --windows 4 -o backtest.csv
   seqlight backtest sales.csv --time ds --target y --horizon 24 --windows 8 --step-size 12 --refit 4
+  seqlight backtest sales.csv --time ds --target y --windows 20 --level 80 95
   seqlight backtest sales.csv --windows 20 --models linear naive -o backtest.parquet"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class BacktestArguments(BoundsArguments, NetworkArguments, SeriesArguments):
+class BacktestArguments(LevelArguments, BoundsArguments, NetworkArguments, SeriesArguments):
     """What the user asked ``seqlight backtest`` for; None where the data decide."""
 
     windows: int
@@ -57,6 +60,7 @@ def build_parser() -> Parser:
     add_input_options(parser)
     add_series_options(parser)
     add_bounds_options(parser)
+    add_level_options(parser, default="none", judged="over all windows")
     windows = parser.add_argument_group("windows")
     windows.add_argument(
         "--windows",
@@ -123,6 +127,7 @@ def parse(arguments: list[str]) -> BacktestArguments:
     keep_command(parser, given, arguments)
     settle_source(parser, given)
     settle_bounds(given)
+    settle_levels(parser, given, ())
     if given.models is not None and len(set(given.models)) < len(given.models):
         raise CommandError("--models: name each one once")
     if not str(given.output).lower().endswith(TABLES):

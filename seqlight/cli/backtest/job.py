@@ -18,6 +18,8 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data, short_series_notes
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.html_report import origin_of
+from seqlight.cli.interval_table import interval_table
+from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.series_table import backtest_table
 from seqlight.cli.training_summary import epochs_summary
@@ -34,6 +36,8 @@ from seqlight.experiments import (
     trained,
 )
 from seqlight.experiments.backtesting import Recipe
+from seqlight.experiments.interval_recipes import with_intervals
+from seqlight.experiments.intervals import judge_quantiles
 from seqlight.experiments.selection import best_row, deciding_error
 from seqlight.experiments.simple_forecasts import least_squares, naive_forecasts, unsolved
 from seqlight.experiments.training import quiet_lightning
@@ -61,7 +65,12 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
         console.print(f"note: {note}", markup=False)
     said: list[str] = []
     models = models_of(given, data, said)
+    if given.levels:
+        named = None if given.interval_method == "auto" else METHODS[given.interval_method]
+        models = {name: with_intervals(model, given.levels, method=named) for name, model in models.items()}
     taken = table_columns(models, data)
+    own = taken[-len(models) * data.target_size :]
+    taken += [bound for name in own for bound in bound_columns(name, given.levels)]
     twice = next((name for name in taken if taken.count(name) > 1), None)
     if twice is not None:
         raise CommandError(
@@ -84,14 +93,20 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
                 windows=given.windows,
                 step_size=given.step_size,
                 refit=given.refit,
+                level=given.levels,
                 on_window=tell,
             )
-        except DataError as error:
-            if str(error).startswith("windows: "):
-                raise CommandError(f"--{error}") from error
-            raise
+        except ValueError as error:
+            explained = in_options(error, given)
+            if explained is None:
+                raise
+            raise explained from error
     console.print()
     console.print(error_table(found.rows, title=heading(found, data), caption=caption(found)))
+    if given.levels:
+        held = judge_quantiles(found.forecasts, given.levels)
+        console.print()
+        console.print(interval_table(held, caption="", over="over all windows"))
     best = best_row(found.rows, deciding_error(found.rows))["model"]
     console.print()
     console.print(backtest_table(found.forecasts, best, found.data, console))
@@ -101,6 +116,19 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
         if given.report is not None:
             write_report(given, plan, found, temporary[1])
     console.print(f"\nwrote {', '.join(map(str, outputs))}", markup=False)
+
+
+def in_options(error: ValueError, given: BacktestArguments) -> CommandError | None:
+    """Return an error in the words of the options, where it is about one of them; else None."""
+    text = str(error)
+    if isinstance(error, DataError) and text.startswith("windows: "):
+        return CommandError(f"--{text}")
+    if given.levels and text.startswith("method: "):
+        return CommandError(
+            f"--interval-method {given.interval_method}: needs models that say something of their errors, "
+            "and these give points alone; take auto, split, two-sided or adaptive"
+        )
+    return None
 
 
 def write_report(given: BacktestArguments, plan: ForecastPlan, found: Backtest, path: Path) -> None:

@@ -1,5 +1,6 @@
 """The arguments of ``seqlight forecast``, read and checked without importing torch."""
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ from seqlight.cli.network_arguments import NetworkArguments, add_network_options
 from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected
 from seqlight.cli.series_arguments import SeriesArguments, add_series_options
+
+DEFAULT_LEVELS = (80.0, 95.0)
 
 Model = Literal["auto", "lstm", "linear", "seasonal", "naive"]
 
@@ -42,6 +45,7 @@ examples:
 class ForecastArguments(LevelArguments, BoundsArguments, NetworkArguments, SeriesArguments):
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
+    all_intervals: bool
     model: Model
     output: Path
     plot: Path | None
@@ -57,7 +61,17 @@ def build_parser() -> Parser:
     add_input_options(parser)
     add_series_options(parser)
     add_bounds_options(parser)
-    add_level_options(parser)
+    intervals = add_level_options(parser, default="80 95", judged="on the test part")
+    intervals.add_argument(
+        "--all-intervals",
+        action="store_true",
+        help="print how the intervals of every method held, with ranges over resampled blocks of time",
+    )
+    intervals.add_argument(
+        "--no-intervals",
+        action="store_true",
+        help="none, and no calibration part: the test part is twice as long",
+    )
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -90,6 +104,18 @@ def build_parser() -> Parser:
     return parser
 
 
+def settle_intervals(parser: Parser, given: argparse.Namespace) -> None:
+    """Take the default levels, or none if none are wanted."""
+    for option, value in (
+        ("--level", given.levels),
+        ("--all-intervals", given.all_intervals),
+        ("--interval-method", given.interval_method != "auto"),
+    ):
+        if given.no_intervals and value:
+            parser.error(f"--no-intervals contradicts {option}; leave one of them out")
+    settle_levels(parser, given, () if given.no_intervals else DEFAULT_LEVELS)
+
+
 def parse(arguments: list[str]) -> ForecastArguments:
     """Read the arguments and check all that can be checked without reading the data.
 
@@ -101,6 +127,6 @@ def parse(arguments: list[str]) -> ForecastArguments:
     keep_command(parser, given, arguments)
     settle_source(parser, given)
     settle_bounds(given)
-    settle_levels(parser, given)
+    settle_intervals(parser, given)
     check_outputs(given)
     return collected(ForecastArguments, given)

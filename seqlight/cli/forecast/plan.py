@@ -8,7 +8,7 @@ import numpy as np
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.input_arguments import dialect_of, source_name, source_of
-from seqlight.cli.level_arguments import bound_columns
+from seqlight.cli.level_arguments import LevelArguments, bound_columns
 from seqlight.cli.series_arguments import SeriesArguments, holiday_features
 from seqlight.cli.sizes import (
     choose_batch_size,
@@ -63,7 +63,7 @@ def plan(given: SeriesArguments) -> ForecastPlan:
     context, horizon = choose_sizes(length, season, horizon=given.horizon, context=given.context)
     notes = [as_options(str(warning.message)) for warning in caught]
     origins = forecast_origins(store, given.origin, context)
-    levels = given.levels if isinstance(given, ForecastArguments) else ()
+    levels = given.levels if isinstance(given, LevelArguments) else ()
     return ForecastPlan(
         store=store,
         context_length=context,
