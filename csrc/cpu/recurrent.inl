@@ -377,6 +377,10 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       step.grad_extra = grad_extra;
       step.rows = rows;
       step.active = t < lengths.shortest ? nullptr : &active;
+      Ahead ahead;
+      if (!first)
+        ahead = {f.saved + (before * f.batch + first_row) * layout.kept(H) + first_unit * layout.saved * rows,
+                 (last_unit - first_unit) * layout.saved * rows};
       if constexpr (Cell::kStaged) {
         step.time = t;
         step.first_row = first_row;
@@ -386,7 +390,7 @@ void backward_group(const RecurrentBackwardArguments<T>& a, int64_t group, const
       }
       if (slice.team) slice.team->wait(arriving);
       product<T>(step.grad_sums + layout.hidden_first * H * lanes, a.hidden_weights, rows_h, H, first_tile, last_tile,
-                 grad_h);
+                 grad_h, ahead);
       if (Cell::kStaged && f.hidden_mask) {
         for (int64_t q = first_unit; q < last_unit; ++q)
           store<T>(grad_h + q * lanes, load<T>(grad_h + q * lanes) * load<T>(mask + q * lanes));

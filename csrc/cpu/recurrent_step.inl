@@ -66,14 +66,41 @@ struct BackwardStep {
   int64_t time, first_row;  // staged cells: for random numbers
 };
 
+constexpr int64_t kCacheLine = 64;  // bytes; a larger one would be fetched by parts of it
+
+// Memory that the next step reads: what was kept for backward, long gone from the caches. Products fetch it line by
+// line while they compute, so that the next step does not wait. Fetched all at once it would take no less time.
+struct Ahead {
+  const char* next = nullptr;
+  int64_t lines = 0;  // that are still to be fetched
+
+  Ahead() = default;
+  template <typename T>
+  Ahead(const T* from, int64_t count)
+      : next(reinterpret_cast<const char*>(from)), lines(count * static_cast<int64_t>(sizeof(T)) / kCacheLine) {}
+};
+
 // target[q] = sum over j of weights[j][q] sums[j], one row of the batch per lane. Few columns are summed in several
 // parts, since one chain of additions would wait for itself.
 template <int kColumns, typename T>
-void product_tile(const T* sums, const T* weights, int64_t count, T* target) {
+void product_tile(const T* sums, const T* weights, int64_t count, T* target, Ahead& ahead) {
   constexpr int64_t lanes = kLanes<T>;
   constexpr int parts = kColumns >= 8 ? 1 : kColumns >= 4 ? 2 : 4;
   Vector<T> totals[parts][kColumns] = {};
   int64_t j = 0;
+  if constexpr (parts == 1) {
+    const char* const next = ahead.next;
+    const int64_t lines = ahead.lines < count ? ahead.lines : count;
+    ahead.next += lines * kCacheLine;
+    ahead.lines -= lines;
+#pragma GCC unroll 4
+    for (; j < lines; ++j, sums += lanes, weights += kColumns) {
+      __builtin_prefetch(next + j * kCacheLine);
+      const Vector<T> v = load<T>(sums);
+#pragma GCC unroll 24
+      for (int q = 0; q < kColumns; ++q) totals[0][q] += v * weights[q];
+    }
+  }
 #pragma GCC unroll 4
   for (; j + parts <= count; j += parts, sums += parts * lanes, weights += parts * kColumns) {
 #pragma GCC unroll 4
@@ -98,19 +125,20 @@ void product_tile(const T* sums, const T* weights, int64_t count, T* target) {
 
 template <typename T, int... I>
 SEQLIGHT_INLINE void product_tile_of(int64_t columns, const T* sums, const T* weights, int64_t count, T* target,
-                                     Indices<I...>) {
-  typedef void (*Tile)(const T*, const T*, int64_t, T*);
+                                     Ahead& ahead, Indices<I...>) {
+  typedef void (*Tile)(const T*, const T*, int64_t, T*, Ahead&);
   static constexpr Tile tiles[] = {&product_tile<I + 1, T>...};
-  tiles[columns - 1](sums, weights, count, target);
+  tiles[columns - 1](sums, weights, count, target, ahead);
 }
 
 // The product with the packed tiles [first, last) of a weight matrix of `columns` columns.
 template <typename T>
-void product(const T* sums, const T* weights, int64_t count, int64_t columns, int64_t first, int64_t last, T* target) {
+void product(const T* sums, const T* weights, int64_t count, int64_t columns, int64_t first, int64_t last, T* target,
+             Ahead ahead = {}) {
   const int64_t tiles = tile_count(columns, kColumnsPerTile);
   for (int64_t tile = first; tile < last; ++tile) {
     const int64_t column = tile_begin(tile, tiles, columns), width = tile_begin(tile + 1, tiles, columns) - column;
-    product_tile_of<T>(width, sums, weights + column * count, count, target + column * kLanes<T>,
+    product_tile_of<T>(width, sums, weights + column * count, count, target + column * kLanes<T>, ahead,
                        typename MakeIndices<kColumnsPerTile>::type());
   }
 }
