@@ -37,27 +37,27 @@ class FusedLayers(Callback):
         self._said: str | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fuse."""
+        """Fuse the recurrent layers."""
         self._fuse(pl_module)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fuse."""
+        """Fuse the recurrent layers."""
         self._fuse(pl_module)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fuse."""
+        """Fuse the recurrent layers."""
         self._fuse(pl_module)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Fuse."""
+        """Fuse the recurrent layers."""
         self._fuse(pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Take it back."""
+        """Take the fusion back."""
         self._unfuse()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Take it back."""
+        """Take the fusion back."""
         self._unfuse()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ MOST_LINES = 12
 def gradients_through_time(
     steps: Sequence[int], norms: Sequence[dict[str, NDArray[np.float32]]], *, title: str
 ) -> "Figure":
-    """Norm of the gradient with respect to the state against the time step, on a logarithmic scale.
+    """Draw the norm of the gradient for the state against the time step, on a logarithmic scale.
 
     One panel for each state of each layer, one line for each monitored training step, dark to light. A line
     that falls towards the left is a gradient that vanishes on its way back through time, one that rises

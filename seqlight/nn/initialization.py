@@ -60,6 +60,6 @@ def init_recurrent_(
 
 
 def _orthogonal(size: int, like: Tensor) -> Tensor:
-    """A random orthogonal matrix; drawn in at least float32, which its decomposition needs."""
+    """Draw a random orthogonal matrix, in at least float32, which its decomposition needs."""
     dtype = torch.promote_types(like.dtype, torch.float32)
     return nn.init.orthogonal_(torch.empty(size, size, dtype=dtype, device=like.device))

@@ -475,7 +475,7 @@ class GatedLayer(nn.Module):
 
 
 def _is_its_weights(module: nn.Module) -> bool:
-    """Whether a convolution or linear layer does what its weights say and nothing else.
+    """Say whether a convolution or linear layer does what its weights say and nothing else.
 
     Not so where it was replaced, as by an adapter or a quantised one, or where hooks want to be called.
     """

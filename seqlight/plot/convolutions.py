@@ -75,7 +75,7 @@ def find_convolutions(model: nn.Module | Sequence[nn.Module]) -> list[Convolutio
 
 
 def name_of(model: nn.Module | Sequence[nn.Module]) -> str:
-    """What to call a model in a title."""
+    """Return what to call a model in a title."""
     if isinstance(model, nn.Module) and type(model) not in (nn.ModuleList, nn.Sequential):
         return type(model).__name__
     return "Causal convolutions"

@@ -1,4 +1,4 @@
-"""A series before and after trend and season are taken away."""
+"""Draw a series before and after trend and season are taken away."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def decomposition(
     title: str = "Decomposition",
     unit: str = "value",
 ) -> Figure:
-    """A series before and after trend and season are taken away.
+    """Draw a series before and after trend and season are taken away.
 
     Three panels over one time axis: the series with its trend, the seasonal part, and the remainder, which is
     what a forecaster with ``transform="decompose(...)"`` sees. The panels have one scale, so that their

@@ -79,7 +79,7 @@ def dependence(
 
 
 def derivative_sizes(function: Callable[[Tensor], Any], x: Tensor) -> NDArray[np.float64]:
-    """Norms [T', T] of the Jacobian's blocks: output step by input step."""
+    """Return the norms [T', T] of the Jacobian's blocks: output step by input step."""
     with torch.no_grad():
         output = _first(function(x[None]))
     steps, channels = output.shape[1], output.shape[2]

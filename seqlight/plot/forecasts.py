@@ -83,7 +83,7 @@ def forecast(
     note: str = "",
     max_panels: int = 6,
 ) -> Figure:
-    """History, forecast and error band, one panel per series.
+    """Draw history, forecast and error band, one panel per series.
 
     Args:
         panels: the series, in the order in which they are drawn from top to bottom.
@@ -114,7 +114,7 @@ def forecast(
 
 
 def stacked_axes(count: int) -> tuple[Figure, Any]:
-    """A figure of ``count`` axes below each other, an array [count]."""
+    """Make a figure of ``count`` axes below each other, an array [count]."""
     panel_height = PANEL_INCHES[1] * (1.4 if count == 1 else 1.0)
     height = panel_height * count + HEAD_INCHES + FOOT_INCHES
     figure = Figure(figsize=(PANEL_INCHES[0], height), dpi=150, facecolor="white")
@@ -122,7 +122,7 @@ def stacked_axes(count: int) -> tuple[Figure, Any]:
 
 
 def frame(figure: Figure, axes: Any, *, title: str, note: str, last_entries: Sequence[str] = ()) -> None:
-    """Title, one legend for all axes (``last_entries`` at its end) and small print."""
+    """Write title, one legend for all axes (``last_entries`` at its end) and small print."""
     height = float(figure.get_figheight())
     figure.subplots_adjust(
         left=0.095,
@@ -213,13 +213,13 @@ def draw_panel(ax: Axes, panel: ForecastPanel, *, forecast_label: str, band_labe
 
 
 def axis_span(panel: ForecastPanel) -> tuple[Any, Any]:
-    """First and last date of a panel."""
+    """Return the first and last date of a panel."""
     times = np.concatenate([panel.history_time, panel.forecast_time])
     return times[0], times[-1]
 
 
 def join_to_history(panel: ForecastPanel) -> tuple[Any, NDArray[np.floating[Any]]]:
-    """The stroke from the last known value to the first forecast; empty when there is no known value."""
+    """Return the stroke from the last known value to the first forecast; empty without a known value."""
     known = np.flatnonzero(np.isfinite(panel.history))
     if not len(known):
         return panel.forecast_time[:0], panel.forecast[:0]
@@ -237,7 +237,7 @@ def mark_lone_points(ax: Axes, times: Any, values: NDArray[np.floating[Any]]) ->
 
 
 def style_axes(ax: Axes, *, title: str, unit: str, dates: bool = True) -> None:
-    """Title on the left, few ticks, a light grid, dates that repeat nothing, or whole numbers of steps."""
+    """Style the axes: title on the left, few ticks, a light grid, dates or whole numbers of steps."""
     largest = max(map(abs, ax.get_ylim()))
     if largest >= 1e6:  # too wide in full
         power = int(np.log10(largest)) // 3 * 3

@@ -50,7 +50,7 @@ def imputation(
     note: str = "",
     max_panels: int = 6,
 ) -> Figure:
-    """Series with the cells that were filled marked, one panel per series.
+    """Draw series with the filled cells marked, one panel per series.
 
     Args:
         panels: the series, in the order in which they are drawn from top to bottom.

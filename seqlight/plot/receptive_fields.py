@@ -72,7 +72,7 @@ def kernels(layers: Sequence[Convolution]) -> str:
 
 
 def layer_colours(layers: Sequence[Convolution]) -> list[str]:
-    """A colour for each layer, by its dilation: the same in every block."""
+    """Return a colour for each layer, by its dilation: the same in every block."""
     dilations = sorted({layer.module.dilation for layer in layers})
     shades = colormaps["viridis"](np.linspace(0.12, 0.74, max(len(dilations), 2)))
     return [to_hex(shades[dilations.index(layer.module.dilation)]) for layer in layers]

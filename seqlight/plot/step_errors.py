@@ -21,7 +21,7 @@ def errors_by_step(
     title: str = "Error at each step ahead",
     error_label: str = "error",
 ) -> Figure:
-    """One line for each forecaster: its error at every step ahead.
+    """Draw one line for each forecaster: its error at every step ahead.
 
     Args:
         errors: float [H] for each forecaster, by name, such as

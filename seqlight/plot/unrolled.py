@@ -50,7 +50,7 @@ def unrolled(layer: RNN | LSTM | GRU, *, steps: int = 4, title: str | None = Non
     ax.set_axis_off()
 
     def centre(step: int, row: int) -> tuple[float, float]:
-        """Of a cell; row 0 is the input, row `layers` + 1 the output."""
+        """Return the centre of a cell; row 0 is the input, row `layers` + 1 the output."""
         return left + COLUMN * (step - 1), bottom + ROW * (row - 0.25)
 
     for step in range(1, steps + 1):

@@ -79,7 +79,7 @@ class Transform(nn.Module, ABC):
         return Growth.LINEAR
 
     def keeps_quantiles(self, prediction_length: int) -> bool:
-        """Whether :meth:`inverse` takes quantiles of every step to quantiles, for so many steps ahead.
+        """Say whether :meth:`inverse` takes quantiles of every step to quantiles, for so many steps ahead.
 
         It does where each step of the result is an increasing function of that step of the forecast alone.
         """

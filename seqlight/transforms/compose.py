@@ -66,7 +66,7 @@ class Compose(Transform):
         return Growth.FASTER if len(curved) > 1 else curved[0] if curved else Growth.LINEAR
 
     def keeps_quantiles(self, prediction_length: int) -> bool:
-        """Whether all parts do."""
+        """Say whether all parts do."""
         return all(part.keeps_quantiles(prediction_length) for part in self.transforms)
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:

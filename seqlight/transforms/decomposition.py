@@ -96,7 +96,7 @@ def check_options(season_length: Any, method: Any) -> None:
 
 
 def least_squares_slope(values: Tensor) -> Tensor:
-    """Slope per step of the least-squares line through ``[B, T, C]``, as ``[B, 1, C]``."""
+    """Return the slope per step of the least-squares line through ``[B, T, C]``, as ``[B, 1, C]``."""
     steps = torch.arange(values.shape[1], dtype=values.dtype, device=values.device)
     steps = (steps - steps.mean()).reshape(1, -1, 1)
     return (steps * values).sum(1, keepdim=True) / steps.square().sum()
@@ -114,7 +114,7 @@ def _moving_average(filled: Tensor, season_length: int) -> Tensor:
     steps = torch.arange(1, half + 1, dtype=filled.dtype, device=filled.device).reshape(1, -1, 1)
 
     def beyond(season: Tensor) -> Tensor:
-        """The half season after ``season``, on its least-squares line."""
+        """Return the half season after ``season``, on its least-squares line."""
         centre = season.mean(1, keepdim=True)
         return centre + least_squares_slope(season) * ((season_length - 1) / 2 + steps)
 

@@ -75,7 +75,7 @@ class Difference(Transform):
         return sum(self.lags) + 1
 
     def keeps_quantiles(self, prediction_length: int) -> bool:
-        """Whether no step ahead is the sum of several differences: ``prediction_length <= min(lags)``."""
+        """Say whether no step ahead is the sum of several differences: ``prediction_length <= min(lags)``."""
         return prediction_length <= min(self.lags)
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:

@@ -8,12 +8,12 @@ ROUNDING = 1e-6
 
 
 def observed_mean(values: Tensor, dim: int) -> Tensor:
-    """Mean of the cells that are not NaN along ``dim``, kept as size 1; NaN where there is none."""
+    """Return the mean of cells that are not NaN along ``dim``, kept as size 1; NaN where there is none."""
     return values.nanmean(dim, keepdim=True)
 
 
 def observed_deviation(values: Tensor, mean: Tensor, dim: int) -> Tensor:
-    """Population standard deviation of the cells that are not NaN along ``dim``, kept as size 1.
+    """Return the population deviation of cells that are not NaN along ``dim``, kept as size 1.
 
     NaN where no cell is observed; 0 where the cells differ by no more than rounding.
     """

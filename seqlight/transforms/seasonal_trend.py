@@ -99,7 +99,7 @@ class Decompose(Transform):
         return forecast + self._continuation(forecast.shape[-2], state)
 
     def _continuation(self, steps: int, state: WindowState) -> Tensor:
-        """Trend and seasonal part of the ``steps`` after the past, ``[B, steps, C]``."""
+        """Return trend and seasonal part of the ``steps`` after the past, ``[B, steps, C]``."""
         level, slope, season = state
         ahead = torch.arange(steps, device=level.device)
         return (

@@ -97,7 +97,7 @@ def _misfit(signature: inspect.Signature, *arguments: Any, **options: Any) -> st
 
 
 def _summands(node: ast.expr) -> list[ast.expr]:
-    """The terms of a sum from left to right."""
+    """Return the terms of a sum from left to right."""
     terms = []
     while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         terms.append(node.right)
@@ -138,7 +138,7 @@ def _build_one(node: ast.expr, text: str, target_size: int) -> Transform:
 
 
 def _value(node: ast.expr, text: str) -> Any:
-    """A number, a string with or without quotes, True, False or None."""
+    """Return a number, a string with or without quotes, True, False or None."""
     if isinstance(node, ast.Name):
         return node.id
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):

@@ -57,7 +57,7 @@ class Environment:
         """Install packages, none of which may need a compiler."""
         self.run(
             *(self.python, "-m", "pip", "install", "-q", "--disable-pip-version-check"),
-            *("--only-binary=:all:", *arguments),
+            *("--no-compile", "--only-binary=:all:", *arguments),
         )
 
     def pretend_cuda(self, libraries: Path) -> None:
