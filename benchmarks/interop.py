@@ -6,7 +6,8 @@ Needs an environment with those libraries, which `make interop` makes. Every mod
 library for 30 steps, and caught: its module before the first step, and its batches. The same 30 steps are
 then run by hand, Adam with dropout 0: in float64 plain and fused, where the losses must agree to 1e-9; in
 float32 plain with one and two threads, whose difference is torch's own spread, and fused. Times are of
-training steps in float32 on one thread, plain and fused in turn, each first in half of the rounds.
+training steps in float32 on one thread, plain and fused in turn, each first in half of the rounds. They are
+the processor's time of this process, in which other work on the machine shows little.
 """
 
 import argparse
@@ -117,10 +118,10 @@ def timed(caught: Caught, rounds: int) -> tuple[float, float, float]:
         for which in order:
             own, optimizer = runs[which]
             batch = own.batches[number % STEPS]
-            start = time.perf_counter()
+            start = time.process_time()
             training_step(own.module, optimizer, batch, number)
             if number >= 3:
-                taken[which].append(time.perf_counter() - start)
+                taken[which].append(time.process_time() - start)
     ratios = [a / b for a, b in zip(*taken, strict=True)]
     return (
         1e3 * statistics.median(taken[0]),
@@ -146,11 +147,11 @@ def layer_milliseconds(caught: Caught) -> float:
         total = 0.0
         for layer, arguments, options in recorded:
             arguments, options = tree_map_only(torch.Tensor, torch.Tensor.detach, (arguments, options))
-            start = time.perf_counter()
+            start = time.process_time()
             output = layer(*arguments, **options)[0]
             data = output if isinstance(output, torch.Tensor) else output.data
             data.sum().backward()
-            total += time.perf_counter() - start
+            total += time.process_time() - start
         times.append(total)
     return 1e3 * statistics.median(times)
 
@@ -211,9 +212,9 @@ def main() -> None:
     if arguments.output is not None:
         versions = ", ".join(f"{name} {version}" for name, version in _versions())
         note = (
-            f"Training steps of {STEPS} batches, plain and fused in turn on one thread, median of "
-            f"{arguments.rounds}; dropout 0. {versions}. Differences of losses are the largest of {STEPS} "
-            "steps, relative where a loss is above 1.\n\n"
+            f"Training steps of {STEPS} batches, plain and fused in turn on one thread: processor time, "
+            f"median of {arguments.rounds}; dropout 0. {versions}; {_processor()}. Differences of losses are "
+            f"the largest of {STEPS} steps, relative where a loss is above 1.\n\n"
         )
         arguments.output.write_text(
             "# Other libraries' models, plain and fused\n\n`make interop` writes this.\n\n"
@@ -225,6 +226,11 @@ def main() -> None:
     failed = [f"{row.library} {row.model}" for row in results if not row.agrees]
     if failed:
         sys.exit(f"losses differ: {', '.join(failed)}")
+
+
+def _processor() -> str:
+    isa = seqlight.build_info()["cpu_isa"]
+    return f"{torch.backends.cpu.get_cpu_capability()} for torch, {isa} for the kernels"
 
 
 def _versions() -> list[tuple[str, str]]:
