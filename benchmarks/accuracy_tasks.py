@@ -251,6 +251,6 @@ TASKS = {
         for horizon in (96, 192, 336, 720)
     },
     "taxi": Task("Taxi passengers, 336 half hours in, 48 out", taxi, mase),
-    "m4-weekly": Task("M4 weekly, 13 out", partial(m4_weekly, context=65), m4_errors),
+    "m4-weekly": Task("M4 weekly, 13 out", partial(m4_weekly, context=104), m4_errors),
     "etth1-gift": Task("ETTh1 as GIFT-Eval's ett1/h/short, 48 out", partial(gift, context=336), gift_errors),
 }

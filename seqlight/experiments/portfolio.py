@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,12 @@ class Portfolio:
         """The ensemble and all members, the simplest last, for :func:`seqlight.experiments.select`."""
         first = [] if self.ensemble is None else [self.ensemble]
         return [*first, *reversed(self.members)]
+
+    def weights_of(self, name: str) -> dict[str, float]:
+        """Return the weight of each candidate in the forecast of one: the ensemble's, or all on itself."""
+        if name == ENSEMBLE:
+            return {ENSEMBLE: 0.0, **self.weights}
+        return {one.name: float(one.name == name) for one in self.candidates}
 
     @property
     def table(self) -> pl.DataFrame:
@@ -227,7 +233,7 @@ def _train(
                 progress=progress,
                 **planned,
             )
-            return trained(network.title, fitted)
+            return trained(network.title, replace(fitted, checkpoint=None))  # its folder goes
         except TrainingError as error:
             failure = str(error)
     best = folder / "best.ckpt"

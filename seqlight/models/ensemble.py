@@ -84,19 +84,22 @@ class EnsembleForecaster(BaselineForecaster):
         nonnegative: bool = False,
         integer: bool = False,
     ) -> None:
+        made = [_member(number, one) for number, one in enumerate(members)]
         super().__init__(
             context_length=check_integer("context_length", context_length, 1),
             prediction_length=prediction_length,
             target_size=target_size,
+            future_covariate_size=max((one.future_covariate_size for one in made), default=0),
             bounds=bounds,
             nonnegative=nonnegative,
             integer=integer,
         )
         if not members:
             raise ValueError("members: expected at least one, got none")
-        self.members = nn.ModuleList(_member(number, one) for number, one in enumerate(members))
+        self.members = nn.ModuleList(made)
         for number, member in enumerate(self.forecasters):
             self._check_sizes(number, member)
+        self.future_covariate_size = max(one.future_covariate_size for one in made)
         weights = [1 / len(members)] * len(members) if weights is None else weights
         names, rows = series_ids or [], series_weights or []
         if len(names) != len(rows):

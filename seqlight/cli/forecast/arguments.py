@@ -20,7 +20,7 @@ from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
 DEFAULT_LEVELS = (80.0, 95.0)
 
-Model = Literal["auto", "lstm", "linear", "seasonal", "naive"]
+Model = Literal["auto", "portfolio", "lstm", "linear", "seasonal", "naive"]
 
 DESCRIPTION = """\
 Train a peephole LSTM on a CSV and forecast the time after its last known value, with it or a simple forecast.
@@ -76,10 +76,11 @@ def build_parser() -> Parser:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
-        choices=["auto", "lstm", "linear", "seasonal", "naive"],
+        choices=["auto", "portfolio", "lstm", "linear", "seasonal", "naive"],
         default="auto",
         help="whose forecast is written: peephole LSTM, linear least squares, the last season again, the "
-        "last value again; auto (the default): the one with the lowest MASE on the validation part",
+        "last value again; auto (the default): the one with the lowest MASE on the validation part; "
+        "portfolio: all of these and more, as many as --max-time allows, and their weighted mean",
     )
     add_size_options(model)
     add_network_options(model)

@@ -16,6 +16,7 @@ from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.html import write_report
+from seqlight.cli.forecast.members import make_portfolio, options_of
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments, path_argument
 from seqlight.cli.interval_table import caption_of, interval_table, picture_note
@@ -57,6 +58,8 @@ UNITS = {
     "1q": "quarter",
     "1y": "year",
 }
+CHOOSES = ("auto", "portfolio")
+"""The values of ``--model`` that leave the choice to the validation part."""
 ADVICE = "look for very large values in the data, or use --model linear"
 WIDE = 110  # columns of a table with ranges
 HORIZONS_OF_HISTORY = 7  # drawn before the forecast
@@ -88,10 +91,13 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         console.print(f"note: {note}", markup=False)
 
     with work_folder() as folder, quiet_lightning():
-        candidates = candidates_of(given, data, folder, console)
-        named = None if given.model == "auto" else candidates[given.model].name
+        found = make_portfolio(given, data, console) if given.model == "portfolio" else None
+        candidates = candidates_of(given, data, folder, console) if found is None else options_of(found)
+        named = None if given.model in CHOOSES else candidates[given.model].name
         quantiles = wanted_quantiles(given.levels) if given.levels else ()
         selection = select(candidates.values(), data, name=named, quantile_levels=quantiles)
+        if found is not None:
+            selection = replace(selection, weights=found.weights_of(selection.chosen))
         options = {candidate.name: option for option, candidate in candidates.items()}
         test = selection.test
         caption = verdict(
