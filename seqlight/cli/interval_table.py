@@ -7,6 +7,7 @@ from rich.table import Table
 
 from seqlight.cli.report import format_error
 from seqlight.experiments.intervals import Calibrated, IntervalRow
+from seqlight.intervals import needed_scores
 
 
 def interval_table(
@@ -58,6 +59,18 @@ def caption_of(calibrated: Calibrated, *, named: bool, every: bool) -> str:
             )
     ranges = " Ranges: the middle 95% over resampled blocks of one horizon." if every else ""
     return f"Intervals by {calibrated.method}, {why}.{ranges}"
+
+
+def empty_caption(rows: Sequence[IntervalRow]) -> str:
+    """Why rows of a backtest have no bounds, where there are some."""
+    empty = sorted({row.level for row in rows if not row.cells})
+    if not empty:
+        return ""
+    needed = ", ".join(f"{needed_scores(one, two_sided=False)} for {one:g}%" for one in empty)
+    return (
+        f"Cells of bounds are empty where the part before the first window holds too few errors at each step: "
+        f"it takes {needed}."
+    )
 
 
 def picture_note(calibrated: Calibrated) -> str:

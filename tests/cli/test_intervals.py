@@ -288,10 +288,6 @@ def test_backtests_write_bounds_and_say_how_they_held(
     [
         (["--interval-method", "split"], "--interval-method needs levels; give --level 80 95"),
         (["--level", "80", "--interval-method", "cqr"], "needs models that say something of their errors"),
-        (
-            ["--level", "80", "--models", "naive", "--windows", "30"],
-            "--level: at the first window the series are too",
-        ),
     ],
 )
 def test_backtests_refuse(
@@ -306,3 +302,28 @@ def test_backtests_refuse(
     assert run(*arguments, *options, "-o", tmp_path / "out.csv") == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_backtest_says_why_bounds_are_empty(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "short.csv"
+    days = np.datetime64("2024-01-01") + np.arange(40)
+    path.write_text("\n".join(["ds,y", *(f"{day},{place % 7}" for place, day in enumerate(days))]) + "\n")
+    options = [
+        "--horizon",
+        "3",
+        "--context",
+        "6",
+        "--windows",
+        "5",
+        "--models",
+        "naive",
+        "--level",
+        "80",
+        "95",
+    ]
+    assert run("backtest", path, *options, "-o", tmp_path / "out.csv") == 0
+    assert pl.read_csv(tmp_path / "out.csv")["naive-lo-95"].is_null().all()
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "too few errors at each step: it takes " in printed and "19 for 95%" in printed

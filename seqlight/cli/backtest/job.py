@@ -18,7 +18,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data, short_series_notes
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.html_report import origin_of
-from seqlight.cli.interval_table import interval_table
+from seqlight.cli.interval_table import empty_caption, interval_table
 from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.series_table import backtest_table
@@ -106,7 +106,7 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
     if given.levels:
         held = judge_quantiles(found.forecasts, given.levels)
         console.print()
-        console.print(interval_table(held, caption="", over="over all windows"))
+        console.print(interval_table(held, caption=empty_caption(held), over="over all windows"))
     best = best_row(found.rows, deciding_error(found.rows))["model"]
     console.print()
     console.print(backtest_table(found.forecasts, best, found.data, console))
