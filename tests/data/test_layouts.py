@@ -235,3 +235,14 @@ def test_a_code_for_missing_is_looked_for_in_each_row(tmp_path: Path) -> None:
         SeriesFile(
             path, time_col=None, target_cols="y", id_col="id", dialect=CSVDialect(layout="rows")
         ).read()
+
+
+def test_the_cache_keeps_how_steps_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQLIGHT_CACHE", str(tmp_path / "cache"))
+    path = lines(tmp_path / "in.csv", "id,d_05,d_06,d_07", "a,1,2,3", "b,4,5,6")
+    for _ in range(2):
+        source = SeriesFile(
+            path, time_col=None, target_cols="y", id_col="id", dialect=CSVDialect(layout="rows"), cache=True
+        )
+        assert source.cache_folder() is not None
+        assert source.read().store.time_text(1, 3) == "d_08"

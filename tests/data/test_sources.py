@@ -18,7 +18,9 @@ import pytest
 
 from seqlight.cli import main
 from seqlight.data import CSVDataModule, CSVDialect, DataError, read_table
+from seqlight.data.io.sources import open_source
 from seqlight.data.io.table import Table
+from seqlight.data.store.series_file import SeriesFile
 
 DAYS = [str(np.datetime64("2024-01-01") + day) for day in range(40)]
 TEXT = "ds,id,y\n" + "".join(f"{day},{name},{n}\n" for name in "ab" for n, day in enumerate(DAYS))
@@ -342,3 +344,19 @@ def test_a_command_opens_its_file_once(
     options = ("--time", "ds", "--target", "y", "--id", "id") if named else ()
     main([*command, str(path), *options])
     assert [one for one in opened if "the-input" in one] == [str(path)]
+
+
+@pytest.mark.parametrize("cache", [True, False])
+def test_a_file_that_was_replaced_after_it_was_opened(
+    cache: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read is what lies there now, not what the open file holds; and so is what the cache keeps."""
+    monkeypatch.setenv("SEQLIGHT_CACHE", str(tmp_path / "cache"))
+    path, other = tmp_path / "in.csv", tmp_path / "other.csv"
+    path.write_text(TEXT)
+    opened = open_source(path)
+    other.write_text(TEXT.replace("2024-01-01,a,0", "2024-01-01,a,9"))
+    other.replace(path)
+    for source in (opened, path):
+        file = SeriesFile(source, time_col="ds", target_cols="y", id_col="id", cache=cache)
+        assert file.read().store.values[0, 0] == 9

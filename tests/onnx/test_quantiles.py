@@ -20,9 +20,7 @@ def forecasters() -> dict[str, Any]:
     torch.manual_seed(0)
     made: dict[str, Any] = {
         "quantile": models.LSTMForecaster(head="quantile", hidden_size=4, strategy="every_step", **SIZES),
-        "sums": models.LinearForecaster(
-            head="student_t", transform="difference(1)", num_samples=10, **SIZES
-        ),
+        "sums": models.LinearForecaster(head="student_t", transform="difference(1)", num_samples=10, **SIZES),
         "paths": models.LinearForecaster(head="normal", strategy="recursive", num_samples=10, **SIZES),
     }
     made["sums"].dependence.fitted.fill_(True)

@@ -24,10 +24,15 @@ _WILD = ("*", "?", "[")
 
 @dataclass
 class FrameFile:
-    """A file, or a folder of files, that holds a frame: typed columns, read when they are needed."""
+    """A file, or a folder of files, that holds a frame: typed columns, read when they are needed.
+
+    ``path`` and ``status`` are of a single file, as it was when it was opened.
+    """
 
     name: str
     frame: pl.LazyFrame
+    path: str | None = None
+    status: os.stat_result | None = None
 
 
 @dataclass
@@ -70,12 +75,26 @@ def open_source(source: Any, dialect: CSVDialect | None = None, *, in_memory: bo
         return open_text(source, dialect.encoding)
     paths = _paths(source)
     if len(paths) == 1:
-        return _open_one(paths[0], dialect, in_memory)
+        status = os.stat(paths[0]) if os.path.isfile(paths[0]) else None
+        opened = _open_one(paths[0], dialect, in_memory)
+        if status is not None:
+            opened.path, opened.status = paths[0], status
+        return opened
     name = f"{paths[0]} and {len(paths) - 1} more"
     stems = [Path(path).name.partition(".")[0] for path in paths]
     if len(set(stems)) < len(stems):
         stems = [str(path) for path in paths]
     return SeveralFiles(name, [_open_one(path, dialect, in_memory) for path in paths], stems)
+
+
+def as_it_is_now(source: Any) -> Any:
+    """Return an open file as it is, or its path where another file has taken its place since."""
+    path, status = getattr(source, "path", None), getattr(source, "status", None)
+    if path is None or status is None or not os.path.isfile(path):
+        return source
+    now = os.stat(path)
+    same = all(getattr(now, name) == getattr(status, name) for name in ("st_ino", "st_size", "st_mtime_ns"))
+    return source if same else path
 
 
 def plain_path(source: Any) -> Any:

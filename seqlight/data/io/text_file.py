@@ -34,6 +34,8 @@ class TextFile:
         left_out: records below the header, counted from 0, that are no rows of data: footers, repeated
             headers. Reading the file finds them.
         note: what is to be said of how the text was taken.
+        path: of a file; None for other text.
+        status: of the file when it was opened.
     """
 
     name: str
@@ -43,6 +45,8 @@ class TextFile:
     mark: bytes = b""
     left_out: tuple[int, ...] = ()
     note: str | None = None
+    path: str | None = None
+    status: os.stat_result | None = None
 
     def __post_init__(self) -> None:
         """Close an open file when nobody needs it any more."""

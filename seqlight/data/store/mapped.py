@@ -48,6 +48,7 @@ def save_dataset(dataset: SeriesDataset, folder: Path, notes: Sequence[str] = ()
         "ids": store.ids,
         "notes": list(notes),
         "grid": None,
+        "steps": to_plain(store.steps),
         "covariates": None,
     }
     if grid is not None:
@@ -108,7 +109,9 @@ def load_dataset(folder: Path) -> tuple[SeriesDataset, list[str]]:
             parts[part] = Numbers(columns["numbers"], array(part))
             parts[f"{part}_categories"] = Codes(columns["texts"], array(f"{part}_codes"), columns["labels"])
         covariates = Covariates(**parts)
-    store = SeriesStore(array("values"), array("indptr"), described["ids"], grid, covariates)
+    store = SeriesStore(
+        array("values"), array("indptr"), described["ids"], grid, covariates, from_plain(described["steps"])
+    )
     store.__dict__["ends"] = array("ends")  # what would be found by a look at every page
     store.__dict__["statistics"] = PrefixStatistics(
         store.values, store.indptr, {lag: array(f"sums_{lag}") for lag in _lags(store)}

@@ -8,6 +8,7 @@ from seqlight.data.time.calendar_format import CalendarFormat
 from seqlight.data.time.interval_format import IntervalFormat
 from seqlight.data.time.month_rules import MonthRuleFrequency, SemiMonthFrequency
 from seqlight.data.time.number_formats import NumberFormat
+from seqlight.data.time.step_names import StepNames
 from seqlight.data.time.steps import BusinessDayFrequency, FixedFrequency, MonthFrequency
 from seqlight.data.time.week_pattern import WeekPatternFrequency
 
@@ -22,6 +23,7 @@ _CLASSES = {
         MonthRuleFrequency,
         NumberFormat,
         SemiMonthFrequency,
+        StepNames,
         WeekPatternFrequency,
     )
 }

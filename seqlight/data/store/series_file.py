@@ -13,7 +13,7 @@ from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.layouts import SERIES_ID
 from seqlight.data.io.read import read_table
-from seqlight.data.io.sources import FrameFile, open_source
+from seqlight.data.io.sources import FrameFile, as_it_is_now, open_source
 from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
 from seqlight.data.store.cache import LEAST_BYTES, cache_folder, cached, fingerprint
@@ -149,7 +149,8 @@ class SeriesFile:
 
     def _paths(self) -> list[str]:
         """Those sources that are regular files."""
-        names = [source for source in self._sources() if isinstance(source, str | os.PathLike)]
+        names = [getattr(source, "path", None) or source for source in self._sources()]
+        names = [name for name in names if isinstance(name, str | os.PathLike)]
         return [os.fspath(name) for name in names if os.path.isfile(name)]
 
     def _options(self) -> dict[str, Any]:
@@ -176,7 +177,7 @@ class SeriesFile:
         more = (self.future, self.static, self.as_of, self.round, self.dialect.file_id)
         if not plain or self.schema.covariates or len(self.time_cols) != 1 or any(more):
             return None
-        opened = open_source(self.source, self.dialect)
+        opened = open_source(as_it_is_now(self.source), self.dialect)
         columns = LongColumns(self.time_cols[0], self.id_cols, self.schema.targets)
         if not isinstance(opened, FrameFile):
             return None
@@ -194,7 +195,7 @@ class SeriesFile:
 
     def _read(self) -> SeriesDataset:
         schema = self.schema
-        source = open_source(self.source, self.dialect)  # once, for its names and its rows
+        source = open_source(as_it_is_now(self.source), self.dialect)  # once, for its names and its rows
         future = self._other("future", self.future, schema.future, self.time_cols)
         static = self._other("static", self.static, schema.static, [])
         tables = [table for table in (future, static) if table is not None]
