@@ -389,3 +389,37 @@ def test_early_stopping_is_not_the_time(
     printed = capsys.readouterr().out
     assert " windows: 2 epochs in " in printed
     assert "stopped by" not in printed
+
+
+def test_refit(two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table is that from before, the forecast and the checkpoint are of the model made again."""
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--model", "linear"]
+    assert run(*arguments, "-o", tmp_path / "before.csv") == 0
+    before = capsys.readouterr().out
+    outputs = ["-o", tmp_path / "after.csv", "--save", tmp_path / "after.ckpt"]
+    assert run(*arguments, *outputs, "--refit", "--plot", tmp_path / "after.png") == 0
+    after = capsys.readouterr().out
+    assert "Errors on the test part, before the refit: " in " ".join(after.split())
+    assert "made linear (least squares) again of all " in after
+    rows = [[line for line in text.splitlines() if "│ linear (least" in line] for text in (before, after)]
+    assert rows[0] == rows[1] and rows[0]
+    assert (tmp_path / "before.csv").read_bytes() != (tmp_path / "after.csv").read_bytes()
+    model = seqlight.load(tmp_path / "after.ckpt")
+    assert model.trained_until.keys() == {"east", "west"}
+    again = ["--data.path", two_series_csv, "--output", tmp_path / "again.csv"]
+    assert run("predict", "--ckpt_path", tmp_path / "after.ckpt", *again) == 0
+    np.testing.assert_allclose(written(tmp_path / "again.csv"), written(tmp_path / "after.csv"), rtol=1e-6)
+    assert run("test", "--ckpt_path", tmp_path / "after.ckpt", "--data.path", two_series_csv) == 2
+    assert "LinearForecaster was trained on series 'east' up to 2024-03-06 23:00" in capsys.readouterr().err
+
+
+def test_refit_of_the_network_has_its_share_of_the_time(
+    two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "--refit"]
+    assert run(*arguments, *LSTM, "-o", tmp_path / "out.csv", "--save", tmp_path / "out.ckpt") == 0
+    printed = capsys.readouterr().out
+    assert "made peephole LSTM again of all " in printed and " steps, in " in printed
+    assert seqlight.load(tmp_path / "out.ckpt").trained_until is not None
+    assert run(*arguments, "--model", "naive", "-o", tmp_path / "naive.csv") == 0
+    assert "nothing is fitted for naive, which stays as it is" in capsys.readouterr().out

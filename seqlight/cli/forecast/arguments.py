@@ -47,6 +47,7 @@ class ForecastArguments(LevelArguments, BoundsArguments, NetworkArguments, Serie
 
     all_intervals: bool
     model: Model
+    refit: bool
     output: Path
     plot: Path | None
     report: Path | None
@@ -84,6 +85,12 @@ def build_parser() -> Parser:
     )
     add_size_options(model)
     add_network_options(model)
+    model.add_argument(
+        "--refit",
+        action="store_true",
+        help="train the model in use again on all data before it forecasts; its errors stay those from "
+        "before, and --max-time covers both trainings",
+    )
 
     results = parser.add_argument_group("output")
     results.add_argument(
@@ -126,6 +133,8 @@ def parse(arguments: list[str]) -> ForecastArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     keep_command(parser, given, arguments)
+    if given.refit and given.model == "portfolio":
+        parser.error("--refit: a portfolio is not made again of all data; leave --refit out, or name a --model")
     settle_source(parser, given)
     settle_bounds(given)
     settle_intervals(parser, given)

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
@@ -12,9 +12,9 @@ from rich.console import Console
 from torch import Tensor
 
 from seqlight.callbacks import csv_bytes, forecast_frame
-from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
+from seqlight.cli.forecast.candidates import candidates_of, made_again
 from seqlight.cli.forecast.html import write_report
 from seqlight.cli.forecast.members import make_portfolio, options_of
 from seqlight.cli.forecast.plan import ForecastPlan
@@ -24,22 +24,10 @@ from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.series_table import forecast_table
-from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule
-from seqlight.experiments import (
-    Candidate,
-    Fitted,
-    Selection,
-    TrainingError,
-    baselines,
-    build_forecaster,
-    fit,
-    select,
-    trained,
-)
+from seqlight.experiments import Candidate, Selection, select
 from seqlight.experiments.checkpoints import add_intervals, save_checkpoint
 from seqlight.experiments.intervals import Calibrated, calibrate, wanted_quantiles
-from seqlight.experiments.simple_forecasts import EQUATION_BYTES
 from seqlight.experiments.training import quiet_lightning
 from seqlight.models import SeqlightModule
 from seqlight.whole_files import staged, work_folder
@@ -60,7 +48,6 @@ UNITS = {
 }
 CHOOSES = ("auto", "portfolio")
 """The values of ``--model`` that leave the choice to the validation part."""
-ADVICE = "look for very large values in the data, or use --model linear"
 WIDE = 110  # columns of a table with ranges
 HORIZONS_OF_HISTORY = 7  # drawn before the forecast
 
@@ -69,10 +56,10 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     """Do the whole job and write the files that were asked for, all of them or none.
 
     The LSTM is the one of the training epoch with the lowest validation loss; where the user names a simple
-    forecast, none is trained. No model is fitted again on the held-back parts: the forecast is made from the
-    last ``context_length`` steps of each series, which are the newest data there are, by the very model whose
-    test errors the table shows. Intervals are made from its errors on the calibration part, which neither
-    training nor choice has used.
+    forecast, none is trained. Unless ``--refit`` asks for it, no model is fitted again on the held-back
+    parts: the forecast is made from the last ``context_length`` steps of each series, which are the newest
+    data there are, by the very model whose test errors the table shows. Intervals are made from its errors
+    on the calibration part, which neither training nor choice has used.
 
     Raises:
         CommandError: the model that the user names cannot be had.
@@ -109,10 +96,13 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
             else selection.validation.rows,
         )
         console.print()
-        console.print(error_table(test.rows, title=heading(data, test.windows), caption=caption))
+        console.print(error_table(test.rows, title=heading(data, test.windows, given.refit), caption=caption))
         console.print()
         console.print(forecast_table(selection, data, console))
 
+        final = selection.candidates[selection.chosen]
+        if given.refit:
+            selection, final = made_again(given, selection, data, console)
         calibrated = intervals(selection, data, given, console)
         written: tuple[float, ...] = ()
         if calibrated is not None:
@@ -129,67 +119,10 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
                     paths[given.plot], format=given.plot.suffix[1:].lower()
                 )
             if given.save is not None:
-                save(selection.candidates[selection.chosen], data, given, plan, paths[given.save])
+                save(final, data, given, plan, paths[given.save])
                 if calibrated is not None:
                     add_intervals(paths[given.save], calibrated.fitted)
     console.print(f"\nwrote {', '.join(str(path) for path in output_paths(given))}", markup=False)
-
-
-def candidates_of(
-    given: ForecastArguments, data: CSVDataModule, folder: Path, console: Console
-) -> dict[str, Candidate]:
-    """Train the network, if it is wanted, and make the simple forecasts; by what ``--model`` calls them.
-
-    Raises:
-        CommandError: the model that the user names cannot be had.
-    """
-    bounds = bounds_arguments(given)
-    simple = baselines(data, **bounds)
-    if given.model not in ("auto", "lstm"):
-        if given.model not in simple:
-            raise CommandError(
-                f"--model {given.model}: least squares of {data.context_length} steps takes more than "
-                f"{EQUATION_BYTES / 1e9:g} GB; give a shorter --context"
-            )
-        return simple
-    try:
-        fitted = train(given, data, folder)
-    except TrainingError as error:
-        if given.model == "lstm":
-            raise CommandError(f"{error}; {ADVICE}") from error
-        console.print(f"note: no network, the simple forecasts alone: {error}; {ADVICE}", markup=False)
-        return simple
-    console.print(training_summary(fitted, given, data), markup=False)
-    return {"lstm": trained("peephole LSTM", fitted), **simple}
-
-
-def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Fitted[Any]:
-    """Train a peephole LSTM on the training part."""
-    return fit(
-        lambda: build_forecaster(
-            "lstm",
-            data,
-            hidden_size=given.hidden_size,
-            num_layers=given.num_layers,
-            peephole=True,
-            **bounds_arguments(given),
-        ),
-        data,
-        seed=given.seed,
-        epochs=given.epochs,
-        max_time=given.max_time,
-        folder=folder,
-        progress=given.progress,
-    )
-
-
-def training_summary(fitted: Fitted[Any], given: ForecastArguments, data: CSVDataModule) -> str:
-    """Say in a sentence what was trained on what, and how the training ended."""
-    return (
-        f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
-        f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
-        f"{epochs_summary(fitted, given.max_time)}"
-    )
 
 
 def intervals(
@@ -310,14 +243,14 @@ def data_of_checkpoint(
     return build_data(alone, given.seed, replace(plan, calendar_features=[]))
 
 
-def heading(data: CSVDataModule, windows: int) -> str:
-    """What the table's errors are taken over, and MASE's season."""
+def heading(data: CSVDataModule, windows: int, refit: bool) -> str:
+    """What the table's errors are taken over, and MASE's season; ``refit``: of the models before it."""
     season = f"{data.season_length} steps"
     if data.season_length >= data.split.train_stop.max():
         season = f"1 step, for {season} do not fit in the training part"
     return (
-        f"Errors on the test part: {windows:,} windows of {data.prediction_length} steps, made from the "
-        f"{data.context_length} before; MASE's season is {season}"
+        f"Errors on the test part{', before the refit' * refit}: {windows:,} windows of "
+        f"{data.prediction_length} steps, made from the {data.context_length} before; MASE's season is {season}"
     )
 
 
