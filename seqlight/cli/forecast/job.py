@@ -250,7 +250,8 @@ def heading(data: CSVDataModule, windows: int, refit: bool) -> str:
         season = f"1 step, for {season} do not fit in the training part"
     return (
         f"Errors on the test part{', before the refit' * refit}: {windows:,} windows of "
-        f"{data.prediction_length} steps, made from the {data.context_length} before; MASE's season is {season}"
+        f"{data.prediction_length} steps, made from the {data.context_length} before; MASE's season is "
+        f"{season}"
     )
 
 
