@@ -423,3 +423,5 @@ def test_refit_of_the_network_has_its_share_of_the_time(
     assert seqlight.load(tmp_path / "out.ckpt").trained_until is not None
     assert run(*arguments, "--model", "naive", "-o", tmp_path / "naive.csv") == 0
     assert "nothing is fitted for naive, which stays as it is" in capsys.readouterr().out
+    assert run(*arguments, "--model", "portfolio", "-o", tmp_path / "no.csv") == 2
+    assert "--refit: a portfolio is not made again of all data" in capsys.readouterr().err

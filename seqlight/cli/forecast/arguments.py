@@ -134,7 +134,7 @@ def parse(arguments: list[str]) -> ForecastArguments:
     given = parser.parse_args(arguments)
     keep_command(parser, given, arguments)
     if given.refit and given.model == "portfolio":
-        parser.error("--refit: a portfolio is not made again of all data; leave --refit out, or name a --model")
+        parser.error("--refit: a portfolio is not made again of all data; leave one of them out")
     settle_source(parser, given)
     settle_bounds(given)
     settle_intervals(parser, given)
