@@ -7,11 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from seqlight.data import WindowDataModule, WindowDataset, WindowLoader
+from seqlight.data import WindowDataModule
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.networks import build_forecaster
 from seqlight.experiments.seasons import learnable_cycles, seasons
-from seqlight.experiments.simple_forecasts import CELLS_PER_BATCH, EQUATION_BYTES, least_squares
+from seqlight.experiments.simple_forecasts import (
+    CELLS_PER_BATCH,
+    EQUATION_BYTES,
+    least_squares,
+    windows_to_solve,
+)
 from seqlight.experiments.sizes import forecaster_arguments, window_arguments
 from seqlight.models import (
     ESRNNForecaster,
@@ -83,8 +88,7 @@ def cycle_and_linear(data: WindowDataModule, cycle: int, **bounds: Any) -> Linea
     if 8 * matrices * cells**2 > EQUATION_BYTES:
         return None
     batch_size = max(64, CELLS_PER_BATCH // (cells * data.target_size))
-    loader = WindowLoader(data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate)
-    return model.solve(loader)
+    return model.solve(windows_to_solve(data, batch_size))
 
 
 def networks(data: WindowDataModule, cycle: int | None = None, **options: Any) -> list[Network]:

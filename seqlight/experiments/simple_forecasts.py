@@ -4,12 +4,14 @@ import time
 from typing import Any
 
 import numpy as np
+from torch.utils.data import Subset
 
 from seqlight.data import WindowDataModule, WindowDataset, WindowLoader
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.sizes import covariate_arguments, window_arguments
 from seqlight.models import LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
 
+MOST_WINDOWS = 100_000  # of least squares: more overlap so much that they tell nothing new
 CELLS_PER_BATCH = 2_000_000  # inputs of least squares at a time
 EQUATION_BYTES = 1_000_000_000  # of the normal equations; one matrix for each output where cells are missing
 
@@ -72,8 +74,16 @@ def least_squares(data: WindowDataModule, **bounds: Any) -> LinearForecaster | N
         return None
     # Large batches: the sums over them are matrix products, of which few large ones are fastest.
     batch_size = max(64, CELLS_PER_BATCH // (data.context_length * linear.input_size))
-    loader = WindowLoader(data.dataset("train"), batch_size=batch_size, collate_fn=WindowDataset.collate)
-    return linear.solve(loader)
+    return linear.solve(windows_to_solve(data, batch_size))
+
+
+def windows_to_solve(data: WindowDataModule, batch_size: int) -> WindowLoader:
+    """Return the training windows for least squares; of very many, ``MOST_WINDOWS`` at even distances."""
+    dataset: Any = data.dataset("train")
+    if len(dataset) > MOST_WINDOWS:
+        numbers = np.linspace(0, len(dataset) - 1, MOST_WINDOWS).round().astype(np.int64)
+        dataset = Subset(dataset, numbers.tolist())
+    return WindowLoader(dataset, batch_size=batch_size, collate_fn=WindowDataset.collate)
 
 
 def unsolved(data: WindowDataModule, **bounds: Any) -> LinearForecaster | None:

@@ -145,8 +145,12 @@ class EnsembleForecaster(BaselineForecaster):
             target_size=forecasters[0].target_size,
             **kwargs,
         )
+        until: dict[str, int] = {}
         for member, one in zip(made.forecasters, forecasters, strict=True):
             member.load_state_dict(one.state_dict())
+            for series, last in (one.trained_until or {}).items():
+                until[series] = max(last, until.get(series, last))
+        made.trained_until = until or None
         return made.eval()
 
     @property

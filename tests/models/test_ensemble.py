@@ -126,6 +126,13 @@ def test_checkpoint_holds_the_members(tmp_path, trainer, loader):
     assert logged["val_mae"] > 0 and logged["val_mase"] > 0
 
 
+def test_it_was_trained_until_the_last_of_its_members_was():
+    parts = members()
+    assert models.EnsembleForecaster.of(parts).trained_until is None
+    parts[0].trained_until, parts[1].trained_until = {"a": 5, "b": 7}, {"a": 9}
+    assert models.EnsembleForecaster.of(parts).trained_until == {"a": 9, "b": 7}
+
+
 def test_errors():
     one = {"class": "NaiveForecaster", "arguments": {"context_length": 4, "prediction_length": 2}}
     sizes = {"context_length": 4, "prediction_length": 2}
