@@ -7,35 +7,12 @@ import numpy as np
 
 from seqlight.data import SeriesStore
 
-SEASONS_IN_CONTEXT = 7  # a week of days
-MAX_DEFAULT_CONTEXT = 336
-MAX_DEFAULT_HORIZON = 168
 CALIBRATION = 0.1
 MOST_CALIBRATION = 0.25
 DAY_US = 24 * 3600 * 1_000_000
 WEEK_US = 7 * DAY_US
 MONTH_US = 28 * DAY_US
 YEAR_US = 365 * DAY_US
-
-
-def choose_sizes(length: int, season: int, *, horizon: int | None, context: int | None) -> tuple[int, int]:
-    """Context and horizon for series of ``length`` steps with the given ``season``; given ones stay.
-
-    Horizon: one season, but no more than a twelfth of the series. Context: seven seasons or two horizons,
-    whichever is more, but no more than a quarter of the series, unless one whole season takes more and fits.
-
-    Returns:
-        ``(context, horizon)``, each at least 1. The data module says whether the series are long enough.
-    """
-    if horizon is None:
-        horizon = max(1, min(season if season > 1 else 12, length // 12, MAX_DEFAULT_HORIZON))
-    if context is None:
-        wanted = max(2 * horizon, min(SEASONS_IN_CONTEXT * season, MAX_DEFAULT_CONTEXT))
-        context = max(1, min(wanted, length // 4))
-        targets = 3 * horizon  # of one window each in training, validation and test
-        if context < season <= min(MAX_DEFAULT_CONTEXT, length // 2 - targets):
-            context = season
-    return context, horizon
 
 
 def choose_calibration_size(length: int, horizon: int, levels: Sequence[float], series: int) -> float | int:

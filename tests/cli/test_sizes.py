@@ -10,14 +10,13 @@ from hypothesis import strategies as st
 
 from seqlight.cli.sizes import (
     DAY_US,
-    MAX_DEFAULT_CONTEXT,
     MONTH_US,
     WEEK_US,
     YEAR_US,
     choose_calendar_features,
-    choose_sizes,
 )
 from seqlight.data.store.splits import Splitter
+from seqlight.data.store.window_sizes import MAX_DEFAULT_CONTEXT, choose_sizes
 
 HOUR_US = DAY_US / 24
 

@@ -14,12 +14,12 @@ from seqlight.cli.sizes import (
     choose_batch_size,
     choose_calendar_features,
     choose_calibration_size,
-    choose_sizes,
     step_and_span,
 )
 from seqlight.cli.wording import as_options
 from seqlight.data import SeriesFile, SeriesStore
 from seqlight.data.store.origins import forecast_origins, origin_note
+from seqlight.data.store.window_sizes import choose_sizes
 
 WHOLE_TEST = 0.2
 TEST_BESIDE_CALIBRATION = 0.1

@@ -1,16 +1,20 @@
 """Series from a CSV file or a frame, split by time."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
 
+from seqlight.data.io.columns import as_names
 from seqlight.data.io.dialect import CSVDialect, Layout
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.sources import plain_path
 from seqlight.data.modules.forecast_data_module import ForecastDataModule
+from seqlight.data.modules.found_settings import AUTO, found_columns, sizes_for
 from seqlight.data.store.origins import Origin
+from seqlight.data.store.series_dataset import SeriesDataset
 from seqlight.data.store.series_file import SeriesFile
 
 
@@ -23,17 +27,20 @@ class CSVDataModule(ForecastDataModule):
     target of two parts. Batches are in original units, see ``WindowDataset``; the predict loader gives one
     window per series, whose forecast begins after the series' last row.
 
-    Nothing is read before ``setup`` or before a property needs the data.
+    Nothing is read before ``setup`` or before a property needs the data, unless columns or sizes are left to
+    be found: ``CSVDataModule("sales.csv")`` reads the file at once, and a warning says what it is taken for.
 
     Args:
         path: the file (CSV, plain or compressed, Parquet, Arrow, spreadsheet), a folder of Parquet files,
             a pattern or a list of files of the same columns, or a polars or pandas frame.
         time_col: column of timestamps, or columns that make them together, such as date and time of day; None
-            takes the rows of each series for its steps, counted from 0.
-        target_cols: column or columns to forecast.
+            takes the rows of each series for its steps, counted from 0. "auto" finds it, and where there are
+            several to choose from asks by an error that lists them.
+        target_cols: column or columns to forecast; "auto" finds the only column of numbers, and ``id_col``
+            where times repeat.
         id_col: column of series ids, or columns that name a series together; None for a single series.
-        context_length: input steps of a window.
-        prediction_length: target steps of a window.
+        context_length: input steps of a window; None takes several seasons, as the series' length allows.
+        prediction_length: target steps of a window; None takes one season.
         batch_size: windows in a batch.
         val_size: validation part of each series: a fraction (float) or a number of time steps (int). A
             fraction above 0 is at least one horizon.
@@ -105,11 +112,11 @@ class CSVDataModule(ForecastDataModule):
         self,
         path: str | Path | Sequence[str | Path] | pl.DataFrame,
         *,
-        time_col: str | list[str] | None,
-        target_cols: str | list[str],
+        time_col: str | list[str] | None = AUTO,
+        target_cols: str | list[str] = AUTO,
         id_col: str | list[str] | None = None,
-        context_length: int,
-        prediction_length: int,
+        context_length: int | None = None,
+        prediction_length: int | None = None,
         batch_size: int = 64,
         val_size: int | float = 0.1,
         calibration_size: int | float = 0.0,
@@ -150,7 +157,34 @@ class CSVDataModule(ForecastDataModule):
     ) -> None:
         path = plain_path(path)
         future, static = _path_or_frame(future), _path_or_frame(static)
-        source = SeriesFile(
+        dialect = CSVDialect(
+            separator=separator,
+            decimal_comma=decimal_comma,
+            encoding=encoding,
+            thousands=thousands,
+            missing_values=missing_values,
+            skip_rows=skip_rows,
+            skip_footer=skip_footer,
+            layout=layout,
+            sheet=None if sheet is None else str(sheet),
+            file_id=file_id,
+        )
+        if AUTO in (time_col, target_cols):
+            covariates = (past_covariate_cols, future_covariate_cols, static_cols)
+            reading = found_columns(
+                path,
+                dialect,
+                time_col,
+                target_cols,
+                id_col,
+                covariates=[name for names in covariates for name in as_names(names)],
+                time_format=time_format,
+            )
+            # What is found is what a checkpoint keeps.
+            time_col, target_cols = list(reading.time_cols) or None, list(reading.target_cols)
+            id_col, layout = list(reading.id_cols) or None, reading.layout
+            dialect = replace(dialect, layout=layout)
+        source: SeriesFile | SeriesDataset = SeriesFile(
             path,
             time_col=time_col,
             target_cols=target_cols,
@@ -165,21 +199,15 @@ class CSVDataModule(ForecastDataModule):
             time_format=time_format,
             round=round,
             as_of=as_of,
-            dialect=CSVDialect(
-                separator=separator,
-                decimal_comma=decimal_comma,
-                encoding=encoding,
-                thousands=thousands,
-                missing_values=missing_values,
-                skip_rows=skip_rows,
-                skip_footer=skip_footer,
-                layout=layout,
-                sheet=None if sheet is None else str(sheet),
-                file_id=file_id,
-            ),
+            dialect=dialect,
             units=units,
             cache=cache,
         )
+        if context_length is None or prediction_length is None:
+            source = source.read()
+            context_length, prediction_length = sizes_for(
+                source.store, season_length, context_length, prediction_length
+            )
         super().__init__(
             source,
             context_length=context_length,
