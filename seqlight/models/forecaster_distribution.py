@@ -206,7 +206,8 @@ class ForecasterDistribution(ForecasterWindows):
         assert self.dependence is not None
         if not torch.compiler.is_compiling():
             self._check_dependence()
-        values = self.head.value_at(self._head_parameters(outputs, window), self.dependence(scores))
+        parameters = self._head_parameters(outputs, window)
+        values = self.head.value_at(parameters, self.dependence(scores.to(parameters.dtype)))
         return self._taken_back(values, state)
 
     def _fed_back_paths(self, window: Window, scores: Tensor) -> Tensor:

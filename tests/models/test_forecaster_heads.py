@@ -1,10 +1,11 @@
-"""Forecasters with heads: quantiles, paths and means in original units, and what is refused."""
+"""Forecasters with heads: quantiles, paths and means in original units."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -213,38 +214,65 @@ NETWORKS = {
 }
 
 
+@pytest.mark.parametrize("head", ["normal", "poisson"])
 @pytest.mark.parametrize("channels", ["mixed", "independent"])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_paths_are_fed_back_one_by_one(name, channels, sizes):
-    """Running all paths together is running each: a path's values, shown as the past, give its next step."""
+def test_paths_are_fed_back_one_by_one(name, channels, head, sizes):
+    """Running all paths together is running each, and each goes on from its own values alone."""
     torch.manual_seed(0)
-    make = {
-        "head": "normal",
-        "transform": "none",
-        "target_size": 2,
-        "future_covariate_size": 1,
-        "num_samples": 10,
-    }
-    forecaster = NETWORKS[name](channels=channels, **make, **sizes).eval()
-    past = torch.randn(4, 24, 2)
+    counts = head == "poisson"
+    options = {"head": head, "transform": "mean_scale" if counts else "none", "num_samples": 10}
+    forecaster = NETWORKS[name](
+        channels=channels, target_size=2, future_covariate_size=1, **options, **sizes
+    ).eval()
+    past = torch.randint(0, 30, (4, 24, 2)).float() if counts else torch.randn(4, 24, 2)
     known = {"historic_future_covariates": torch.randn(4, 24, 1), "future_covariates": torch.randn(4, 6, 1)}
     window, state = forecaster._batch_window({"past_target": past, **known}, with_future=False)
+    scores = forecaster.path_scores
     with torch.no_grad():
-        paths = forecaster._paths(window, state, None, forecaster.path_scores)
+        paths = forecaster._paths(window, state, None, scores)
         for index in (0, 7):
-            alone = forecaster._paths(window, state, None, forecaster.path_scores[index : index + 1])
+            alone = forecaster._paths(window, state, None, scores[index : index + 1])
             torch.testing.assert_close(alone[0], paths[index])
-        # The likelihood of a path given itself: its scores are those that it was drawn by.
-        scores = []
+        assert not counts or torch.equal(paths, paths.round())
 
-        def score(outputs, target):
-            scores.append(forecaster.head.score_of(forecaster._head_parameters(outputs, window), target))
+        # Each step's distribution given the path so far, asked as the loss asks it, at the path's scores.
+        again = []
+
+        def drawn(outputs, target):
+            parameters = forecaster._head_parameters(outputs, window)
+            again.append(forecaster.head.value_at(parameters, scores[len(again)]))
             return target
 
         for path in paths:
-            forecaster.strategy.future_loss(forecaster.network, window, path, score)
-    drawn = forecaster.path_scores.expand(10, 4, 6, 2)
-    torch.testing.assert_close(torch.stack(scores), drawn, atol=1e-4, rtol=1e-4)
+            future = forecaster.transform.transform_future(path, state)
+            forecaster.strategy.future_loss(forecaster.network, window, future, drawn)
+    torch.testing.assert_close(torch.stack(again), paths, atol=1e-4, rtol=1e-4)
+    assert paths.std(0).min() > 0
+
+
+@pytest.mark.parametrize("head", ["poisson", "negative_binomial"])
+def test_loss_of_counts_is_that_of_the_counts_themselves(head, trainer):
+    """Whatever they were divided by."""
+    past = past_of(counts=True)
+    kwargs = {"transform": "mean_scale", "context_length": 12, "prediction_length": HORIZON}
+    forecaster = fitted(Known(head=head, **kwargs), past)
+    future = truth_of(forecaster, past)
+    future[::7, 2] = math.nan
+    window, _ = forecaster._batch_window({"past_target": past}, with_future=False)
+    with torch.no_grad():
+        parameters = forecaster._head_parameters(forecaster.decode(window), window).double().numpy()
+    truth = future.numpy()
+    if head == "poisson":
+        expected = -stats.poisson.logpmf(truth, parameters[..., 0])
+    else:
+        mean, dispersion = parameters[..., 0], parameters[..., 1]
+        expected = -stats.nbinom.logpmf(truth, 1 / dispersion, 1 / (1 + mean * dispersion))
+    samples = [{"past_target": a, "future_target": b} for a, b in zip(past, future, strict=True)]
+    running = trainer()
+    running.validate(forecaster, DataLoader(samples, batch_size=2000), verbose=False)
+    logged = running.callback_metrics["val_loss"].item()
+    assert logged == pytest.approx(float(np.nanmean(expected)), rel=1e-4)
 
 
 def test_logged_values_are_those_of_the_quantiles(sizes, loader, trainer):
@@ -297,76 +325,6 @@ def test_mean_of_a_normal_distribution(transform):
         if transform == "box_cox(0.5)":  # of (z / 2 + 1)^2
             expected = (loc / 2 + 1).square() + scale.square() / 4
     torch.testing.assert_close(mean, expected, rtol=1e-4, atol=1e-4)
-
-
-def make(cls=LinearForecaster, **kwargs):
-    return cls(**{"context_length": 24, "prediction_length": 6} | kwargs)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"head": "poisson"}, r"'instance' makes of them what no count can be; use transform='mean_scale'"),
-        ({"head": "poisson", "transform": "none", "cycle": 24}, "cycle: head='poisson' forecasts counts"),
-        (
-            {"head": "quantile", "strategy": "recursive"},
-            "nothing can be drawn from head='quantile'; use strat",
-        ),
-        (
-            {"head": "quantile", "transform": "difference(1) + standard"},
-            r"adds up steps when it is undone \(Difference\(lags=\(1,\)\)\).*lags of at least pred.* = 6",
-        ),
-        ({"head": "normal", "loss": "mae"}, "head='normal' has a loss of its own, got 'mae'"),
-        ({"quantiles": [0.1, 0.5]}, "quantiles: head='point' gives none"),
-        ({"head": "quantile", "quantiles": [0.1, 0.9]}, r"0.5 among them.*\[0.1, 0.5, 0.9\]"),
-        ({"head": "normal", "quantiles": [10, 50]}, r"above 0 and below 1, got \[10, 50\]; 80 per cent is"),
-        ({"head": "normal", "quantiles": [0.9, 0.1]}, r"rising levels \[0.1, 0.9\], got \[0.9, 0.1\]"),
-        ({"head": "quantil"}, "Did you mean 'quantile'"),
-        (
-            {"head": "normal", "strategy": "recursive", "num_samples": 9},
-            "0.1 lies beyond 9 paths.*num_samples=10 or more",
-        ),
-        (
-            {"cls": EncoderDecoderForecaster, "head": "quantile"},
-            "cannot be drawn from head='quantile'; use teacher_forcing=0",
-        ),
-        (
-            {"cls": EncoderDecoderForecaster, "head": "normal", "teacher_forcing": 0.5},
-            "teacher_forcing: ends at 0.5.*use teacher_forcing=1, or 0",
-        ),
-    ],
-)
-def test_what_cannot_be_is_refused_before_training(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        make(**arguments)
-
-
-def test_what_a_forecaster_cannot_tell_is_refused():
-    batch = {"past_target": 1 + torch.rand(2, 24, 1)}
-    with pytest.raises(ValueError, match=r"0.3 not trained.*quantiles=\[0.1, 0.3, 0.5, 0.9\]"):
-        make(head="quantile").predict(batch, quantile_levels=(0.3,))
-    with pytest.raises(ValueError, match="nothing can be drawn from it"):
-        make(head="quantile").predict(batch, samples=2)
-    with pytest.raises(ValueError, match="the mean depends on what lies beyond"):
-        make(head="quantile").predict_mean(batch)
-    with pytest.raises(ValueError, match="mean: infinite, for transform='log' is undone by a function that"):
-        make(head="student_t", transform="log").predict_mean(batch)
-    with pytest.raises(ValueError, match=r"^mean: infinite"):
-        make(head="normal", transform="log + log(9)").predict_mean(batch)
-    with pytest.raises(ValueError, match=r"0\.001 lies beyond 200 paths.*num_samples=1000 or more"):
-        make(head="normal", strategy="recursive").predict(batch, quantile_levels=(0.001,))
-    with pytest.raises(ValueError, match=r"past_target: head='poisson' forecasts counts.*such as 1\."):
-        make(head="poisson", transform="mean_scale").predict(batch)
-    with pytest.raises(ValueError, match="solve: least squares forecast a mean, not what head='normal'"):
-        make(head="normal").solve([batch])
-    with pytest.raises(ValueError, match="ONNX has no operator"):
-        make(head="poisson", transform="mean_scale").to_onnx("never.onnx")
-
-
-def test_values_that_are_no_counts_end_a_fit_before_it_begins(sizes, loader, trainer):
-    forecaster = LinearForecaster(head="negative_binomial", transform="mean_scale", **sizes)
-    with pytest.raises(ValueError, match="training target: head='negative_binomial' forecasts counts"):
-        trainer(max_epochs=1).fit(forecaster, loader(8))
 
 
 def test_a_channel_without_a_past_has_no_distribution(trainer, loader, sizes):
