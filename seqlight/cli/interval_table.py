@@ -68,8 +68,8 @@ def empty_caption(rows: Sequence[IntervalRow]) -> str:
         return ""
     needed = ", ".join(f"{needed_scores(one, two_sided=False)} for {one:g}%" for one in empty)
     return (
-        f"Cells of bounds are empty where the part before the first window holds too few errors at each step: "
-        f"it takes {needed}."
+        "Cells of bounds are empty where the part before the first window holds too few errors at each "
+        f"step: it takes {needed}."
     )
 
 
