@@ -28,6 +28,7 @@ LEVELS = (80, 90, 95)
 WANTED = 2.5  # points from the level
 RESULTS = Path(__file__).with_name("results") / "coverage.md"
 DEMO = Path(seqlight.__file__).parent / "cli" / "demand.csv"
+MODELS = ("lstm", "lstm-normal", "linear")
 PARTS = {"val_size": 0.1, "calibration_size": 0.1, "test_size": 0.1}
 DATA = {
     "ETTh1": {
@@ -84,11 +85,12 @@ def lstm(data: CSVDataModule, given: argparse.Namespace, folder: str, head: str)
 
 def candidates(data: CSVDataModule, given: argparse.Namespace, folder: str) -> Iterator[Candidate]:
     """The models to make intervals for."""
-    yield lstm(data, given, folder, "point")
-    if not given.no_heads:
+    if "lstm" in given.models:
+        yield lstm(data, given, folder, "point")
+    if "lstm-normal" in given.models:
         yield lstm(data, given, folder, "normal")
-    linear = baselines(data)["linear"]
-    yield Candidate("linear", linear.predictor)
+    if "linear" in given.models:
+        yield Candidate("linear", baselines(data)["linear"].predictor)
 
 
 def measure(candidate: Candidate, data: CSVDataModule) -> Calibrated:
@@ -131,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--only", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--epochs", type=int, help="at most so many; default: as seqlight forecast")
     parser.add_argument("--max-time", type=float, default=60.0, help="seconds of each training; default: 60")
-    parser.add_argument("--no-heads", action="store_true", help="models of points alone")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     rows: list[str] = []
@@ -164,14 +166,14 @@ def document(rows: Sequence[str], missed: Sequence[str], seconds: float) -> str:
     lines = [
         "# Coverage of prediction intervals",
         "",
-        f"`python benchmarks/coverage.py --data FOLDER`, {seconds:.0f} s, {torch.get_num_threads()} thread(s).",
+        f"`python benchmarks/coverage.py --data FOLDER`, {seconds:.0f} s, {torch.get_num_threads()} threads.",
         "",
-        "Observed coverage on the test part in per cent, in brackets its middle 95 % over resampled blocks of",
-        "one horizon, and mean interval score in the target's units (lower is better). Bold: the method in use,",
-        "chosen within the calibration part. Coverage is approximate: windows overlap, and the future drifts",
-        "away from the calibration part. Two rules were settled after looking at these three series: a method",
-        "that adapts is preferred unless its interval score is more than 5 % above the lowest, and so is the",
-        "larger of its step sizes.",
+        "Observed coverage on the test part in per cent, in brackets its middle 95 % over resampled blocks",
+        "of one horizon, and mean interval score in the target's units (lower is better). Bold: the method",
+        "in use, chosen within the calibration part. Coverage is approximate: windows overlap, the future",
+        "drifts away from the calibration part. Two rules were settled after looking at these three series:",
+        "a method that adapts is preferred unless its interval score is more than 5 % above the lowest, and",
+        "so is the larger of its step sizes.",
         "",
         head,
         rule,
