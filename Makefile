@@ -23,7 +23,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build build-all demo chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test wheels clean
+.PHONY: build build-all demo report-picture chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test wheels clean
 
 # `make build` compiles the kernels for this machine's processor, `make build-all` those for every processor, as a wheel
 # holds them and the tests want them.
@@ -37,6 +37,13 @@ build build-all: $(RUN_ENV)
 FORECAST_INPUT = $(if $(CSV),'$(CSV)' --time '$(TIME)' --target '$(TARGET)' $(if $(ID),--id '$(ID)'),--demo)
 demo: build
 	$(PY) -m seqlight forecast $(FORECAST_INPUT) $(if $(HORIZON),--horizon $(HORIZON)) -o forecast.csv --plot forecast.png
+
+# The README's picture of a report: the demo's first screen in Chromium.
+CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
+report-picture: build
+	$(PY) -m seqlight forecast --demo -o build/forecast.csv --report build/report.html
+	'$(CHROMIUM)' --headless --no-sandbox --hide-scrollbars --window-size=1120,900 \
+		--screenshot='$(CURDIR)/docs/report.png' 'file://$(CURDIR)/build/report.html'
 
 # The chapter's table, every row and three seeds, and the recipe beyond it. OUT is the folder of what they write;
 # ARGS are further options: make chapter15 ARGS='--rows lstm gru --seeds 0'.
