@@ -33,6 +33,10 @@ def outlier(values: np.ndarray) -> None:
     values[300] = 400
 
 
+def smaller_outlier(values: np.ndarray) -> None:
+    values[300] += 80  # 19 robust standard deviations of the changes, which are 4.2
+
+
 def two_values_outlier(values: np.ndarray) -> None:
     values[300:302] = 400
 
@@ -58,6 +62,7 @@ def stuck(values: np.ndarray) -> None:
     [
         (gap, "gap", 200, "2 gaps, 31 missing steps (5\u00a0%); the longest, of 30, begins here"),
         (outlier, "outlier", 300, "400.0 where its neighbours are about"),
+        (smaller_outlier, "outlier", 300, " where its neighbours are about"),
         (two_values_outlier, "outlier", 300, "400.0 where"),
         (level_step, "step", 300, "the level goes from about"),
         (small_level_step, "step", 300, "the level goes from about"),

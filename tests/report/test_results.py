@@ -78,6 +78,17 @@ def test_of_selection(selection: Selection, data: CSVDataModule) -> None:
     assert "a, sales" in render(report)
 
 
+def test_cells_that_do_not_count_are_left_out(selection: Selection, data: CSVDataModule) -> None:
+    """Such as those whose window has no known value to forecast from."""
+    known = selection.test.known.clone()
+    known[::2] = False
+    test = replace(selection.test, known=known)
+    report = of_selection(replace(selection, test=test), data)
+    for row, own, whole in zip(report.models, test.rows, selection.test.rows, strict=True):
+        assert row.errors["MAE"] == pytest.approx(own["mae"], rel=1e-5)
+        assert abs(own["mae"] / whole["mae"] - 1) > 1e-4
+
+
 def test_times_of_windows_are_those_of_the_cells(selection: Selection, data: CSVDataModule) -> None:
     """By hour, from the long table that evaluation makes."""
     report = of_selection(selection, data)
