@@ -8,17 +8,16 @@ absolute errors of the day after. Windows are gathered here, for the columns are
 
 import argparse
 import statistics
-import tempfile
 import warnings
 from itertools import pairwise
 
 import polars as pl
 import torch
 from lightning import Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader, Dataset
 
 import seqlight
+from seqlight.experiments import fit
 
 CONTEXT, HORIZON = 96, 24
 TRAIN, VALIDATION, TEST = 8640, 2880, 2880  # hours: 12, 4 and 4 months
@@ -47,7 +46,7 @@ class Windows(Dataset):
         return made
 
 
-def error(target: torch.Tensor, others: torch.Tensor, seed: int, epochs: int, folder: str) -> float:
+def error(target: torch.Tensor, others: torch.Tensor, seed: int, epochs: int) -> float:
     """Train, and return the mean absolute error of the best epoch on the test part."""
     torch.manual_seed(seed)
     ends = [0, TRAIN, TRAIN + VALIDATION, TRAIN + VALIDATION + TEST]
@@ -66,18 +65,10 @@ def error(target: torch.Tensor, others: torch.Tensor, seed: int, epochs: int, fo
     if others.shape[1]:
         past = others[:TRAIN]
         model.inputs.fit_scales({"past_covariates": (past.mean(0), past.std(0))})
-    best = ModelCheckpoint(monitor="val_loss", dirpath=folder)
-    trainer = Trainer(
-        max_epochs=epochs,
-        callbacks=[best],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        accelerator="cpu",
-        gradient_clip_val=1.0,
-    )
-    trainer.fit(model, train, validation)
-    (logged,) = trainer.test(seqlight.load(best.best_model_path), test, verbose=False)
+    fitted = fit(model, (train, validation), epochs=epochs, patience=None, accelerator="cpu")
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
+    (logged,) = trainer.test(fitted.model, test, verbose=False)
     return logged["test_mae"]
 
 
@@ -96,8 +87,7 @@ def main() -> None:
     errors: dict[str, list[float]] = {"OT alone": [], "with the six others": []}
     for seed in range(given.seeds):
         for name, values in (("OT alone", others[:, :0]), ("with the six others", others)):
-            with tempfile.TemporaryDirectory() as folder:
-                errors[name].append(error(target, values, seed, given.epochs, folder))
+            errors[name].append(error(target, values, seed, given.epochs))
             print(f"seed {seed}, {name}: test MAE {errors[name][-1]:.3f}", flush=True)
     for name, found in errors.items():
         print(f"median, {name}: {statistics.median(found):.3f}")

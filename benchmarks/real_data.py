@@ -9,7 +9,6 @@ forecast's error on the training part, with the period that the table states.
 
 import argparse
 import logging
-import tempfile
 import time
 import warnings
 from dataclasses import dataclass, field
@@ -17,20 +16,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
 from rich.console import Console
 from rich.table import Table
 
 from seqlight.data import CSVDataModule
 from seqlight.evaluation import ComparisonRow, compare
+from seqlight.experiments import fit
 from seqlight.models import (
     Forecaster,
     LinearForecaster,
     LSTMForecaster,
     NaiveForecaster,
     SeasonalNaiveForecaster,
-    load,
 )
 
 
@@ -155,24 +152,17 @@ def sizes_of(data: CSVDataModule) -> dict[str, Any]:
     return {name: getattr(data, name) for name in names}
 
 
-def train(series: Series, data: CSVDataModule, seed: int, folder: str) -> Forecaster:
+def train(series: Series, data: CSVDataModule, seed: int) -> Forecaster:
     """Train the LSTM and return it as it was after its best epoch on the validation part."""
-    seed_everything(seed, verbose=False)
-    forecaster = LSTMForecaster(**(RECIPE | series.model), **sizes_of(data))
-    best = ModelCheckpoint(dirpath=folder, filename=f"{{epoch}}-{seed}", monitor="val_loss")
-    trainer = Trainer(
+    return fit(
+        lambda: LSTMForecaster(**(RECIPE | series.model), **sizes_of(data)),
+        data,
+        seed=seed,
+        epochs=series.epochs,
+        batches_per_epoch=series.batches,
+        patience=None,
         accelerator="cpu",
-        max_epochs=series.epochs,
-        limit_train_batches=series.batches,
-        gradient_clip_val=1.0,
-        callbacks=[best],
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(forecaster, datamodule=data)
-    return load(best.best_model_path)
+    ).model
 
 
 def solve_linear(data: CSVDataModule) -> Forecaster:
@@ -200,13 +190,10 @@ def evaluate(series: Series, folder: Path, seeds: list[int], console: Console) -
         plain = data_module(series, folder, calendar=False)
         rows = compare({"linear, without the calendar": solve_linear(plain)}, plain)
     trained: dict[str, Forecaster] = {}
-    with tempfile.TemporaryDirectory() as checkpoints:
-        for seed in seeds:
-            start = time.perf_counter()
-            trained[f"peephole LSTM, seed {seed}"] = train(
-                series, data_module(series, folder, seed), seed, checkpoints
-            )
-            console.print(f"{series.title}: seed {seed} trained in {time.perf_counter() - start:.0f} s")
+    for seed in seeds:
+        start = time.perf_counter()
+        trained[f"peephole LSTM, seed {seed}"] = train(series, data_module(series, folder, seed), seed)
+        console.print(f"{series.title}: seed {seed} trained in {time.perf_counter() - start:.0f} s")
     before = compare(baselines, data)
     return before + rows + compare(trained, data)
 

@@ -45,6 +45,7 @@ from two_sine_fit import NOISE_VARIANCE, TwoSineFit
 from worker_processes import run_side_by_side
 
 from seqlight.data import SyntheticDataModule
+from seqlight.experiments import fit
 from seqlight.models import LSTMForecaster
 from seqlight.strategies import EveryStepStrategy, PointwiseLoss, Window, output_steps, run_network
 
@@ -148,24 +149,21 @@ def run(task: Task, report: Callable[[tuple[int, int, float]], None]) -> Outcome
         context_length=CONTEXT, prediction_length=task.steps, transform="none", **task.options
     )
     initialize_as_keras_(model)  # orthogonal recurrent weights, forget gates open at first
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=task.epochs,
-        limit_train_batches=task.batches,
-        check_val_every_n_epoch=min(5, task.epochs),
-        gradient_clip_val=1.0,
+    model = fit(
+        model,
+        (data.train_dataloader(), evaluated.val_dataloader()),
+        epochs=task.epochs,
+        batches_per_epoch=task.batches,
+        patience=None,
+        keep="last",
         callbacks=[ReportEpochs(report)],
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-    )
-    trainer.fit(model, data.train_dataloader(), evaluated.val_dataloader())
+        accelerator="cpu",
+        check_val_every_n_epoch=min(5, task.epochs),
+    ).model
     forecasts, errors = {}, {}
     for part, loader in (("val", evaluated.val_dataloader()), ("test", evaluated.test_dataloader())):
-        predicted = trainer.predict(model, loader)
-        forecasts[part] = torch.cat([batch["prediction"][:, :, 0] for batch in predicted]).numpy()
+        predicted = [model.predict(batch).point[:, :, 0] for batch in loader]
+        forecasts[part] = torch.cat(predicted).numpy()
         errors[part] = (forecasts[part] - series_of(part, task.steps)[:, CONTEXT:]) ** 2
     return Outcome(task.steps, errors, forecasts["test"], time.process_time() - start)
 

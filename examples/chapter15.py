@@ -27,7 +27,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from chapter15_plots import draw_epochs, draw_errors
@@ -42,6 +41,7 @@ from two_sine_fit import NOISE_VARIANCE, TwoSineFit
 from worker_processes import run_side_by_side
 
 from seqlight.data import SyntheticDataModule
+from seqlight.experiments import fit
 from seqlight.models import Forecaster, NaiveForecaster
 from seqlight.nn import CausalConv1d
 
@@ -68,36 +68,23 @@ class Task:
     initial_weights: str
 
 
-class EpochErrors(Callback):
-    """Keeps the validation error after each epoch, and tells ``report`` that another one is done."""
+class ReportEpochs(Callback):
+    """Tells ``report`` that another epoch is done."""
 
     def __init__(self, report: Callable[[], None]) -> None:
-        self.errors: list[float] = []
         self.report = report
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take down ``val_loss``: nothing is transformed, so it is the MSE of the forecasts."""
-        self.errors.append(float(trainer.callback_metrics["val_loss"]))
+        """Report."""
         self.report()
-
-
-def quiet_trainer(**options: Any) -> Trainer:
-    """Return a Trainer that does nothing beside training: steps are a millisecond or two."""
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        **options,
-    )
 
 
 def validate(model: Forecaster, steps: int) -> float:
     """Return the MSE on the validation series."""
     data = SyntheticDataModule(prediction_length=steps, batch_size=2000)
-    (metrics,) = quiet_trainer().validate(model, data.val_dataloader(), verbose=False)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
+    (metrics,) = trainer.validate(model, data.val_dataloader(), verbose=False)
     return metrics["val_loss"]
 
 
@@ -107,10 +94,18 @@ def train(model: Forecaster, steps: int, task: Task, report: Callable[[], None])
     loader = data.train_dataloader()
     loader.sampler.seed = task.seed  # another order for every seed; the series remain the same
     validation = SyntheticDataModule(prediction_length=steps, batch_size=2000).val_dataloader()
-    errors = EpochErrors(report)
-    trainer = quiet_trainer(max_epochs=task.epochs, limit_train_batches=task.batches, callbacks=[errors])
-    trainer.fit(model, loader, validation)
-    return errors.errors
+    fitted = fit(
+        model,
+        (loader, validation),
+        epochs=task.epochs,
+        batches_per_epoch=task.batches,
+        patience=None,
+        keep="last",
+        gradient_norm=None,
+        callbacks=[ReportEpochs(report)],
+        accelerator="cpu",
+    )
+    return list(fitted.val_losses)  # nothing is transformed, so it is the MSE of the forecasts
 
 
 def run(task: Task, report: Callable[[str], None]) -> Result:

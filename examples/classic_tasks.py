@@ -32,6 +32,7 @@ from worker_processes import run_side_by_side
 
 from seqlight import plot
 from seqlight.data import SyntheticDataModule
+from seqlight.experiments import fit
 from seqlight.models import SequenceRegressor, StepClassifier, SupervisedModule
 
 
@@ -262,20 +263,19 @@ def run(job: Job, report: Callable[[str], None]) -> Result:
         report(f"{job.title}: epoch {epoch} of {job.epochs}, trained at T = {trained}, val_loss {loss:.3g}")
 
     losses = EpochLosses(tell)
-    trainer = Trainer(
-        accelerator="cpu",
-        max_epochs=job.epochs,
-        limit_train_batches=job.given.epoch_steps,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=1.0,
+    fit(
+        network,
+        data,
+        epochs=job.epochs,
+        batches_per_epoch=job.given.epoch_steps,
+        patience=None,
+        keep="last",
         callbacks=[losses],
-        num_sanity_val_steps=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
+        accelerator="cpu",
+        reload_dataloaders_every_n_epochs=1,
     )
-    trainer.fit(network, data)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
     (tested,) = trainer.test(network, data, verbose=False)
     parameters = sum(parameter.numel() for parameter in network.network.parameters())
     return Result(job, tested["test_loss"], losses.losses, parameters, time.process_time() - start)

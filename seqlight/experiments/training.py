@@ -103,6 +103,7 @@ def quiet_lightning() -> Iterator[None]:
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*LeafSpec")
+        warnings.filterwarnings("ignore", message=".*but have no `val_dataloader`")  # None was asked for
         for logger in loggers:
             logger.setLevel(logging.WARNING)
         try:
@@ -189,6 +190,11 @@ def fit(
     loaders = () if isinstance(data, LightningDataModule) else data
     if keep == "best" and loaders and loaders[1] is None:
         raise ValueError("keep: expected 'last' without validation data, got 'best'")
+
+    if loaders and loaders[1] is None:
+        trainer_options.setdefault("limit_val_batches", 0)
+    if trainer_options.get("limit_val_batches") == 0:
+        patience = None
 
     losses = _ValidationLosses()
     best = ModelCheckpoint(dirpath=folder, filename="best", monitor="val_loss") if keep == "best" else None
