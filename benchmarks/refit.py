@@ -103,8 +103,10 @@ def measure(name: str, target: str, given: argparse.Namespace) -> Iterator[tuple
         fold.setup("fit")
         limits = {"max_time": given.max_time, "accelerator": "cpu"}
         options = {"hidden_size": 64, "peephole": True}
-        candidates = {"LSTM": train_forecaster("lstm", fold, seed=given.seed, options=options, **limits)}
-        linear = linear_candidate(fold)
+        candidates = {}
+        if "LSTM" in given.models:
+            candidates["LSTM"] = train_forecaster("lstm", fold, seed=given.seed, options=options, **limits)
+        linear = linear_candidate(fold) if "linear" in given.models else None
         if linear is not None:
             candidates["linear"] = linear
         everything = all_training(fold)
@@ -120,6 +122,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--targets", nargs="+", help="some columns of ETTh1; default: all")
+    parser.add_argument("--models", nargs="+", choices=["LSTM", "linear"], default=["LSTM", "linear"])
     parser.add_argument("--origins", type=int, default=3)
     parser.add_argument("--max-time", type=float, default=30.0, help="seconds of each training")
     parser.add_argument("--m4-series", type=int, default=100)

@@ -64,8 +64,8 @@ def test_time_and_steps_end_a_training(small: CSVDataModule) -> None:
 
 
 def test_loaders_in_place_of_a_module(small: CSVDataModule) -> None:
-    train = list(small.train_dataloader())[:2]
-    fitted = fit(lstm(small)(), (train, None), epochs=1, keep="last", **CPU)
+    train = small.train_dataloader()
+    fitted = fit(lstm(small)(), (train, None), epochs=1, keep="last", batches_per_epoch=2, **CPU)
     assert fitted.steps == 2
     with pytest.raises(ValueError, match="keep: expected 'last' without validation data"):
         fit(lstm(small)(), (train, None), epochs=1, **CPU)
