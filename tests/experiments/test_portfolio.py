@@ -224,3 +224,17 @@ def test_errors(data):
         portfolio(data, names=["rnn"])
     with pytest.raises(ValueError, match=r"^data: there is no validation part"):
         portfolio(data_of(everyday(), val_size=0))
+
+
+def test_least_squares_of_some_of_very_many_windows(data, monkeypatch):
+    """At even distances over all series, and nearly as good."""
+    from seqlight.experiments import simple_forecasts
+
+    every = simple_forecasts.least_squares(data)
+    monkeypatch.setattr(simple_forecasts, "MOST_WINDOWS", 300)
+    loader = simple_forecasts.windows_to_solve(data, 64)
+    batches = list(loader)
+    assert sum(len(batch["start"]) for batch in batches) == 300
+    assert set(torch.cat([batch["series_index"] for batch in batches]).tolist()) == set(range(5))
+    some = simple_forecasts.least_squares(data)
+    assert mase(some, data) < 1.5 * mase(every, data)
