@@ -269,17 +269,10 @@ def _past(
 def _window_times(
     data: Any, index: NDArray[np.int64], start: NDArray[np.int64], horizon: int
 ) -> NDArray[Any]:
-    """Times [W, H] of windows, read from each series' grid once."""
-    found: NDArray[Any] | None = None
-    order = np.argsort(index, kind="stable")
-    places, first = np.unique(index[order], return_index=True)
-    for place, rows in zip(places.tolist(), np.split(order, first[1:]), strict=True):
-        low, high = int(start[rows].min()), int(start[rows].max())
-        times = naive_times(data.store.timestamps(place, low, high - low + horizon))
-        if found is None:
-            found = np.empty((len(index), horizon), times.dtype)
-        found[rows] = times[start[rows, None] - low + np.arange(horizon)]
-    return np.empty((0, horizon), np.int64) if found is None else found
+    """Times [W, H] of windows."""
+    positions = start[:, None] + np.arange(horizon)
+    times = data.store.timestamps_at(np.repeat(index, horizon), positions.ravel())
+    return naive_times(times).reshape(-1, horizon)
 
 
 def _known(windows: WindowForecasts) -> FloatArray:
