@@ -184,7 +184,7 @@ class CSVDataModule(ForecastDataModule):
             time_col, target_cols = list(reading.time_cols) or None, list(reading.target_cols)
             id_col, layout = list(reading.id_cols) or None, reading.layout
             dialect = replace(dialect, layout=layout)
-        source: SeriesFile | SeriesDataset = SeriesFile(
+        file = SeriesFile(
             path,
             time_col=time_col,
             target_cols=target_cols,
@@ -203,10 +203,11 @@ class CSVDataModule(ForecastDataModule):
             units=units,
             cache=cache,
         )
+        source: SeriesFile | SeriesDataset = file
         if context_length is None or prediction_length is None:
-            source = source.read()
+            source = dataset = file.read()
             context_length, prediction_length = sizes_for(
-                source.store, season_length, context_length, prediction_length
+                dataset.store, season_length, context_length, prediction_length
             )
         super().__init__(
             source,
