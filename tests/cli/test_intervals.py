@@ -327,3 +327,18 @@ def test_a_backtest_says_why_bounds_are_empty(
     assert pl.read_csv(tmp_path / "out.csv")["naive-lo-95"].is_null().all()
     printed = " ".join(capsys.readouterr().out.split())
     assert "too few errors at each step: it takes " in printed and "19 for 95%" in printed
+
+
+def test_series_too_short_for_a_calibration_part_are_forecast_without_intervals(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "short.csv"
+    days = np.datetime64("2024-01-01") + np.arange(15)
+    path.write_text("\n".join(["ds,y", *(f"{day},{place % 4}" for place, day in enumerate(days))]) + "\n")
+    options = ["--horizon", "3", "--context", "4", "--model", "naive"]
+    assert run("forecast", path, *options, "-o", tmp_path / "out.csv") == 0
+    assert pl.read_csv(tmp_path / "out.csv").columns == ["series_id", "ds", "y"]
+    assert "no intervals, for the series are too short for a calibration part" in capsys.readouterr().out
+    backtest = ["--horizon", "3", "--context", "4", "--models", "naive", "--windows", "1", "--level", "80"]
+    assert run("backtest", path, *backtest, "-o", tmp_path / "back.csv") == 2
+    assert "--level: the series are too short for a part to make intervals from" in capsys.readouterr().err

@@ -128,6 +128,11 @@ def in_options(error: ValueError, given: BacktestArguments) -> CommandError | No
             f"--interval-method {given.interval_method}: needs models that say something of their errors, "
             "and these give points alone; take auto, split, two-sided or adaptive"
         )
+    if given.levels and text.startswith("data: expected a calibration part"):
+        return CommandError(
+            "--level: the series are too short for a part to make intervals from; give a shorter --context "
+            "or --horizon, or no --level"
+        )
     return None
 
 

@@ -23,6 +23,7 @@ from seqlight.data.store.window_sizes import choose_sizes
 
 WHOLE_TEST = 0.2
 TEST_BESIDE_CALIBRATION = 0.1
+WINDOWS_IN_PARTS = 4  # one horizon each of training, validation, calibration and test
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def plan(given: SeriesArguments) -> ForecastPlan:
     notes = [as_options(str(warning.message)) for warning in caught]
     origins = forecast_origins(store, given.origin, context)
     levels = given.levels if isinstance(given, LevelArguments) else ()
+    if store.ends.max() < context + horizon * WINDOWS_IN_PARTS:
+        levels = ()  # too short for a calibration part beside the others: a forecast without intervals
     return ForecastPlan(
         store=store,
         context_length=context,
