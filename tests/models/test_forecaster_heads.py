@@ -292,10 +292,11 @@ def test_logged_values_are_those_of_the_quantiles(sizes, loader, trainer):
     assert logged["val_mae"] == pytest.approx(mae.item(), rel=1e-4)
 
 
-def test_bounds_hold_for_all_that_is_forecast(trainer):
-    past = past_of()
-    kwargs = {"transform": "standard", "context_length": 12, "prediction_length": HORIZON}
-    forecaster = Known(head="normal", bounds=(22.3, 30.0), integer=True, **kwargs)
+@pytest.mark.parametrize(("head", "transform"), [("normal", "standard"), ("poisson", "mean_scale")])
+def test_bounds_hold_for_all_that_is_forecast(head, transform, trainer):
+    past = past_of(counts=head == "poisson")
+    kwargs = {"transform": transform, "context_length": 12, "prediction_length": HORIZON}
+    forecaster = Known(head=head, bounds=(22.3, 30.0), integer=True, **kwargs)
     fitted(forecaster, past)
     validated(forecaster, past, truth_of(forecaster, past), trainer)
     forecast = forecaster.predict({"past_target": past[:50]}, quantile_levels=LEVELS, samples=10)
