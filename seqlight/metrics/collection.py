@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
 from .masked import (
@@ -53,16 +53,17 @@ def imputation_metrics() -> MetricCollection:
 def quantile_metrics(quantiles: Sequence[float]) -> MetricCollection:
     """Return the weighted quantile loss and the CRPS, named ``wql`` and ``crps``.
 
+    The CRPS is approximated by quantiles at evenly spread levels, such as 0.1, 0.2, ..., 0.9, alone: the mean
+    over others would be smaller the more of them lie in the tails, and is left out.
+
     Update it with ``update(preds, target, mask)``.
 
     Args:
         quantiles: levels of the forecasts.
 
     """
-    return MetricCollection(
-        {
-            "wql": WeightedQuantileLoss(quantiles),
-            "crps": ContinuousRankedProbabilityScore(quantiles),
-        },
-        compute_groups=False,
-    )
+    metrics: dict[str, Metric | MetricCollection] = {"wql": WeightedQuantileLoss(quantiles)}
+    spread = [(number + 1) / (len(quantiles) + 1) for number in range(len(quantiles))]
+    if all(abs(level - even) < 1e-6 for level, even in zip(quantiles, spread, strict=True)):
+        metrics["crps"] = ContinuousRankedProbabilityScore(quantiles)
+    return MetricCollection(metrics, compute_groups=False)

@@ -73,8 +73,9 @@ class Forecaster(ForecasterHooks):
     ``test_loss_all_steps`` are the loss over the forecasts made at all steps of the windows, as in training;
     ``val_loss`` is that of the forecast made at the last one. A window whose past has no observed cell of a
     channel is not scored on that channel: there is nothing to forecast from. With a ``head`` of quantiles or
-    of a distribution, ``val_wql`` and ``val_crps`` score those (a distribution at the levels 0.1 to 0.9), and
-    ``val_loss`` is the head's; the recursive strategy takes it of each step given the true ones before it.
+    of a distribution, ``val_wql`` and ``val_crps`` score those (a distribution at the levels 0.1 to 0.9; the
+    CRPS needs evenly spread levels), and ``val_loss`` is the head's; the recursive strategy takes it of each
+    step given the true ones before it.
 
     Args:
         context_length: number L of past steps the forecast is made from.

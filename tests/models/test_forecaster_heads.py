@@ -277,17 +277,20 @@ def test_loss_of_counts_is_that_of_the_counts_themselves(head, trainer):
 
 def test_logged_values_are_those_of_the_quantiles(sizes, loader, trainer):
     data = loader(64, missing=0.3)
-    forecaster = LinearForecaster(head="quantile", quantiles=[0.2, 0.5, 0.7], **sizes)
+    forecaster = LinearForecaster(head="quantile", quantiles=[0.25, 0.5, 0.75], **sizes)
     running = trainer()
     running.validate(forecaster, data, verbose=False)
     logged = {name: value.item() for name, value in running.callback_metrics.items()}
     every = torch.utils.data.default_collate([sample for sample in data.dataset])
-    forecast = forecaster.predict(every, quantile_levels=(0.2, 0.5, 0.7))
+    forecast = forecaster.predict(every, quantile_levels=(0.25, 0.5, 0.75))
     truth, known = every["future_target"], ~every["future_target"].isnan()
     wql = weighted_quantile_loss(forecast.quantiles, truth, forecast.quantile_levels, known)
     crps = crps_quantiles(forecast.quantiles, truth, forecast.quantile_levels)[known].mean()
     assert logged["val_wql"] == pytest.approx(wql.item(), rel=1e-4)
     assert logged["val_crps"] == pytest.approx(crps.item(), rel=1e-4)
+    uneven = LinearForecaster(head="quantile", quantiles=[0.1, 0.5, 0.9], **sizes)
+    running.validate(uneven, data, verbose=False)
+    assert "val_wql" in running.callback_metrics and "val_crps" not in running.callback_metrics
     mae = (forecast.point - truth).abs()[known].mean()
     assert logged["val_mae"] == pytest.approx(mae.item(), rel=1e-4)
 
