@@ -35,8 +35,11 @@ class ExponentialSmoothing(nn.Module):
         self.series = series
         self.season_length = season_length
         self.level_logit = nn.Parameter(torch.full((series, target_size), -0.5))
-        self.season_logit = nn.Parameter(torch.full((series, target_size), -1.0))
-        self.season = nn.Parameter(torch.zeros(series, season_length, target_size))
+        self.season_logit: nn.Parameter | None = None
+        self.season: nn.Parameter | None = None
+        if season_length > 1:  # else they would be parameters without a gradient, which DDP refuses
+            self.season_logit = nn.Parameter(torch.full((series, target_size), -1.0))
+            self.season = nn.Parameter(torch.zeros(series, season_length, target_size))
 
     def forward(
         self, past: Tensor, series: Tensor, phase: Tensor, prediction_length: int
@@ -53,7 +56,7 @@ class ExponentialSmoothing(nn.Module):
         length, period = past.shape[1], self.season_length
         level_weight = torch.sigmoid(self._of(self.level_logit, series)).unsqueeze(1)  # [B, 1, C]
         values = _filled(past)
-        if period == 1:
+        if self.season is None or self.season_logit is None:
             last = _levels(values, values.mean(1, keepdim=True), level_weight)[:, -1:]
             return _no_new_gaps(past - last, past), _no_new_gaps(last.expand(-1, prediction_length, -1))
         season_weight = torch.sigmoid(self._of(self.season_logit, series)).unsqueeze(1)

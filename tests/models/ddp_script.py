@@ -27,11 +27,13 @@ from seqlight.models import (
     ConvImputer,
     ConvLSTMForecaster,
     EncoderDecoderForecaster,
+    ESRNNForecaster,
     GRUForecaster,
     LinearForecaster,
     LSTMForecaster,
     RNNForecaster,
     RNNImputer,
+    SegmentRNNForecaster,
     SequenceClassifier,
     SequenceGenerator,
     SequenceRegressor,
@@ -172,6 +174,12 @@ def cases(processes: int) -> dict[str, tuple[Callable[[], LightningModule], Ligh
         ),
         "encoder_decoder": forecaster(EncoderDecoderForecaster, masked(), observed_indicator=True, **small),
         "linear": forecaster(LinearForecaster, synthetic(processes)),
+        "segment_rnn": forecaster(
+            SegmentRNNForecaster, synthetic(processes), segment_length=4, cycle=5, **small
+        ),
+        "es_rnn": forecaster(
+            ESRNNForecaster, synthetic(processes), series_ids=["0", "1"], dilations=[[1, 2]], **small
+        ),
         # The steps' dependence is that of the errors of both processes.
         "distribution": forecaster(LinearForecaster, masked(), head="student_t"),
         "paths": forecaster(

@@ -21,6 +21,8 @@ FORECASTERS = [
     "tcn",
     "encoder_decoder",
     "linear",
+    "segment_rnn",
+    "es_rnn",
     "distribution",
     "paths",
     "tbptt",
