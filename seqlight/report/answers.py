@@ -155,11 +155,13 @@ def comparison(
     best = ranked[0]
     begins = past.time[:, 0]
     times = len(np.unique(begins))
-    span = f"{time_text(begins.min(), style)} and {time_text(begins.max(), style)}"
+    begin = time_text(begins.min(), style)
+    if times > 1:
+        begin = f"{count(times, 'time')} between {begin} and {time_text(begins.max(), style)}"
     made = f"{count(len(past.target), 'forecast')} of {count(past.target.shape[1], 'step')}"
     first = (
         f"{plain(best.name)} has the lowest error of {count(len(models), 'model')} in {made} that begin at "
-        f"{count(times, 'time')} between {span}: off by {digits.error(best.errors['MAE'])} on average."
+        f"{begin}: off by {digits.error(best.errors['MAE'])} on average."
     )
     if len(ranked) < 2 or not np.isfinite(ranked[1].errors[by]):
         return first, "No other model was there to compare with."

@@ -74,6 +74,6 @@ def _series(panel: Panel, title: str) -> "Figure":
         forecast_time=panel.forecast_time,
         forecast=panel.forecast,
         actual=panel.actual,
-        bands={f"{level:g} %": edges for level, edges in reversed(panel.bands.items())},
+        bands={f"{level:g} %": edges for level, edges in reversed(list(panel.bands.items()))},
     )
     return plot.forecast([one], title=title)

@@ -12,7 +12,7 @@ The rules, for a series ``x`` (``docs/howto/report.md`` tells them to readers):
   the values before and after differ by more than half the change, else a *jump*.
 - *level step* in noise: the mean of a season (12 steps at least) after it differs from that before by more
   than 6 robust standard deviations of such differences, after taking off those one season earlier and later,
-  so that no trend counts.
+  so that no trend counts; in series of eight seasons at least.
 - *ended*: the last known value is more than ``horizon`` steps before that of the others.
 
 They are made to be quiet on noise, trends, seasons, random walks and counts: of a hundred such series, at
@@ -235,7 +235,7 @@ def usual_by_phase(values: Array, positions: NDArray[np.int64], season_length: i
 
 def level_steps(compact: Array, levels: Array, window: int) -> list[Event]:
     """Steps of the mean of ``levels``, the values without their season, between windows, largest first."""
-    if len(compact) < 4 * window + 1:
+    if len(compact) < 8 * window:  # too few differences to tell what is usual
         return []
     sums = np.concatenate([[0.0], np.cumsum(levels)])
     means = (sums[window:] - sums[:-window]) / window  # of the window that begins there

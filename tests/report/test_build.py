@@ -100,6 +100,11 @@ def test_a_backtest_says_who_won(kind: Any) -> None:
         "That is 50 % less than b, and lower in 100 % of the single forecasts.",
     ]
     assert [row.chosen for row in report.models] == [False, True]
+    once = replace(past, time=np.repeat(past.time[:1], 4, axis=0))
+    assert (
+        "in 4 forecasts of 12 steps that begin at 2025-01-23: off"
+        in build(series, past=once, kind=kind).answer[0]
+    )
 
 
 def test_filled_gaps() -> None:

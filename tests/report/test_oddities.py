@@ -121,6 +121,9 @@ def test_quiet_on_what_is_well() -> None:
         "counts": lambda: rng.poisson(rng.uniform(0.5, 20), N).astype(np.float64),
         "pulse": lambda: np.where(steps % 24 < 2, 500.0, 10.0) + rng.normal(0, 1, N),  # large, but each day
     }
+    short = {"short waves": lambda: np.sin(steps[:50] * rng.uniform(0.2, 0.5)) + rng.normal(0, 0.05, 50)}
+    rules = Rules(season_length=1, least=20, horizon=10, style="step")
+    assert sum(bool(found(make(), rules)) for make in short.values() for _ in range(50)) <= 1
     odd = {name: sum(bool(found(make())) for _ in range(50)) for name, make in kinds.items()}
     assert sum(odd.values()) <= 3, odd
 
