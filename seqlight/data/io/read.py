@@ -34,7 +34,7 @@ def read_table(
     Args:
         source: path of a CSV file (plain, or compressed by gzip, zstd, bzip2, xz or ZIP), a Parquet or Arrow
             IPC (Feather) file, a spreadsheet (.xlsx, .xls, .ods) or a folder of Parquet files; a pattern such
-            as "part-*.csv", or a list of paths; "-" for CSV from standard input; what
+            as ``"part-*.csv"``, or a list of paths; "-" for CSV from standard input; what
             :func:`~seqlight.data.io.sources.open_source` has opened; or a frame of polars, pandas or another
             library that narwhals knows.
         time_cols: columns that make the time together (date and time of day; year, month, day, hour); none

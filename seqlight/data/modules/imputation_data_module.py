@@ -103,12 +103,12 @@ class ImputationDataModule(SeriesDataModule):
     @property
     @abstractmethod
     def time_gap(self) -> NDArray[np.float32]:
-        """[rows] time since the row before in the series' typical steps; 1 at a series' first row."""
+        """``[rows]`` time since the row before in the series' typical steps; 1 at a series' first row."""
 
     @property
     @abstractmethod
     def covariates(self) -> NDArray[np.float32] | None:
-        """[rows, K] known covariates, or None."""
+        """``[rows, K]`` known covariates, or None."""
 
     @abstractmethod
     def filled_csv(
@@ -128,7 +128,7 @@ class ImputationDataModule(SeriesDataModule):
         return gap_pattern(~np.isnan(self.store.values), self.store.indptr)
 
     def held_out(self, part: Literal["val", "test"]) -> NDArray[np.bool_]:
-        """[rows, C] bool: the known cells that are hidden to judge a model."""
+        """``[rows, C]`` bool: the known cells that are hidden to judge a model."""
         if self._held_out is None:
             store, pattern = self.store, self.pattern
             observed = ~np.isnan(store.values)
@@ -142,7 +142,7 @@ class ImputationDataModule(SeriesDataModule):
 
     @property
     def hidden(self) -> NDArray[np.bool_]:
-        """[rows, C] bool: all cells that are held out."""
+        """``[rows, C]`` bool: all cells that are held out."""
         return self.held_out("val") | self.held_out("test")
 
     def training_target(self) -> tuple[Tensor, Tensor]:

@@ -123,12 +123,12 @@ class SyntheticImputationDataModule(ImputationDataModule):
 
     @property
     def time_gap(self) -> NDArray[np.float32]:
-        """[rows] ones: every row is one step after the one before."""
+        """``[rows]`` ones: every row is one step after the one before."""
         return np.ones(len(self.store.values), np.float32)
 
     @property
     def covariates(self) -> NDArray[np.float32] | None:
-        """[rows, K] of the generator, or None."""
+        """``[rows, K]`` of the generator, or None."""
         _ = self.store
         return self._covariates
 
