@@ -1,7 +1,8 @@
 """Which columns of a file hold times, ids and values, by its first rows; nothing is guessed between two."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -116,10 +117,14 @@ class _Search:
             "each column is one"
         )
 
+    @cached_property
+    def _texts(self) -> set[str]:
+        return set(text_columns_of(self.sample, self.dialect))
+
     def _steps(self, id_cols: Sequence[str] | None) -> tuple[StepColumns | None, list[str]]:
         """The columns that are steps by their names, and all others that are free."""
         free = self.free(id_cols)
-        texts = set(text_columns_of(self.sample, self.dialect))
+        texts = self._texts
         steps = step_columns([name for name in free if name not in texts], self.time_format)
         own = set() if steps is None else set(steps.names)
         return steps, [name for name in free if name not in own]
@@ -260,8 +265,3 @@ class _Search:
         layout: Layout,
     ) -> Reading:
         return Reading(tuple(time_cols), tuple(target_cols), tuple(id_cols), self.sample.separator, layout)
-
-
-def with_layout(dialect: CSVDialect, reading: Reading) -> CSVDialect:
-    """Return the dialect with the layout that was found."""
-    return replace(dialect, layout=reading.layout)

@@ -85,6 +85,9 @@ def is_numeric(column: pl.Series, dialect: CSVDialect, share: float = _MOSTLY) -
     """Return whether so large a share of a column of a sample is numbers; a stray word is no matter."""
     if column.dtype != pl.String:
         return column.dtype.is_numeric() or column.dtype == pl.Boolean
+    plain = column.cast(pl.Float64, strict=False).is_finite().sum()
+    if plain and plain >= share * (len(column) - column.null_count()):
+        return True  # as most columns are; what follows tries every way of writing numbers
     text = tidied(column)
     missing = is_missing(text, dialect.missing_values)
     text, signs = without_signs(text, missing)
