@@ -89,9 +89,9 @@ def ratio(value: float) -> str:
     """An error without unit: three significant digits."""
     if not math.isfinite(value):
         return NONE
-    if value >= 1000:
+    if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
+    return f"{value:#.3g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}"
 
 
 def percent(share: float, decimals: int = 0) -> str:

@@ -180,7 +180,7 @@ def runs_of(
             note = f"best of {epochs} epochs: number {one.fitted.best_epoch}" if epochs > 1 else "1 epoch"
         found[one.name] = ModelRun(
             seconds=one.seconds if one.seconds else None,
-            weight=shares.get(one.name, 0.0) if len(shares) > 1 else None,
+            weight=shares.get(one.name) if len(shares) > 1 else None,
             note=note,
         )
     return found

@@ -142,7 +142,7 @@ def test_first_screen() -> None:
         "forecast": "12 days",
         "typical error": "2.00",
         "against the next best": "\u221250 %",
-        "MASE": "1",  # one step back is off by 2
+        "MASE": "1.00",  # one step back is off by 2
         "95 % band held": "0 %",
         "found odd in the data": "0",
     }

@@ -67,8 +67,9 @@ def test_shares() -> None:
         "\u221216 %",
         "\u2013",
     ]
-    assert [ratio(value) for value in (0.40372, 12.34, 1234.5, 0.00012, float("inf"))] == [
+    assert [ratio(value) for value in (0.40372, 0.49999, 12.34, 1234.5, 0.00012, float("inf"))] == [
         "0.404",
+        "0.500",
         "12.3",
         "1,234",
         "1.2e-04",
