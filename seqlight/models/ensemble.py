@@ -11,6 +11,7 @@ from seqlight.transforms import WindowState
 
 from .baseline import BaselineForecaster
 from .checks import check_integer
+from .evaluation_mode import evaluation_mode
 from .forecaster import Forecaster
 from .load import class_named
 from .series_rows import SeriesRows
@@ -151,7 +152,7 @@ class EnsembleForecaster(BaselineForecaster):
             for series, last in (one.trained_until or {}).items():
                 until[series] = max(last, until.get(series, last))
         made.trained_until = until or None
-        return made.eval()
+        return made
 
     @property
     def forecasters(self) -> list[Forecaster]:
@@ -201,6 +202,9 @@ class EnsembleForecaster(BaselineForecaster):
 
     def decode(self, window: Any) -> Tensor:
         """Return the weighted mean of the members' forecasts."""
+        if self.training:  # the members are trained already: nothing is dropped
+            with evaluation_mode(self):
+                return self.decode(window)
         given = window.entries
         forecasts = torch.stack([member(**self._given(member, given)) for member in self.forecasters])
         # A member whose shorter window holds no known value has no forecast; the others share its weight.

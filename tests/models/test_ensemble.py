@@ -50,6 +50,14 @@ def test_weighted_mean_of_what_each_member_forecasts():
         model(**{name: value for name, value in given.items() if name != "phase"})
 
 
+def test_nothing_is_dropped_in_training_mode():
+    sizes = {"context_length": 12, **SIZES}
+    model = models.EnsembleForecaster.of([models.GRUForecaster(dropout=0.5, hidden_size=8, **sizes)])
+    assert model.training
+    past = torch.randn(4, 12, 2)
+    assert torch.equal(model(past), model(past)) and model.training
+
+
 def test_members_are_copies_and_bounds_hold_for_the_mean():
     parts = members()
     model = models.EnsembleForecaster.of(parts, nonnegative=True, integer=True)
