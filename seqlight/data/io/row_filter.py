@@ -58,6 +58,8 @@ class RowFilter:
 
     def _are_empty(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
         times = frame[self.time[0]]
+        if not any(frame[column].null_count() for column in self.columns):
+            return np.zeros(len(frame), np.bool_)
         if not times.null_count() and times.str.len_chars().min() != 0:
             return np.zeros(len(frame), np.bool_)
         cells = [_blank(frame[column]) for column in self.columns]
@@ -65,6 +67,8 @@ class RowFilter:
 
     def _are_headers(self, frame: pl.DataFrame) -> NDArray[np.bool_]:
         first = self.time[0]
+        if any(frame[column].dtype not in (pl.String, pl.Categorical) for column in self.columns):
+            return np.zeros(len(frame), np.bool_)  # a header among numbers would have been read as text
         likely = (frame[first] == self.columns[first]).fill_null(False).to_numpy()
         if not likely.any():
             return np.asarray(likely)
