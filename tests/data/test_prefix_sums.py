@@ -92,3 +92,9 @@ def test_cutoffs_outside_a_series_are_its_ends(cutoff):
     statistics = PrefixStatistics(values, indptr)
     within = np.array([min(max(cutoff, 0), 300)])
     np.testing.assert_array_equal(statistics.count(np.array([cutoff])), statistics.count(within))
+
+
+def test_no_columns_give_no_statistics():
+    values, indptr = series_of([2 * BLOCK + 1, 3], 0, 0)
+    mean, std = PrefixStatistics(values, indptr).pooled(np.array([2 * BLOCK, 3]))
+    assert mean.shape == std.shape == (0,)

@@ -50,7 +50,7 @@ class PrefixSums:
             some = slice(first, first + at_once)
             every = rows[some, None] + np.arange(BLOCK)
             found = terms(every.ravel(), np.repeat(series[some], BLOCK))
-            self.sums[place[some]] = found.reshape(-1, BLOCK, width).sum(1)
+            self.sums[place[some]] = found.reshape(len(every), BLOCK, width).sum(1)
         # Each series by itself: beside the sums of a large one, those of a small one would lose their digits.
         for one in np.flatnonzero(blocks > 1).tolist():
             own = self.sums[self._first_block[one] : self._first_block[one + 1]]
