@@ -14,7 +14,7 @@ from seqlight.experiments.seasons import learnable_cycles, seasons
 from seqlight.experiments.simple_forecasts import (
     CELLS_PER_BATCH,
     EQUATION_BYTES,
-    least_squares,
+    linear_candidate,
     windows_to_solve,
 )
 from seqlight.experiments.sizes import forecaster_arguments, window_arguments
@@ -60,10 +60,9 @@ def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]
         if season <= data.context_length:
             model = SeasonalNaiveForecaster(season_length=season, **sizes)
             yield Candidate(f"seasonal naive ({season})", model)
-    started = time.monotonic()
-    linear = least_squares(data, **bounds)
+    linear = linear_candidate(data, **bounds)
     if linear is not None:
-        yield Candidate("linear (least squares)", linear, seconds=time.monotonic() - started)
+        yield linear
     for cycle in learnable_cycles(data):
         started = time.monotonic()
         with_cycle = cycle_and_linear(data, cycle, **bounds)

@@ -8,7 +8,7 @@ from torch.utils.data import Subset
 
 from seqlight.data import WindowDataModule, WindowDataset, WindowLoader
 from seqlight.experiments.candidates import Candidate
-from seqlight.experiments.sizes import covariate_arguments, window_arguments
+from seqlight.experiments.sizes import COVARIATES, covariate_arguments, window_arguments
 from seqlight.models import LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
 
 MOST_WINDOWS = 100_000  # of least squares: more overlap so much that they tell nothing new
@@ -50,7 +50,9 @@ def linear_candidate(data: WindowDataModule, **bounds: Any) -> Candidate | None:
         assert made is not None  # memory does not depend on the number of windows
         return made
 
-    return Candidate("linear (least squares)", linear, seconds=time.monotonic() - started, again=again)
+    alone = ", without covariates" if leaves_covariates(linear, data) else ""
+    name = f"linear (least squares{alone})"
+    return Candidate(name, linear, seconds=time.monotonic() - started, again=again)
 
 
 def naive_forecasts(data: WindowDataModule, **bounds: Any) -> dict[str, Candidate]:
@@ -77,6 +79,11 @@ def least_squares(data: WindowDataModule, **bounds: Any) -> LinearForecaster | N
     return linear.solve(windows_to_solve(data, batch_size))
 
 
+def leaves_covariates(linear: LinearForecaster, data: WindowDataModule) -> bool:
+    """Return whether :func:`least_squares` had to leave out what the data hold beside values."""
+    return linear.target_only and any(getattr(data, name, None) for name in COVARIATES)
+
+
 def windows_to_solve(data: WindowDataModule, batch_size: int) -> WindowLoader:
     """Return the training windows for least squares; of very many, ``MOST_WINDOWS`` at even distances."""
     dataset: Any = data.dataset("train")
@@ -90,7 +97,7 @@ def unsolved(data: WindowDataModule, **bounds: Any) -> LinearForecaster | None:
     """Return the forecaster that :func:`least_squares` solves, None where memory does not suffice."""
     all_inputs = {**covariate_arguments(data), "observed_indicator": data.observed_indicator}
     matrices = 1 + data.prediction_length * data.target_size * bool(np.isnan(data.store.values).any())
-    for inputs in (all_inputs, {}):
+    for inputs in (all_inputs, {"targets_alone": True}):
         linear = LinearForecaster(**window_arguments(data), **inputs, **bounds)
         if 8 * matrices * (data.context_length * linear.input_size) ** 2 <= EQUATION_BYTES:
             return linear

@@ -141,7 +141,7 @@ class Forecaster(ForecasterHooks):
     """
 
     renamed_arguments = COVARIATE_SIZES
-    target_only: ClassVar[bool] = False
+    target_only: bool = False
     """Whether forecasts are made of the target alone, whatever else a batch holds."""
     linear_inputs: ClassVar[bool] = False
     """Whether covariates enter linearly, so that the whole forecaster can be solved by least squares."""

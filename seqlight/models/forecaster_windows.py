@@ -3,7 +3,6 @@
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +26,7 @@ Batch = Mapping[str, Tensor]
 class ForecasterWindows(SeqlightModule):
     """What :class:`~seqlight.models.Forecaster` makes of the values of a batch."""
 
-    target_only: ClassVar[bool]
+    target_only: bool
     prediction_length: int
     context_length: int
     target_size: int

@@ -49,12 +49,18 @@ class LinearForecaster(Forecaster):
     and each known value of a category is a channel of its own, 0 or 1 (a value not seen is none of them).
     With the strategy ``"every_step"`` it is the same as with ``"direct"``, for it has one output only. With
     ``channels="independent"`` one set of weights, from the past of a channel to its future, serves all.
+
+    Args:
+        targets_alone: make forecasts of the targets alone, whatever else a batch holds.
+        kwargs: see :class:`Forecaster`.
+
     """
 
     linear_inputs = True
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, targets_alone: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.target_only = targets_alone
 
     def build_network(self) -> nn.Module:
         """Return the linear layer."""

@@ -359,6 +359,23 @@ def test_no_linear_forecast_beyond_memory(
     assert not listing(tmp_path)
 
 
+def test_a_linear_forecast_of_values_alone_where_memory_allows_no_more(
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The data have features of the calendar all the same, for the network."""
+    monkeypatch.setattr("seqlight.experiments.simple_forecasts.EQUATION_BYTES", 8 * 7 * 24**2)
+    outputs = ["-o", tmp_path / "out.csv", "--save", tmp_path / "m.ckpt"]
+    assert run("forecast", two_series_csv, *COLUMNS, *SIZES, "--model", "linear", *outputs) == 0
+    assert "linear (least squares, without covariates)" in capsys.readouterr().out
+    assert run("predict", "--ckpt_path", tmp_path / "m.ckpt", "--output", tmp_path / "again.csv") == 0
+    again = pl.read_csv(tmp_path / "again.csv")
+    assert again["sales"].to_list() == pytest.approx(pl.read_csv(tmp_path / "out.csv")["sales"].to_list())
+
+
 @pytest.mark.parametrize("epochs", [1, 15])
 def test_the_summary_tells_that_the_time_was_up(
     epochs: int, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -11,7 +11,9 @@ import pytest
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments, parse
+from seqlight.cli.forecast.plan import plan
 from seqlight.cli.time_column import found_columns
+from seqlight.data import DataError
 from seqlight.data.io import text_file
 
 Run = Callable[..., int]
@@ -83,6 +85,14 @@ def _words(said: str) -> list[str]:
 def test_asked(header: str, row: str, asked: str) -> None:
     with pytest.raises(CommandError, match=asked):
         found(lines(header, [row.format(day=day) for day in DAYS]))
+
+
+def test_a_time_of_day_beside_a_named_date_is_no_id() -> None:
+    rows = [f"{day},{hour:02}:00,{hour}" for day in DAYS[:20] for hour in range(24)]
+    path = lines("Date,Time,y", rows)
+    with pytest.raises(DataError, match=r"repeats line 2; column 'Time' holds the time of day"):
+        plan(found(path, "--time", "Date")[0])
+    assert found(path, "--time", "Date", "--id", "Time")[0].id == ["Time"]
 
 
 def test_two_columns_that_name_the_series_are_asked_about() -> None:

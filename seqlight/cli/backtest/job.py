@@ -39,7 +39,12 @@ from seqlight.experiments.backtesting import Recipe
 from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.intervals import judge_quantiles
 from seqlight.experiments.selection import best_row, deciding_error
-from seqlight.experiments.simple_forecasts import least_squares, naive_forecasts, unsolved
+from seqlight.experiments.simple_forecasts import (
+    least_squares,
+    leaves_covariates,
+    naive_forecasts,
+    unsolved,
+)
 from seqlight.experiments.training import quiet_lightning
 from seqlight.predictor import Predictor
 from seqlight.whole_files import staged
@@ -194,8 +199,11 @@ def models_of(
         return trained("lstm", fitted)
 
     found: dict[str, Predictor | Recipe] = {"lstm": lstm}
-    if unsolved(data, **bounds) is not None:
+    unfitted = unsolved(data, **bounds)
+    if unfitted is not None:
         found["linear"] = linear
+        if leaves_covariates(unfitted, data):
+            said.append("linear sees no covariates: with them its equations take too much memory")
     found |= {name: candidate.predictor for name, candidate in naive_forecasts(data, **bounds).items()}
     missing = [name for name in given.models or () if name not in found]
     if missing:  # a season that does not fit is refused before

@@ -1,5 +1,6 @@
 """The arguments of ``seqlight impute``, read and checked without importing torch."""
 
+import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,6 +93,7 @@ def build_parser() -> Parser:
         source, help="time between two rows for --insert-rows, such as 1h, 30min, 1mo; default: found"
     )
     add_format_options(source)
+    source.add_argument("--layout", help=argparse.SUPPRESS)  # of the other commands, refused with a reason
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -162,6 +164,12 @@ def parse(arguments: list[str]) -> ImputeArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     keep_command(parser, given, arguments)
+    if given.layout not in (None, "long"):
+        raise CommandError(
+            f"--layout {given.layout}: is no option of impute, which writes the file as it is. Where columns are "
+            "series (wide), leave it out: every column of numbers is filled; where rows are series, turn them "
+            "into columns first, one row for each time"
+        )
     settle_source(parser, given)
     if len(given.paths) > 1:
         raise CommandError("one file is filled at a time; give one, or call the command for each")

@@ -13,7 +13,7 @@ from seqlight.data.io.dialect import CSVDialect, Layout
 from seqlight.data.io.layout_headers import StepColumns, step_columns
 from seqlight.data.io.layouts import SERIES_ID, TARGET
 from seqlight.data.io.samples import Sample, is_numeric, sample_of, text_columns_of
-from seqlight.data.io.time_columns import find_time_columns, holds_times
+from seqlight.data.io.time_columns import find_time_columns, holds_times, is_clock
 
 _MOST_NAMED = 8
 
@@ -221,6 +221,8 @@ class _Search:
         texts = [name for name in free if not is_numeric(self.frame[name], self.dialect)]
         if times:
             texts = [name for name in texts if 2 * self.frame[name].n_unique() <= height]
+            # A time of day beside dates is the rest of the time; the reading of the whole says so.
+            texts = [name for name in texts if not is_clock(self.frame[name])]
         whole = [name for name in free if numbers and name not in texts and self._is_code(name)]
         for candidates in (texts, [name for name in free if name in texts or name in whole]):
             for size in (1, 2):

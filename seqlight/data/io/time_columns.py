@@ -32,7 +32,7 @@ def find_time_columns(sample: Sample, names: Sequence[str], time_format: str | N
     parts = [name for part in _CALENDAR_PARTS for name in names if name.strip().lower() == part]
     if len(parts) >= 3 and [name.strip().lower() for name in parts[:3]] == ["year", "month", "day"]:
         return parts
-    clocks = [name for name in names if _is_clock(frame[name])]
+    clocks = [name for name in names if is_clock(frame[name])]
     found = [name for name in names if name not in clocks and holds_times(frame[name], time_format)]
     numbers: list[str] = []
     if not found:  # Unix times and the like are numbers: a name must say what they are, or the numbers must
@@ -90,7 +90,8 @@ def holds_times(column: pl.Series, time_format: str | None, *, numbers: bool = F
     return wrong is None or found.parse(column).null_count() <= _FEW * len(column)
 
 
-def _is_clock(column: pl.Series) -> bool:
+def is_clock(column: pl.Series) -> bool:
+    """Return whether a column holds times of day."""
     return column.dtype == pl.Time or (column.dtype == pl.String and is_time_of_day(column))
 
 
