@@ -62,7 +62,8 @@ def scored_windows(
         quantile_levels: the quantiles that are wanted of those that have any.
 
     Raises:
-        ValueError: an unknown part, no predictor, no window, or a predictor that was trained on the part.
+        ValueError: an unknown part, no predictor, no window, or a predictor that was trained on the part or
+            on other columns.
 
     """
     if not predictors:
@@ -72,6 +73,7 @@ def scored_windows(
     if batches is not data:
         for name, predictor in predictors.items():
             check_part_is_later(predictor, data, part, name)
+        tell_data(predictors.values(), data)
     for batch in batches:
         if not len(batch["past_target"]):
             continue
@@ -86,11 +88,19 @@ def scored_windows(
         raise ValueError("data: expected at least one window, got none")
 
 
-def tell_series(predictors: Iterable[Predictor], data: Any) -> None:
-    """Tell the predictors that know single series, by their ids, how a DataModule numbers its own."""
+def tell_data(predictors: Iterable[Predictor], data: Any) -> None:
+    """Have predictors that were made for some data look at a DataModule before they are given its batches.
+
+    Those that know single series find them by their ids, whatever their order.
+
+    Raises:
+        ValueError: a predictor was trained on other columns, or on other numbers for their texts.
+
+    """
     for predictor in predictors:
-        if getattr(predictor, "takes_series", False) and hasattr(data, "series_ids"):
-            predictor.use_series(data.series_ids)  # type: ignore[attr-defined]
+        look = getattr(predictor, "check_data", None)
+        if callable(look):
+            look(data)
 
 
 def batches_of(data: DataModule | Iterable[Batch], part: str) -> Iterable[Batch]:

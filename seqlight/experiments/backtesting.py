@@ -15,6 +15,7 @@ from seqlight.data import DataError, ForecastDataModule, WindowLoader
 from seqlight.data.windows.window_dataset import WindowDataset
 from seqlight.evaluation import ComparisonRow, WindowForecasts, forecast_windows
 from seqlight.evaluation.forecast_table import check_different, table_columns
+from seqlight.evaluation.scored_windows import tell_data
 from seqlight.evaluation.window_forecasts import joined
 from seqlight.experiments.candidates import Candidate
 from seqlight.intervals.levels import check_levels, interval_quantiles
@@ -172,6 +173,9 @@ def backtest(
                 made = recipe(fold)
                 predictors[name] = made.predictor if isinstance(made, Candidate) else made
                 fit_seconds[name] += time.monotonic() - before
+                check_trained_before(predictors[name], data, np.maximum(cutoff, 1), name)
+        if fitted or number == 0:
+            tell_data(predictors.values(), fold)
         judged = cutoff >= 1
         forecasts = forecast_windows(
             {name: predictors[name] for name in models},

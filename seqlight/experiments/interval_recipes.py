@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seqlight.data import ForecastDataModule
+from seqlight.evaluation.scored_windows import tell_data
 from seqlight.experiments.backtesting import Recipe
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.intervals import compare_methods, preferred, wanted_quantiles
@@ -16,6 +17,7 @@ from seqlight.intervals import (
     check_levels,
     interval_methods,
 )
+from seqlight.models.trained_until import check_part_is_later
 from seqlight.predictor import Batch, Forecast, Predictor
 
 
@@ -82,12 +84,15 @@ def fitted_method(
     """Return a method, chosen and fitted on the calibration part of the data.
 
     Raises:
-        ValueError: no calibration part, or a method that is unknown or cannot be had of this model.
+        ValueError: no calibration part, a method that is unknown or cannot be had of this model, or a model
+            that was trained on that part.
 
     """
     batches = data.calibration_dataloader()
     if not len(batches):
         raise ValueError("data: expected a calibration part, got none; give calibration_size above 0")
+    check_part_is_later(predictor, data, "calibration", "the model")
+    tell_data([predictor], data)
     windows = ForecastWindows.collect(predictor, batches, quantile_levels=wanted_quantiles(levels))
     with_quantiles = windows.forecast.quantiles is not None
     methods = interval_methods(levels, with_quantiles=with_quantiles)

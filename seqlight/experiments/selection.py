@@ -11,7 +11,7 @@ from torch import Tensor
 
 from seqlight.data import WindowDataModule
 from seqlight.evaluation import ComparisonRow, WindowForecasts, forecast_windows
-from seqlight.evaluation.scored_windows import tell_series
+from seqlight.evaluation.scored_windows import tell_data
 from seqlight.evaluation.window_forecasts import concatenated
 from seqlight.experiments.candidates import Candidate
 from seqlight.predictor import Forecast, Predictor
@@ -137,7 +137,7 @@ def forecast_future(
 
     """
     batches = list(data.predict_dataloader())
-    tell_series([predictor], data)
+    tell_data([predictor], data)
     forecasts = [predictor.predict(batch, quantile_levels=quantile_levels) for batch in batches]
     index, start = (torch.cat([batch[name] for batch in batches]) for name in ("series_index", "start"))
     return concatenated(forecasts), index, start

@@ -136,7 +136,8 @@ class AdaptiveConformal(SplitConformal):
             number = torch.searchsorted(starts, rows)
             moved = self._path[series[:, None], number, steps][..., self.levels.index(level), :]
             seen = known & (starts[:, 0] < NO_START)
-            margin = torch.where(seen[:, None, None, None], moved, margin)
+            # Without a scale at first there was nothing to move.
+            margin = torch.where(seen[:, None, None, None] & ~moved.isnan(), moved, margin)
         if self._last_fitted is not None:
             early = self._last_fitted[series, None] + steps >= start[:, None]
             margin = margin.masked_fill((early & known[:, None])[..., None, None], torch.nan)
@@ -216,9 +217,17 @@ class AdaptiveConformal(SplitConformal):
 
 
 def _scale_of_series(windows: ForecastWindows, count: int) -> Tensor | None:
-    """Return one scale for each series, ``[S, C]``; NaN for a series without windows."""
+    """Return the scale of each series' first window, ``[S, C]``; NaN for a series without windows.
+
+    That of a later one would move the margins of the windows before it.
+    """
     if windows.scale is None:
         return None
     scale = torch.full((count, windows.scale.shape[1]), torch.nan, dtype=windows.scale.dtype)
-    scale[windows.series_index] = windows.scale
+    order = windows.start.argsort(stable=True)
+    order = order[windows.series_index[order].argsort(stable=True)]
+    series = windows.series_index[order]
+    first = torch.ones_like(series, dtype=torch.bool)
+    first[1:] = series.diff() != 0
+    scale[series[first]] = windows.scale[order[first]]
     return scale

@@ -52,6 +52,17 @@ class ConformalPredictor:
         """The plain values that the predictor was made with, and ``intervals``, those of the method."""
         return {**self.predictor.hparams, "intervals": self.method.arguments()}
 
+    @property
+    def trained_until(self) -> Mapping[str, int] | None:
+        """By series, the time of the last target that the predictor was trained on; None if it is not told."""
+        return getattr(self.predictor, "trained_until", None)
+
+    def check_data(self, data: Any) -> None:
+        """Have the predictor compare a DataModule with what it was made for, and find its series in it."""
+        look = getattr(self.predictor, "check_data", None)
+        if callable(look):
+            look(data)
+
     def intervals(self, batch: Batch) -> tuple[Forecast, dict[float, Interval]]:
         """Forecast the windows of a batch; return the forecast and an interval of each level.
 

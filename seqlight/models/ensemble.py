@@ -176,11 +176,11 @@ class EnsembleForecaster(BaselineForecaster):
         for member in self.forecasters:
             member.use_series(ids)
 
-    def setup(self, stage: str) -> None:
-        """Compare the data with what the members were trained on, and find their series in them."""
-        super().setup(stage)
+    def check_data(self, data: Any) -> None:
+        """Compare a DataModule with what the members were trained on, and find their series in it."""
+        super().check_data(data)
         for member in self.forecasters:
-            member.check_data(self.trainer.datamodule)  # type: ignore[attr-defined]
+            member.check_data(data)
 
     def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
         """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""

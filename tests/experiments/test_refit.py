@@ -14,7 +14,9 @@ from seqlight.data import CSVDataModule
 from seqlight.evaluation import compare
 from seqlight.experiments import Candidate, backtest, baselines, forecast_future, refit, train_forecaster
 from seqlight.experiments.checkpoints import save_checkpoint
+from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.refitting import all_training, share_of_time
+from seqlight.intervals import ConformalPredictor, ForecastWindows, SplitConformal
 from seqlight.models import TrainedOnTargetsError
 
 Module = Callable[..., CSVDataModule]
@@ -69,6 +71,32 @@ def test_it_refuses_to_be_judged_on_what_it_has_seen(
         with pytest.raises(TrainedOnTargetsError, match=said):
             judge(loaded, datamodule=data, verbose=False)
     assert len(trainer.predict(loaded, datamodule=data)) == 1
+
+
+def test_no_wrapping_hides_what_it_has_seen(
+    once: tuple[CSVDataModule, Candidate, Candidate], frame: pl.DataFrame, module: Module
+) -> None:
+    _, before, after = once
+    data = module(frame, calibration_size=24)
+    windows = ForecastWindows.collect(before.predictor, data.calibration_dataloader())
+    wrapped = ConformalPredictor(after.predictor, SplitConformal(80).fit(windows))
+    assert wrapped.trained_until == after.predictor.trained_until
+    for judge in (
+        lambda: compare({"it": wrapped}, data),
+        lambda: backtest({"it": wrapped}, data, windows=2),
+        lambda: backtest({"it": lambda fold: after.predictor}, data, windows=2),
+        lambda: backtest({"it": with_intervals(after.predictor, [80])}, data, windows=2, level=80),
+    ):
+        with pytest.raises(TrainedOnTargetsError, match="was trained on series 'east' up to"):
+            judge()
+
+
+def test_a_model_made_again_at_each_cutoff_is_judged_after_it(frame: pl.DataFrame, module: Module) -> None:
+    data = module(frame, future_covariate_cols=[])
+    found = backtest(
+        {"linear": lambda fold: refit(baselines(fold)["linear"], fold)}, data, windows=3, refit=True
+    )
+    assert len(found.windows) == 3 and np.isfinite(found.rows[0]["mae"])
 
 
 def test_later_data_can_be_judged(

@@ -178,3 +178,29 @@ def test_the_state_goes_on_from_the_last_score(made):
 def test_wrong_step_sizes(wrong):
     with pytest.raises(ValueError, match="step_size: expected a number above 0, or None"):
         AdaptiveConformal(step_size=wrong)
+
+
+def test_a_scale_of_later_windows_moves_no_earlier_margin(made):
+    """Backtests scale each window by what came before it; few own scores, so that those of all are taken."""
+    calibration, later = drifting(made, series=4)
+    few = calibration.select(calibration.start < 55)
+
+    def margins(windows, scale):
+        windows.scale[windows.start > windows.start.min() + 4] *= scale
+        method = AdaptiveConformal(95, step_size=0.1).fit(few).observe(windows)
+        early = windows.select(windows.start <= windows.start.min() + 4)
+        return method.margins(95.0, early.series_index, early.start, early.scale)
+
+    expected = margins(later.select(later.start > 0), 1.0)
+    assert expected.isfinite().all()
+    assert torch.equal(margins(later.select(later.start > 0), 7.0), expected)
+
+
+def test_a_series_without_a_scale_at_first_has_margins_once_it_has_one(made):
+    calibration, later = drifting(made)
+    few = calibration.select(calibration.start < 60)
+    later.scale[later.start == later.start.min()] = torch.nan
+    method = AdaptiveConformal(95, step_size=0.1).fit(few).observe(later)
+    margins = method.margins(95.0, later.series_index, later.start, later.scale)
+    first = later.start == later.start.min()
+    assert margins[first].isnan().all() and margins[~first].isfinite().all()
