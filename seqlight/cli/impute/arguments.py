@@ -166,9 +166,9 @@ def parse(arguments: list[str]) -> ImputeArguments:
     keep_command(parser, given, arguments)
     if given.layout not in (None, "long"):
         raise CommandError(
-            f"--layout {given.layout}: is no option of impute, which writes the file as it is. Where columns are "
-            "series (wide), leave it out: every column of numbers is filled; where rows are series, turn them "
-            "into columns first, one row for each time"
+            f"--layout {given.layout}: is no option of impute, which writes the file as it is. Where columns "
+            "are series (wide), leave it out: every column of numbers is filled; where rows are series, turn "
+            "them into columns first, one row for each time"
         )
     settle_source(parser, given)
     if len(given.paths) > 1:
