@@ -54,7 +54,7 @@ class ConformalPredictor:
 
     @property
     def trained_until(self) -> Mapping[str, int] | None:
-        """By series, the time of the last target that the predictor was trained on; None if it is not told."""
+        """By series, the time of the last target that the predictor was trained on; None if not told."""
         return getattr(self.predictor, "trained_until", None)
 
     def check_data(self, data: Any) -> None:

@@ -1,4 +1,4 @@
-"""Predictors that were made for some data are judged on others: series by their ids, texts by their numbers."""
+"""Predictors made for some data are judged on others: series by their ids, texts by their numbers."""
 
 import numpy as np
 import polars as pl
