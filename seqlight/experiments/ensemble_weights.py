@@ -160,7 +160,8 @@ def weights_of_series(
     if not bool(long_enough.any()):
         return together, {}
     rows = long_enough[group].nonzero().flatten()
-    own, part, number = cells.of(rows), preds[:, rows], group[rows]
+    own, part = cells.of(rows), preds[:, rows]
+    series, number = series_index[rows].unique(return_inverse=True)  # the long ones alone
     own = ScoredCells(own.target, own.known, torch.where(own.scale > 0, own.scale, 1.0))
 
     def errors(weights: Tensor) -> Tensor:
@@ -174,5 +175,5 @@ def weights_of_series(
     )
     found = torch.where((of_alone < NEXT_TO_NOTHING * common).unsqueeze(1), alone, half_way)
     better = torch.minimum(of_half, of_alone) < common
-    kept = long_enough & better & (found.sum(1) > 0.99)
+    kept = better & (found.sum(1) > 0.99)
     return together, {int(series[one]): found[one] for one in kept.nonzero().flatten().tolist()}

@@ -133,6 +133,16 @@ def test_weights_of_long_series_are_their_own():
     assert own == {}  # one series: its weights are those of all
 
 
+def test_short_series_after_long_ones():
+    preds, cells = case(3, windows=40)
+    series = torch.tensor([1] * 15 + [2] * 15 + [3] * 5 + [7] * 5)
+    start = torch.cat([torch.arange(int(count)) for count in series.unique(return_counts=True)[1]])
+    for member, begin in ((1, 0), (2, 15)):  # each long series has one member that is exact
+        preds[member, begin : begin + 15] = cells.target[begin : begin + 15].nan_to_num(0.0)
+    _, own = weights_of_series(preds, cells, series, start, least_horizons=5)
+    assert {one: row.tolist() for one, row in own.items()} == {1: [0, 1, 0, 0], 2: [0, 0, 1, 0]}
+
+
 def test_a_series_without_a_scale_is_weighed_by_its_errors_as_they_are():
     preds, cells = case(5, windows=40)
     series, start = torch.arange(40) // 20, torch.arange(40) % 20
