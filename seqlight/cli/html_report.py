@@ -12,7 +12,7 @@ from seqlight.cli.parser import Parser
 if TYPE_CHECKING:
     from seqlight.report import Origin
 
-NO_SETTINGS = ("command", "csv", "inputs", "output", "plot", "save", "report", "progress", "suffix")
+NO_SETTINGS = ("command", "csv", "inputs", "source", "output", "plot", "save", "report", "progress", "suffix")
 
 
 def add_report_option(results: Any) -> None:

@@ -313,8 +313,9 @@ def empty_notes(method: SplitConformal, made: Mapping[float, Interval], point: T
         empty = (interval.lower.isnan() & ~point.isnan()).flatten(1).any(1)
         if bool(empty.any()):
             where = "" if len(empty) == 1 else f" of {int(empty.sum())} series"
+            steps = "any step" if bool(interval.lower.isnan().all()) else "some steps"
             return [
-                f"no interval of {level:g} %{where} at some steps: {method.empty_note(level)} in the "
+                f"no interval of {level:g} %{where} at {steps}: {method.empty_note(level)} in the "
                 "calibration part, in a series of its own or in all together"
             ]
     return []

@@ -122,8 +122,8 @@ def within(interval: Interval, allowed: ValueRange) -> Interval:
     """
     lower, upper = interval
     if allowed.integer:
-        middle = ((lower + upper) / 2).round()
-        low, high = (lower - WHOLE).ceil(), (upper + WHOLE).floor()
+        middle = ((lower + upper) / 2).round() + 0.0  # 0.0: no -0.0, which a file would show
+        low, high = (lower - WHOLE).ceil() + 0.0, (upper + WHOLE).floor() + 0.0
         lower, upper = torch.where(low > high, middle, low), torch.where(low > high, middle, high)
     if allowed.low is not None or allowed.high is not None:
         lower, upper = (_clamped(bound, allowed) for bound in (lower, upper))

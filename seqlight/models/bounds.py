@@ -56,7 +56,7 @@ class Bounds:
     def apply(self, forecast: Tensor) -> Tensor:
         """Return values in the range: rounded (half to even), then clamped. NaN stays NaN."""
         if self.integer:
-            forecast = forecast.round()
+            forecast = forecast.round() + 0.0  # no -0.0, which a file would show
         if self.low is not None or self.high is not None:
             forecast = forecast.clamp(self.low, self.high)
         return forecast

@@ -22,7 +22,7 @@ from seqlight.report.model import (
     StepErrors,
 )
 from seqlight.report.numbers import Digits, count, time_style, time_text
-from seqlight.report.oddities import KINDS, Rules, find_oddities
+from seqlight.report.oddities import KINDS, Rules, counted, find_oddities
 
 Kind = Literal["forecast", "backtest", "compare", "impute"]
 
@@ -343,7 +343,7 @@ class _Builder:
         found += facts_of_errors(report.models, self.own, self.unit, report.coverage)
         odd = sum(number for number, _ in report.oddity_counts.values())
         kinds = ", ".join(
-            f"{number:,} {KINDS[kind][number != 1]}"
+            f"{number:,} {counted(kind, number)}"
             for kind, (number, _) in list(report.oddity_counts.items())[:3]
         )
         found.append(Fact(label="found odd in the data", value=f"{odd:,}", note=kinds or "nothing"))

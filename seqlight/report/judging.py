@@ -136,6 +136,8 @@ class Judged:
             "day of the week": WEEKDAYS,
             "month": MONTHS,
         }
+        if np.diff(np.unique(days.astype(np.int64))).min(initial=366) > 1:
+            del parts["day of the week"]  # of a month's first day, it says nothing
         errors, known = np.abs(self.errors(model)), self._known(model)
         found = []
         for part, places in parts.items():

@@ -43,6 +43,13 @@ KINDS = {
 }
 """What one of each is called, and what several are."""
 
+
+def counted(kind: str, number: int) -> str:
+    """What so many of a kind are called; a series counts once, though it may have many gaps."""
+    one, several = KINDS[kind]
+    return one if number == 1 and "series" not in several else several
+
+
 LARGE = 12.0  # robust standard deviations, of a change
 LARGE_STEP = 6.0  # of a difference of means
 BACK_WITHIN = 3  # steps

@@ -6,9 +6,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import torch
 
 import seqlight
 from seqlight.experiments import selection
+from seqlight.intervals import Interval
+from seqlight.intervals.predictor import within
+from seqlight.models.bounds import Bounds
 
 Run = Callable[..., int]
 HOURS = 24 * 14
@@ -97,3 +101,11 @@ def test_what_cannot_be(
 ) -> None:
     assert run("forecast", falling, *options) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("low", [None, 0.0])
+def test_no_minus_nought(low: float | None) -> None:
+    found = Bounds(low, None, True).apply(torch.tensor([-0.3, -0.0, 0.2]))
+    assert not torch.signbit(found).any()
+    around = within(Interval(torch.tensor([-0.3, 0.1]), torch.tensor([-0.1, 0.3])), Bounds(low, None, True))
+    assert not torch.signbit(torch.stack(around)).any()

@@ -43,6 +43,7 @@ def test_forecast(run: Run, two_series_csv: Path, tmp_path: Path, capsys: pytest
     assert "prediction length 6" in text and "sales.csv" in text
     assert "east" in text and "west" in text
     assert re.search(r"1 gap, 1 missing step", text)
+    assert "TextFile" not in text and " source " not in text.split("Settings", 1)[1]
 
 
 def test_backtest(run: Run, two_series_csv: Path, tmp_path: Path) -> None:

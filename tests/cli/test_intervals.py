@@ -187,7 +187,7 @@ def test_too_few_errors_leave_cells_empty_and_are_said(
     table = pl.read_csv(tmp_path / "out.csv")
     assert table["y-lo-95"].is_null().all() and table["y-lo-60"].is_not_null().all()
     printed = " ".join(capsys.readouterr().out.split())
-    assert "no interval of 95 % at some steps: level 95 needs 19 past forecasts with a known value" in printed
+    assert "no interval of 95 % at any step: level 95 needs 19 past forecasts with a known value" in printed
     assert "<!-- 60% interval -->" in (tmp_path / "out.svg").read_text()
     assert "95% interval" not in (tmp_path / "out.svg").read_text()
 

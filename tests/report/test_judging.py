@@ -1,5 +1,7 @@
 """Errors of past forecasts against plain loops, and torchmetrics-like definitions of the house."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -73,6 +75,17 @@ def test_sums_by_loops(judged: Judged) -> None:
     assert origins is not None
     expected = [np.nanmean(off[past.time[:, 0] == time]) for time in origins.time]
     assert origins.errors["good"] == pytest.approx(expected)
+
+
+def test_weekdays_are_told_of_days_alone(past: PastForecasts) -> None:
+    def parts(step: str, unit: str) -> list[str]:
+        steps = np.arange(W)[:, None] + np.arange(H)
+        time = (np.datetime64("2024-01", step) + steps).astype(unit)
+        found = Judged(replace(past, time=time), np.array([1.0, 2.0, 4.0])).by_time("good", "y", Digits(1))
+        return [one.part for one in found]
+
+    assert parts("D", "datetime64[us]") == ["day of the week"]
+    assert parts("M", "datetime64[us]") == ["month"]  # their first days fall on every weekday
 
 
 def test_coverage(judged: Judged) -> None:

@@ -8,7 +8,7 @@ import pytest
 from seqlight.report import Rules, Series, find_oddities
 from seqlight.report.model import Oddity
 from seqlight.report.numbers import Digits
-from seqlight.report.oddities import KINDS
+from seqlight.report.oddities import KINDS, counted
 
 N = 600
 RULES = Rules(season_length=24, least=48, horizon=24, style="step")
@@ -88,6 +88,11 @@ def test_whole_series() -> None:
     assert (short.kind, short.what) == ("short", "only 30 known steps, below 48")
     (constant,) = found(np.full(100, 7.0))
     assert (constant.kind, constant.what) == ("constant", "every known value is 7")
+
+
+def test_a_series_is_counted_once_whatever_its_gaps() -> None:
+    assert (counted("gap", 1), counted("ended", 1)) == ("series with gaps", "series that ended")
+    assert (counted("jump", 1), counted("jump", 2)) == ("jump", "jumps")
 
 
 def test_a_series_that_ended() -> None:
