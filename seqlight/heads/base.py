@@ -105,7 +105,7 @@ class Head(ABC):
 
     def point(self, parameters: Tensor) -> Tensor:
         """Return the point forecast ``[...]``, the median."""
-        return self.quantiles(parameters, (0.5,))[..., 0]
+        return self.value_at(parameters, parameters.new_zeros(()))
 
     def quantiles(self, parameters: Tensor, levels: Sequence[float]) -> Tensor:
         """Return quantiles ``[..., Q]``, rising where the levels do.

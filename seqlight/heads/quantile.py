@@ -9,6 +9,9 @@ from torch.nn.functional import softplus
 
 from seqlight.heads.base import Head, at_least_float32, normal_scores
 
+SAME_LEVEL = 1e-9
+"""Levels that are nearer to each other are one."""
+
 
 class QuantileHead(Head):
     r"""Quantiles at given levels, trained by the pinball loss; they never cross.
@@ -76,7 +79,8 @@ class QuantileHead(Head):
 
         """
         normal_scores(levels)
-        unknown = [level for level in levels if level not in self.levels]
+        places = [self._place(level) for level in levels]
+        unknown = [level for level, place in zip(levels, places, strict=True) if place is None]
         if unknown:
             wanted = sorted({*self.levels, *unknown})
             raise ValueError(
@@ -84,7 +88,12 @@ class QuantileHead(Head):
                 f"{', '.join(map(str, self.levels))} alone. Train with quantiles={wanted}, or with "
                 "head='normal' or 'student_t', which know all"
             )
-        return torch.stack([parameters[..., self.levels.index(level)] for level in levels], dim=-1)
+        return torch.stack([parameters[..., place] for place in places if place is not None], dim=-1)
+
+    def _place(self, level: float) -> int | None:
+        """Return the place of a level, however it was rounded: (1 - 0.95) / 2 is 0.025."""
+        near = (place for place, known in enumerate(self.levels) if abs(known - level) < SAME_LEVEL)
+        return next(near, None)
 
     def value_at(self, parameters: Tensor, score: Tensor) -> NoReturn:
         """Refuse."""

@@ -231,3 +231,21 @@ def test_parameter_counts():
     heads = [PointHead(F.mse_loss), QuantileHead(LEVELS), NormalHead(), StudentTHead()]
     heads += [NegativeBinomialHead(), PoissonHead()]
     assert [head.parameter_count for head in heads] == [1, 5, 2, 3, 2, 1]
+
+
+def test_a_level_is_known_however_it_was_rounded():
+    head = build_head(
+        "quantile", quantiles=[(1 - 0.8) / 2, 0.5, 0.975], pointwise=torch.nn.functional.mse_loss
+    )
+    parameters = head.parameters(torch.randn(4, 3))
+    assert (1 - 0.8) / 2 != 0.1
+    assert torch.equal(head.quantiles(parameters, (0.1, 1 - (1 - 0.95) / 2)), parameters[..., [0, 2]])
+
+
+@pytest.mark.parametrize("name", ["negative_binomial", "poisson"])
+def test_the_median_of_counts_is_one_operator_of_a_compiled_graph(name):
+    head = build_head(name, quantiles=(), pointwise=torch.nn.functional.mse_loss)
+    parameters = head.parameters(3 * torch.randn(50, head.parameter_count))
+    compiled = torch.compile(head.point, backend="eager", fullgraph=True)
+    assert torch.equal(compiled(parameters), head.point(parameters))
+    assert torch.equal(head.point(parameters), head.quantiles(parameters, (0.5,))[..., 0])
