@@ -16,6 +16,7 @@ _NOISE = re.compile(
     r"|^Subtypes:|^Errors:|^Given value|^$"
 )
 _REQUIRED = re.compile(r"required: (?:fit|validate|test|predict)\.")
+_LINK = re.compile(r"^Call to compute_fn of link .*? with args \(.*?\) failed: ")
 _NO_CLASS = re.compile(r"Expected a dot import path string: (.+)")
 
 
@@ -26,6 +27,7 @@ def condense(message: str) -> str:
     accepted ... - Expected a <class 'NoneType'>`` becomes ``--model: Option 'hidde' is not accepted``.
     A message of another form comes back as it is.
     """
+    message = _LINK.sub("", message)
     if not _KEY.match(message) and "Does not validate against" not in message:
         return _REQUIRED.sub("required: --", message)
     keys, found = [], []

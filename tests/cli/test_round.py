@@ -41,6 +41,14 @@ def test_the_message_offers_what_works(jittering: Path) -> None:
     assert any("198 of 198 times were rounded to steps of 1h, by up to 5." in note for note in settled.notes)
 
 
+def test_a_calendar_that_does_not_fit_is_no_matter_of_rounding(tmp_path: Path) -> None:
+    path = written(tmp_path / "in.csv", np.arange(200) * 24 * HOUR)
+    said = "of step BME, as given.* Pass the right frequency, or leave it out"
+    with pytest.raises(CommandError, match=said), in_words_of_options():
+        plan(parse([str(path), *COLUMNS, "--calendar", "BME"]))
+    assert len(plan(parse([str(path), *COLUMNS])).store.values) == 200
+
+
 def test_the_step_may_be_given(jittering: Path) -> None:
     settled = plan(parse([str(jittering), *COLUMNS, "--round", "--frequency", "30min"]))
     assert len(settled.store.values) == 399

@@ -43,6 +43,11 @@ def test_condense_keeps_the_key_and_the_problem() -> None:
     assert condense(message) == "--model.hidden: Expected a <class 'int'>. Got value: x"
 
 
+def test_condense_says_nothing_of_links() -> None:
+    link = "Call to compute_fn of link '<lambda>(data) --> model.init_args.schema' with args (CSVDataModule) "
+    assert condense(f"{link}failed: a.csv: there is no column 'x'") == "a.csv: there is no column 'x'"
+
+
 def test_condense_leaves_other_messages() -> None:
     assert condense("unrecognized arguments: --modle 3") == "unrecognized arguments: --modle 3"
     assert (

@@ -143,8 +143,11 @@ def _off_grid_error(names: RowNames, rows: GridRows, on_grid: NDArray[np.bool_])
     if off > max(_FEW_OFF_GRID, len(times) // 100):
         # No single row is to blame: the step is another one, or the times lie on no grid at all.
         taken = "which is the commonest" if rows.inferred else "as given"
-        nearest = rounding_step(times, indptr[:-1]) if rows.may_round else None
-        if nearest is None:
+        calendar = not rows.inferred and not isinstance(step, FixedFrequency)  # to which nothing is rounded
+        nearest = rounding_step(times, indptr[:-1]) if rows.may_round and not calendar else None
+        if calendar:
+            advice = "Pass the right frequency, or leave it out: the pattern of the file itself is then found"
+        elif nearest is None:
             advice = (
                 "Pass the right frequency if this one is wrong; if the times are irregular, round them to a "
                 "grid first"
