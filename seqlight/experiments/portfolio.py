@@ -142,10 +142,12 @@ def portfolio(
         options: ``bounds``, ``nonnegative``, ``integer``, and the LSTM's ``hidden_size`` and ``num_layers``.
 
     Raises:
-        ValueError: an unknown name, or no validation part.
+        ValueError: an unknown name, a time that is none, or no validation part.
 
     """
     started = time.monotonic()
+    if not max_time >= 0:
+        raise ValueError(f"max_time: expected seconds, at least 0, got {max_time}")
     if not len(data.dataset("val")):
         raise ValueError("data: there is no validation part to weigh members by; give it a val_size")
     made = _Making()

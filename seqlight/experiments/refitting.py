@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from seqlight.data import ForecastDataModule, Splitter
 from seqlight.experiments.candidates import Candidate
-from seqlight.models import SeqlightModule
+from seqlight.models import EnsembleForecaster, SeqlightModule
 from seqlight.models.trained_until import last_targets
+from seqlight.predictor import Predictor
 
 
 def all_training(data: ForecastDataModule) -> ForecastDataModule:
@@ -28,14 +29,31 @@ def refit(candidate: Candidate, data: ForecastDataModule, *, max_time: float | N
         data: the series.
         max_time: seconds after which training ends.
 
+    Raises:
+        ValueError: a candidate that was fitted, but does not say how it is made again, such as those of a
+            portfolio.
+
     """
     if candidate.again is None:
+        if _is_fitted(candidate.predictor):
+            raise ValueError(
+                f"candidate: expected one that can be made again, {candidate.name!r} was fitted and has no "
+                "way to be (its again is None); give it one, or take one of "
+                "seqlight.experiments.train_forecaster or baselines"
+            )
         return candidate
     everything = all_training(data)
     made = candidate.again(everything, max_time)
     if isinstance(made.predictor, SeqlightModule):
         made.predictor.trained_until = last_targets(everything, everything.ends)
     return replace(made, name=candidate.name)
+
+
+def _is_fitted(predictor: Predictor) -> bool:
+    """Return whether anything was learned of data: weights, or those of an ensemble."""
+    if isinstance(predictor, EnsembleForecaster):
+        return True
+    return isinstance(predictor, SeqlightModule) and any(True for _ in predictor.parameters())
 
 
 def share_of_time(data: ForecastDataModule) -> float:

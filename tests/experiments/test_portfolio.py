@@ -220,6 +220,8 @@ def test_one_scale_or_each_its_own(data):
 
 
 def test_errors(data):
+    with pytest.raises(ValueError, match=r"^max_time: expected seconds, at least 0, got nan"):
+        portfolio(data, max_time=float("nan"))
     with pytest.raises(ValueError, match=r"^names: expected some of 'segment_rnn', .* got 'rnn'"):
         portfolio(data, names=["rnn"])
     with pytest.raises(ValueError, match=r"^data: there is no validation part"):

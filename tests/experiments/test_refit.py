@@ -1,6 +1,7 @@
 """Models made again of all data: how long they train, and what they refuse to be judged on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from seqlight.experiments.checkpoints import save_checkpoint
 from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.refitting import all_training, share_of_time
 from seqlight.intervals import ConformalPredictor, ForecastWindows, SplitConformal
-from seqlight.models import TrainedOnTargetsError
+from seqlight.models import EnsembleForecaster, NaiveForecaster, TrainedOnTargetsError
 
 Module = Callable[..., CSVDataModule]
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -97,6 +98,18 @@ def test_a_model_made_again_at_each_cutoff_is_judged_after_it(frame: pl.DataFram
         {"linear": lambda fold: refit(baselines(fold)["linear"], fold)}, data, windows=3, refit=True
     )
     assert len(found.windows) == 3 and np.isfinite(found.rows[0]["mae"])
+
+
+def test_what_was_fitted_in_another_way_is_not_left_as_it_is(
+    once: tuple[CSVDataModule, Candidate, Candidate],
+) -> None:
+    data, before, _ = once
+    network = replace(before, again=None)
+    naive = NaiveForecaster(context_length=24, prediction_length=6)
+    mean = Candidate("mean", EnsembleForecaster.of([naive, naive]))
+    for candidate in (network, mean):
+        with pytest.raises(ValueError, match=f"'{candidate.name}' was fitted and has no way to be"):
+            refit(candidate, data)
 
 
 def test_later_data_can_be_judged(
