@@ -212,7 +212,7 @@ def _series(
 ) -> list[Series]:
     """One series of each column: what is known before ``start``, and the forecast [H, C] from there."""
     values = data.store.series(place)[:start].astype(np.float64)
-    times = naive_times(data.store.timestamps(place, 0, start + len(point)))
+    times = naive_times(data.store.numbered(data.store.timestamps(place, 0, start + len(point))))
     found = []
     for channel, column in enumerate(data.target_cols):
         own = {level: (low[:, channel], high[:, channel]) for level, (low, high) in bands.items()}
@@ -272,7 +272,7 @@ def _window_times(
     """Times [W, H] of windows."""
     positions = start[:, None] + np.arange(horizon)
     times = data.store.timestamps_at(np.repeat(index, horizon), positions.ravel())
-    return naive_times(times).reshape(-1, horizon)
+    return naive_times(data.store.numbered(times)).reshape(-1, horizon)
 
 
 def _known(windows: WindowForecasts) -> FloatArray:

@@ -113,6 +113,28 @@ def test_forecasts_of_each_layout(run: Run, capsys: pytest.CaptureFixture[str]) 
     assert "in.csv: 60 steps 0 to 59\nthe forecast begins at 60\n" in capsys.readouterr().out
 
 
+def test_picture_and_report_number_steps_as_the_file_does(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import seqlight.plot
+
+    begins: list[int] = []
+    draw = seqlight.plot.forecast
+
+    def kept(panels: list, **options: object) -> object:
+        begins.extend(int(panel.forecast_time[0]) for panel in panels)
+        return draw(panels, **options)
+
+    monkeypatch.setattr(seqlight.plot, "forecast", kept)
+    outputs = ["-o", "out.csv", "--plot", "out.png", "--report", "out.html"]
+    sizes = ["--model", "naive", "--horizon", "4", "--context", "8"]
+    assert run("forecast", lines(*NUMBERED), *sizes, *outputs) == 0
+    assert pl.read_csv("out.csv")["step"][0] == "d_61"
+    assert begins == [61, 61]
+    assert "from 61<" in Path("out.html").read_text() and "to 64" in Path("out.html").read_text()
+    assert "MASE's season is 1 step\n" in capsys.readouterr().out
+
+
 def test_a_checkpoint_of_rows_forecasts_such_rows(run: Run) -> None:
     path = lines(*NUMBERED)
     options = ("--model", "linear", "--horizon", "2")

@@ -245,7 +245,7 @@ def data_of_checkpoint(
 
 def heading(data: CSVDataModule, windows: int, refit: bool) -> str:
     """What the table's errors are taken over, and MASE's season; ``refit``: of the models before it."""
-    season = f"{data.season_length} steps"
+    season = f"{data.season_length} step{'s' * (data.season_length > 1)}"
     if data.season_length >= data.split.train_stop.max():
         season = f"1 step, for {season} do not fit in the training part"
     return (
@@ -277,9 +277,9 @@ def draw(
                 ForecastPanel(
                     title=panel_title(data, series, column),
                     unit=column,
-                    history_time=naive_times(history_time),
+                    history_time=naive_times(data.store.numbered(history_time)),
                     history=history[:, channel],
-                    forecast_time=naive_times(rows[data.time_col]),
+                    forecast_time=naive_times(data.store.numbered(rows[data.time_col])),
                     forecast=rows[column].to_numpy().astype(np.float64),
                     bands=bands(rows, column, levels),
                 )

@@ -89,6 +89,10 @@ class SeriesStore:
         """Return times as text in the form in which they came; without times, positions as steps."""
         return (self.steps or StepNames()).format(times) if self.grid is None else self.grid.format(times)
 
+    def numbered(self, times: pl.Series) -> pl.Series:
+        """Return times as they are; without times, the numbers in the names of steps, 2 for ``V2``."""
+        return times if self.grid is not None or self.steps is None else times + self.steps.first
+
     @classmethod
     def from_arrays(
         cls, arrays: Sequence[NDArray[np.float32]], ids: Sequence[str] | None = None
