@@ -172,6 +172,12 @@ def test_a_code_alone_is_noted_and_kept(odd: str, others: str, noted: str | None
         assert len(notes) == 1 and noted in notes[0] and f"pass --missing-value {odd}" in notes[0]
 
 
+@pytest.mark.parametrize("classes", [(0, 1), (0, 10), (-1, 1), (-1, 0, 1)])
+def test_a_class_is_no_code(classes: tuple[int, ...], tmp_path: Path) -> None:
+    lines = [f"{day},{classes[n % 7 % len(classes)]}" for n, day in enumerate(DAYS)]
+    assert read(written(tmp_path, "ds,y", *lines))[1] == []
+
+
 @pytest.mark.parametrize("late", [1, 30, 59])
 def test_dates_among_times(late: int, tmp_path: Path) -> None:
     lines = [f"{day}{' 00:00:00' if n >= late else ''},{n}" for n, day in enumerate(DAYS)]

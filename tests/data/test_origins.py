@@ -29,6 +29,7 @@ def module_of(frame, **arguments):
     return CSVDataModule(frame, time_col="time", target_cols="y", id_col="id", **sizes)
 
 
+@pytest.mark.filterwarnings("ignore:.*alone among the rest")  # a series that is a single 0
 @given(
     series=st.lists(
         st.tuples(st.integers(1, 40), st.integers(0, 12), st.integers(0, 20)), min_size=1, max_size=4

@@ -134,7 +134,7 @@ def test_precisions(sizes, trainer, text, precision):
     samples = climbing_windows(64, missing=0.1)
     run.fit(forecaster, batches(samples))
     (logged,) = run.test(forecaster, batches(samples), verbose=False)
-    assert logged["test_mae"] < 20  # of values between 16 and 70
+    assert logged["test_mae"] < 22  # of values between 16 and 70
 
 
 def fitted_mae(samples, held_back, trainer, **kwargs):

@@ -14,6 +14,7 @@ _ALONE = {-1.0, -9.0, -99.0, -999.0, -9999.0}  # where all other values are 0 or
 _FAR_CODE = 2.0  # ranges of the other values between them and a code
 _FAR = 20.0  # and a number that is no code but occurs several times
 _LEAST_ROWS = 10
+_LEAST_VALUES = 3  # of a measured quantity; fewer are classes, among which a 0 or -1 is one of them
 _MOST_SENTINELS = 3
 _WORDS = {1: "once", 2: "twice", 3: "three times", 4: "four times", 5: "five times", 6: "six times"}
 
@@ -73,7 +74,7 @@ def _alone(known: NDArray[np.float32]) -> list[Sentinel]:
         return []
     low = np.float32(known.min())
     others = known[known != low]
-    if not len(others) or len(known) - len(others) > len(known) // 2:
+    if len(known) - len(others) > len(known) // 2 or len(np.unique(others)) < _LEAST_VALUES:
         return []
     least, most = float(others.min()), float(others.max())
     negative = float(low) in _ALONE and least >= 0
