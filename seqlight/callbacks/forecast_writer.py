@@ -16,6 +16,7 @@ from seqlight.intervals import (
     check_levels,
     interval_quantiles,
     quantile_columns,
+    value_range,
     within,
 )
 from seqlight.predictor import Forecast
@@ -251,7 +252,7 @@ class ForecastWriter(PredictionWriter):
             start=batch["start"],
             scale=None if scale is None else torch.as_tensor(scale)[index],
         )
-        allowed = getattr(forecaster, "bounds", None)
+        allowed = value_range(forecaster)
         if allowed is not None:
             made = {level: within(interval, allowed) for level, interval in made.items()}
         levels, values = quantile_columns(made)

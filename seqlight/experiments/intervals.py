@@ -20,6 +20,7 @@ from seqlight.intervals import (
     interval_methods,
     interval_quantiles,
     quantile_columns,
+    value_range,
     within,
 )
 from seqlight.intervals.scores import ScaledScore
@@ -136,7 +137,7 @@ def calibrate(
         scores = compare_methods(calibration, levels, with_quantiles=with_quantiles)
         method = preferred(scores, methods) if scores else next(iter(methods))
     ids = [str(one) for one in data.series_ids]
-    bounds = getattr(selection.predictor, "bounds", None)
+    bounds = value_range(selection.predictor)
     rows: dict[str, list[IntervalRow]] = {}
     of_test: dict[str, dict[float, Interval]] = {}
     for called, one in methods.items():

@@ -8,7 +8,7 @@ from seqlight.intervals.adaptive import AdaptiveConformal
 from seqlight.intervals.levels import check_levels, interval_quantiles, level_name, needed_scores
 from seqlight.intervals.method import Interval, IntervalMethod, quantile_columns
 from seqlight.intervals.methods import interval_methods, method_of_state
-from seqlight.intervals.predictor import ConformalPredictor, within
+from seqlight.intervals.predictor import ConformalPredictor, value_range, within
 from seqlight.intervals.split import SplitConformal
 from seqlight.intervals.windows import ForecastWindows
 
@@ -26,5 +26,6 @@ __all__ = [
     "method_of_state",
     "needed_scores",
     "quantile_columns",
+    "value_range",
     "within",
 ]

@@ -201,7 +201,9 @@ class AdaptiveConformal(SplitConformal):
         lowest = min(losses)
         if lowest == float("inf"):
             return middle
-        return max(s for s, loss in zip(STEP_SIZES, losses, strict=True) if loss <= (1 + TOLERANCE) * lowest)
+        # Below 0 where the model's own intervals are too wide.
+        most = lowest + TOLERANCE * abs(lowest)
+        return max(s for s, loss in zip(STEP_SIZES, losses, strict=True) if loss <= most)
 
     def _loss(self) -> float:
         """Return the mean over the observed windows of what the interval score says of the margins.

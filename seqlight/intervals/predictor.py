@@ -25,9 +25,10 @@ class ValueRange(Protocol):
 class ConformalPredictor:
     """A predictor whose quantiles are conformal bounds. It is a predictor itself.
 
-    The point forecast is the predictor's own. Where the predictor has ``bounds`` (``bounds``,
-    ``nonnegative``, ``integer`` of forecasters), intervals keep within them; whole numbers are those inside
-    the interval. Coverage is approximate, see :class:`~seqlight.intervals.IntervalMethod`.
+    The point forecast is the predictor's own. Where the predictor has a ``value_range`` or ``bounds``
+    (``bounds``, ``nonnegative``, ``integer`` and heads on counts of forecasters), intervals keep within it;
+    whole numbers are those inside the interval. Coverage is approximate, see
+    :class:`~seqlight.intervals.IntervalMethod`.
 
     Args:
         predictor: whatever forecasts.
@@ -74,7 +75,7 @@ class ConformalPredictor:
         made = self.method.intervals(
             forecast, series_index=batch["series_index"], start=batch["start"], scale=batch.get("scale")
         )
-        allowed = getattr(self.predictor, "bounds", None)
+        allowed = value_range(self.predictor)
         if allowed is not None:
             made = {level: within(interval, allowed) for level, interval in made.items()}
         return forecast, made
@@ -112,6 +113,12 @@ class ConformalPredictor:
         wanted = sorted(set(quantile_levels))
         places = [min(range(len(levels)), key=lambda place: abs(levels[place] - one)) for one in wanted]
         return Forecast(point=forecast.point, quantiles=values[..., places], quantile_levels=tuple(wanted))
+
+
+def value_range(predictor: Any) -> ValueRange | None:
+    """Return the values that can come by what a predictor says; None where it says nothing."""
+    found: ValueRange | None = getattr(predictor, "value_range", getattr(predictor, "bounds", None))
+    return found
 
 
 def within(interval: Interval, allowed: ValueRange) -> Interval:

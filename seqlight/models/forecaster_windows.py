@@ -1,5 +1,6 @@
 """What takes a forecaster's raw values to windows in transformed space, and forecasts back."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -38,6 +39,15 @@ class ForecasterWindows(SeqlightModule):
     bounds: Bounds
     scaled_loss: ScaledLoss | None
     head: Head
+
+    @property
+    def value_range(self) -> Bounds:
+        """The values that can come: those within the bounds, of a head on counts whole numbers from 0."""
+        if not self.head.counts:
+            return self.bounds
+        low, high = self.bounds.low or 0.0, self.bounds.high
+        high = None if high is None else float(math.floor(high))
+        return Bounds(max(0.0, float(math.ceil(low))), high, integer=True)
 
     @abstractmethod
     def decode(self, window: Window) -> Tensor:

@@ -204,3 +204,12 @@ def test_a_series_without_a_scale_at_first_has_margins_once_it_has_one(made):
     margins = method.margins(95.0, later.series_index, later.start, later.scale)
     first = later.start == later.start.min()
     assert margins[first].isnan().all() and margins[~first].isfinite().all()
+
+
+def test_intervals_of_a_model_that_are_too_wide_are_drawn_in(made):
+    """Margins are below 0 then, and so is what step sizes are compared by."""
+    errors = torch.randn(90, HORIZON, 1, generator=torch.Generator().manual_seed(0))
+    windows = made.windows(errors, spread=torch.full_like(errors, 20.0))
+    method = AdaptiveConformal(80, score="quantile").fit(windows)
+    assert method.step_size in (0.005, 0.01, 0.02, 0.05, 0.1)
+    assert (method.margins(80.0, torch.tensor([0]), torch.tensor([500]), None) < -20).all()

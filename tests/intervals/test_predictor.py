@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from seqlight.intervals import ConformalPredictor, ForecastWindows, SplitConformal, interval_methods
-from seqlight.models import NaiveForecaster
+from seqlight.models import LinearForecaster, NaiveForecaster
 from seqlight.predictor import Predictor
 
 LENGTH, HORIZON = 6, 3
@@ -132,3 +132,23 @@ def test_methods_by_name():
     every = interval_methods([90], with_quantiles=True)
     assert {method.score.name for method in every.values()} == {"residual", "scaled", "quantile"}
     assert every["CQR"].quantile_levels == pytest.approx((0.05, 0.95))
+
+
+def test_intervals_of_counts_are_counts():
+    torch.manual_seed(0)
+    forecaster = LinearForecaster(
+        context_length=LENGTH, prediction_length=HORIZON, head="poisson", transform="mean_scale"
+    )
+    counts = torch.poisson(torch.full((200, 1), 1.5))
+    predictor = conformal(forecaster.eval(), counts)
+    bounds = predictor.predict(batch(counts, list(range(100, 150))), quantile_levels=[0.025, 0.1, 0.9, 0.975])
+    assert torch.equal(bounds.quantiles, bounds.quantiles.round()) and bounds.quantiles.min() == 0
+    of_some = LinearForecaster(
+        context_length=LENGTH,
+        prediction_length=HORIZON,
+        head="poisson",
+        transform="mean_scale",
+        bounds=(1.5, 8.5),
+    )
+    assert (of_some.value_range.low, of_some.value_range.high) == (2.0, 8.0)
+    assert of_some.value_range.integer
