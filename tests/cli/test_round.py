@@ -88,3 +88,17 @@ def test_times_on_a_grid_stay(tmp_path: Path) -> None:
     settled = plan(parse([str(path), *COLUMNS, "--round"]))
     assert settled.begins == "the forecast begins at 2024-01-05T04:17:00"
     assert not any("rounded" in note for note in settled.notes)
+
+
+def test_the_file_of_what_is_known_ahead_is_rounded_to_the_same_grid(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    path = written(tmp_path / "in.csv", np.arange(100) * HOUR + rng.integers(-200, 200, 100))
+    ahead = written(tmp_path / "ahead.csv", np.arange(98, 106) * HOUR + rng.integers(-200, 200, 8))
+    ahead.write_text(ahead.read_text().replace("t,y", "t,promotion"))
+    more = ["--future-covariate", "promotion", "--future", str(ahead)]
+    settled = plan(parse([str(path), *COLUMNS, *more, "--round"]))
+    assert settled.store.lengths.tolist() == [106]
+    assert settled.begins == "the forecast begins at 2024-01-05T04:15:00"
+    said = [note for note in settled.notes if "rounded to steps of 1h" in note]
+    assert ["in.csv" in note for note in said] == [True, False] and "ahead.csv: 8 of 8" in said[1]
+    assert settled.store.covariates.future.values[98:, 0].tolist() == list(range(8))

@@ -22,6 +22,7 @@ from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.sorting import sort_into_series
 from seqlight.data.store.static_values import with_static
 from seqlight.data.store.time_grid import TimeGrid
+from seqlight.data.time.frequency import FixedFrequency
 from seqlight.data.time.time_format import writes_apart
 
 Int64Array = NDArray[np.int64]
@@ -167,6 +168,7 @@ class _Timed:
         names.table.time = column.clear()  # text takes 35 bytes a row; only the times are needed now
         self.inferred = frequency is None
         self.may_round = rounded is False
+        self.rounded = rounded is True
         self.ids: list[str]
         self.indptr: Int64Array
         self.times: Int64Array
@@ -181,10 +183,11 @@ class _Timed:
         self.ids, self.indptr, self.times = sort_into_series(self.names, times)
 
     def joined(self, future: Table) -> "_Timed":
-        """Join the rows of a second table; the step stays that of the first."""
+        """Join the rows of a second table; the step stays that of the first, and so does the grid."""
         names = self.names
         main = SortedTable(names, self.times, self.ids, self.indptr, self.text_format, self.zone)
-        table, times = join_future(main, future, self.time_format)
+        grid = self.step if self.rounded and isinstance(self.step, FixedFrequency) else None
+        table, times = join_future(main, future, self.time_format, grid)
         joined = copy(self)
         joined.names = RowNames(table, names.time_cols, names.target_cols, names.id_cols)
         with warnings.catch_warnings():

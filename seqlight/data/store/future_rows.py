@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
 from seqlight.data.io.table import Table
+from seqlight.data.store.rounded_times import on_grid_of
 from seqlight.data.store.row_names import RowNames, iso
 from seqlight.data.store.row_times import row_times
+from seqlight.data.time.frequency import FixedFrequency
 from seqlight.data.time.time_format import TimeFormat
 
 Int64Array = NDArray[np.int64]
@@ -72,7 +74,9 @@ class SortedTable:
         return found if order is None else np.where(found >= 0, order[found], -1)
 
 
-def join_future(main: SortedTable, future: Table, time_format: str | None) -> tuple[Table, Int64Array]:
+def join_future(
+    main: SortedTable, future: Table, time_format: str | None, rounded_to: FixedFrequency | None = None
+) -> tuple[Table, Int64Array]:
     """Return the first table with what the second knows ahead, and the times [rows] of all its rows.
 
     Where both have a row, their cells must agree; an empty cell takes what the other holds. Rows of the
@@ -82,6 +86,7 @@ def join_future(main: SortedTable, future: Table, time_format: str | None) -> tu
         main: the first table.
         future: the second, with the same columns of times and ids.
         time_format: strftime pattern of text timestamps, or None to find it.
+        rounded_to: the step to whose grid the first table's times were rounded: the second's are, too.
 
     Raises:
         DataError: a series is not in the first table, a row is there twice, cells contradict each other, or
@@ -91,6 +96,8 @@ def join_future(main: SortedTable, future: Table, time_format: str | None) -> tu
     table = names.table
     own_names = RowNames(future, names.time_cols, [], names.id_cols)
     times = _times(main, own_names, time_format)
+    if rounded_to is not None:
+        times = on_grid_of(own_names, times, int(main.times[0]), rounded_to)
     series = _series(main, own_names)
     _check_once(own_names, series, times)
     early = times < main.times[main.indptr[:-1]][series]

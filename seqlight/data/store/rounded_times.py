@@ -49,12 +49,23 @@ def on_rounded_grid(
             f"round=True: {one} and {other} would both be {iso(rounded[row])} on a grid of {step.name}; pass "
             "a finer frequency, or resample the rows first"
         )
+    _say(names, times, rounded, step)
+    return rounded, step.name
+
+
+def on_grid_of(names: RowNames, times: Int64Array, begin: int, step: FixedFrequency) -> Int64Array:
+    """Return times of a second table rounded to the grid of a first one, which begins at ``begin``."""
+    rounded = (times - begin + step.step // 2) // step.step * step.step + begin
+    _say(names, times, rounded, step)
+    return rounded
+
+
+def _say(names: RowNames, times: Int64Array, rounded: Int64Array, step: FixedFrequency) -> None:
     moved = np.abs(rounded - times)
     count = int((moved > 0).sum())
     if count:
         warnings.warn(
             f"{names.table.source}: {count:,} of {len(times):,} times were rounded to steps of {step.name}, "
             f"by up to {duration_text(int(moved.max()))}",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return rounded, step.name
