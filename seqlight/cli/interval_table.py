@@ -54,8 +54,8 @@ def caption_of(calibrated: Calibrated, *, named: bool, every: bool) -> str:
         if lowest != calibrated.method:
             more = 100 * (calibrated.chosen_by[calibrated.method] / calibrated.chosen_by[lowest] - 1)
             why = (
-                f"which follows a drift, for its interval score within the calibration part is only "
-                f"{more:.1f}% above the lowest, of {lowest}"
+                f"which follows a drift; its interval score within the calibration part is {more:.1f}% "
+                f"above the lowest one, that of {lowest}"
             )
     ranges = " Ranges: the middle 95% over resampled blocks of one horizon." if every else ""
     return f"Intervals by {calibrated.method}, {why}.{ranges}"
