@@ -7,7 +7,7 @@ which most steps of its grid are absent, and between readings that are left the 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import polars as pl
@@ -191,14 +191,27 @@ def _most_plausible(formats: list[TimeFormat], text: pl.Series, first: str) -> T
     if len(readings) > 1:
         patterns = [repr(fmt.pattern) for fmt, _ in readings]
         both = "both " if len(patterns) == 2 else ""
+        row = _telling_row([times for _, times in readings])
+        which = "the first" if row == 0 else repr(text[row])
         ways = " or ".join(
-            f"time_format={fmt.pattern!r} (the first is {_iso(times)})" for fmt, times in readings
+            f"time_format={fmt.pattern!r} ({which} is {_iso(times[row:])})" for fmt, times in readings
         )
         raise DataError(
             f"{first!r} and every other value fits {both}{', '.join(patterns[:-1])} and {patterns[-1]}; "
             f"pass the right one as time_format: {ways}"
         )
     return readings[0][0]
+
+
+def _telling_row(readings: Sequence[pl.Series]) -> int:
+    """The first row that most readings take for different times: 01/01/2024 does not tell day from month."""
+    for most in range(len(readings), 1, -1):
+        differ = pl.DataFrame(readings, schema=[f"{n}" for n in range(len(readings))]).select(
+            (pl.concat_list(pl.all().cast(pl.Datetime("us"))).list.n_unique() >= most).arg_true()
+        )
+        if differ.height:
+            return int(differ.item(0, 0))
+    return 0
 
 
 def _swapped(fmt: TimeFormat) -> str:
