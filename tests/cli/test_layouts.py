@@ -175,3 +175,9 @@ def test_real_files(case_file: CaseFile) -> None:
     given, line = found(case_file("no_time.csv"))
     assert line == "found in the file: --time none --target y"
     assert plan(given).begins == "the forecast begins at 800"
+
+
+def test_one_window_is_said_in_the_singular(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    path = lines("y", *(str(number % 7) for number in range(30)))
+    assert run("forecast", path, "--horizon", "7", "--context", "7", "--model", "naive", "-o", "out.csv") == 0
+    assert "Errors on the test part: 1 window of 7 steps" in capsys.readouterr().out

@@ -249,7 +249,7 @@ def heading(data: CSVDataModule, windows: int, refit: bool) -> str:
     if data.season_length >= data.split.train_stop.max():
         season = f"1 step, for {season} do not fit in the training part"
     return (
-        f"Errors on the test part{', before the refit' * refit}: {windows:,} windows of "
+        f"Errors on the test part{', before the refit' * refit}: {windows:,} window{'s' * (windows > 1)} of "
         f"{data.prediction_length} steps, made from the {data.context_length} before; MASE's season is "
         f"{season}"
     )
