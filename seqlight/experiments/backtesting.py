@@ -124,6 +124,10 @@ def backtest(
     they were known at a cutoff (:meth:`ForecastDataModule.until`): parts, scales, categories, statistics and
     the denominators of MASE end there. Columns that are known ahead are so as in the file.
 
+    Cutoffs are counted from the end of each series by itself. Where series end at different times, a recipe
+    that learns of all of them has seen values of some that came after the cutoff of others; end the series at
+    one time, or backtest those that do, where that matters.
+
     Args:
         models: predictors and recipes by the names that the table is to have.
         data: a DataModule of series.
