@@ -6,9 +6,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from seqlight.report import Report
+from seqlight.report import Report, Series, build, write
 from seqlight.report.names import clean
 
 LEAD = 'document.querySelector(".lead svg.axes")'
@@ -54,6 +55,24 @@ def test_drawn_without_a_word_or_a_request(
         assert browser.evaluate("document.documentElement.scrollWidth") <= width  # nothing sticks out
         assert browser.messages() == []
         assert browser.requests() == []
+
+
+def test_times_before_1970_are_told(browser: Any, tmp_path: Path) -> None:
+    months = (np.datetime64("1949-01") + np.arange(144)).astype("datetime64[us]")
+    known = Series(
+        name="a",
+        unit="passengers",
+        time=months[:132],
+        values=np.arange(132.0),
+        forecast_time=months[132:],
+        forecast=np.arange(132.0, 144.0),
+    )
+    write(tmp_path / "old.html", build([known]))
+    browser.open(tmp_path / "old.html")
+    ticks = browser.evaluate(
+        '[...document.querySelectorAll(".lead .xtext text")].map((one) => one.textContent)'
+    )
+    assert "1960" in ticks
 
 
 def test_reads_without_a_script(browser: Any, hostile_page: Path) -> None:

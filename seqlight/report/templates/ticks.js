@@ -41,7 +41,7 @@ const timeTicks = (low, high, style, wanted) => {
     const months = [1, 3, 6, 12, 24, 60, 120, 240, 600, 1200].find((step) => step * 30.4 * DAY >= least) ?? 1200;
     const begin = new Date(low);
     let month = Math.ceil((begin.getUTCFullYear() * 12 + begin.getUTCMonth()) / months) * months;
-    for (let at = 0; at <= high; month += months) {
+    for (let at = low; at <= high; month += months) {
       const date = new Date(0);
       date.setUTCFullYear(Math.floor(month / 12), month % 12, 1);
       at = date.getTime();
