@@ -1,7 +1,7 @@
 """How prediction intervals hold: coverage and interval score of every method on real and made-up series.
 
     python benchmarks/coverage.py --data FOLDER          # writes benchmarks/results/coverage.md
-    python benchmarks/coverage.py --data FOLDER --only demo --epochs 2 -o /tmp/coverage.md
+    python benchmarks/coverage.py --data FOLDER --only demo --epochs 2 -o coverage.md
 
 For each data set and model: training 70 %, validation 10 % (early stopping), calibration 10 % (margins, and
 the choice of the method by its interval score within that part), test 10 %, in order of time. The test part
