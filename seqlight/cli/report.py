@@ -11,6 +11,7 @@ from seqlight.experiments.selection import best_row, deciding_error
 COLUMNS = ("mae", "rmse", "mase", "smape")
 TITLES = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "smape": "sMAPE"}
 
+FEW_WINDOWS = 20  # below it the errors of a part say little about the next ones
 NOTHING_SCORED = "no window has known values both to forecast from and to compare with"
 
 
@@ -71,6 +72,9 @@ def verdict(
         column = deciding_error(validation)
         lowest = best_row(validation, column)[column]  # type: ignore[literal-required]
         why = f"which has the lowest {TITLES[column]} on the validation part, {format_error(lowest)}"
+        windows = validation[0]["windows"]
+        if windows < FEW_WINDOWS:
+            why += f"; that part has {windows} window{'s' * (windows != 1)} only, so the choice is uncertain"
         if not math.isfinite(lowest):
             why = f"the simplest one, for in the validation part {NOTHING_SCORED}"
     sentence = f"Forecast by {model}, {why}."

@@ -10,8 +10,8 @@ from seqlight.evaluation import ComparisonRow
 from seqlight.experiments.selection import best_row, deciding_error
 
 
-def row(model: str, mae: float, mase: float) -> ComparisonRow:
-    return ComparisonRow(model=model, mae=mae, rmse=2 * mae, mase=mase, smape=0.125, windows=7)
+def row(model: str, mae: float, mase: float, windows: int = 70) -> ComparisonRow:
+    return ComparisonRow(model=model, mae=mae, rmse=2 * mae, mase=mase, smape=0.125, windows=windows)
 
 
 OPTIONS = {"LSTM": "lstm", "linear": "linear", "naive": "naive"}
@@ -42,6 +42,16 @@ def test_the_model_of_the_validation_part_does_not_win() -> None:
     assert verdict(rows, "linear", options=OPTIONS, validation=validation) == (
         "Forecast by linear, which has the lowest MASE on the validation part, 0.25. "
         "On the test part it does not beat LSTM: MASE 0.75 against 0.5."
+    )
+
+
+@pytest.mark.parametrize(
+    ("windows", "said"), [(1, "; that part has 1 window only, so the choice is uncertain."), (20, ".")]
+)
+def test_a_choice_by_few_windows_is_called_uncertain(windows: int, said: str) -> None:
+    rows = [row("LSTM", 10.0, 0.75, windows)]
+    assert verdict(rows, "LSTM", options=OPTIONS, validation=rows) == (
+        f"Forecast by LSTM, which has the lowest MASE on the validation part, 0.75{said}"
     )
 
 

@@ -254,6 +254,8 @@ def heading(found: Backtest, data: CSVDataModule) -> str:
 def caption(found: Backtest) -> str:
     """How often models were fitted, and how long it took."""
     fits = sum(window.fitted for window in found.windows)
+    if not fits:
+        return f"Nothing was to be trained; {found.seconds:.1f} s in all."
     again = "once, before the first window" if fits == 1 else f"{fits} times"
     return f"Models were trained {again}; {found.seconds:.1f} s in all."
 
