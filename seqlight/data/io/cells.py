@@ -1,5 +1,6 @@
 """The number columns of a table: text read in the one way that fits, and notes about odd values."""
 
+import math
 import warnings
 
 import numpy as np
@@ -209,14 +210,17 @@ class NumberColumns:
         known: NDArray[np.float32] = column.filter(is_known).to_numpy()
         if not len(known):
             return
-        # In float32 all may be one number: the spread is that of the numbers as they came.
-        largest = max(abs(float(known.min())), abs(float(known.max())))
-        step, spread = float(np.spacing(np.float32(largest))), _spread(exact.filter(is_known))
-        if step > COARSEST * spread > 0:
-            self.notes_of_all.append(
-                f"{self.table.source}: column {name!r} varies by {spread:.3g} only, and numbers as large as "
-                f"its own are kept in steps of {step:.3g}; subtract a constant from them first"
-            )
+        lowest, highest = float(known.min()), float(known.max())
+        step = float(np.spacing(np.float32(max(abs(lowest), abs(highest)))))
+        # The deviation of n numbers is at least their range over sqrt(2 n): most need no closer look.
+        if step > COARSEST * (highest - lowest) / math.sqrt(2 * len(known)):
+            # In float32 all may be one number: the spread is that of the numbers as they came.
+            spread = _spread(exact.filter(is_known))
+            if step > COARSEST * spread > 0:
+                self.notes_of_all.append(
+                    f"{self.table.source}: column {name!r} varies by {spread:.3g} only, and numbers as large "
+                    f"as its own are kept in steps of {step:.3g}; subtract a constant from them first"
+                )
         for sentinel in find_sentinels(known):
             self.notes_of_all.append(
                 f"{self.table.source}: column {name!r}: {sentinel}; if it stands for a missing value, pass "

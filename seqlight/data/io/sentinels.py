@@ -73,13 +73,17 @@ def _alone(known: NDArray[np.float32]) -> list[Sentinel]:
     if len(known) < _LEAST_ROWS:
         return []
     low = np.float32(known.min())
+    if low != 0 and float(low) not in _ALONE:
+        return []
     others = known[known != low]
-    if len(known) - len(others) > len(known) // 2 or len(np.unique(others)) < _LEAST_VALUES:
+    if not len(others) or len(known) - len(others) > len(known) // 2:
         return []
     least, most = float(others.min()), float(others.max())
-    negative = float(low) in _ALONE and least >= 0
-    zero = low == 0 and least > _FAR_CODE * max(most - least, float(np.spacing(np.float32(most))))
-    if not (negative or zero) or (negative and _counts_down(others, float(low))):
+    if low == 0:
+        apart = least > _FAR_CODE * max(most - least, float(np.spacing(np.float32(most))))
+    else:
+        apart = least >= 0 and not _counts_down(others, float(low))
+    if not apart or len(np.unique(others)) < _LEAST_VALUES:
         return []
     return [Sentinel(float(low), len(known) - len(others), least, most, apart=True)]
 
