@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from seqlight.cli import main
+from seqlight.data import CSVDataModule
 
 Run = Callable[..., int]
 
@@ -50,3 +51,22 @@ def two_series_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines += [f"{time},{shop},{cell},x" for time, cell in zip(times, cells, strict=True)]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+@pytest.fixture
+def two_series_data(two_series_csv: Path) -> CSVDataModule:
+    """What ``seqlight forecast`` makes of ``two_series_csv``, for 24 steps in and 6 out."""
+    data = CSVDataModule(
+        two_series_csv,
+        time_col="ds",
+        target_cols="sales",
+        id_col="shop",
+        context_length=24,
+        prediction_length=6,
+        missing="mask",
+        calendar_features=["hour"],
+        calibration_size=0.1,
+        test_size=0.1,
+    )
+    data.setup("test")
+    return data

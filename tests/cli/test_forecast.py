@@ -43,23 +43,6 @@ def finished(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder, printed.getvalue()
 
 
-def data_module(path: Path) -> CSVDataModule:
-    data = CSVDataModule(
-        path,
-        time_col="ds",
-        target_cols="sales",
-        id_col="shop",
-        context_length=24,
-        prediction_length=6,
-        missing="mask",
-        calendar_features=["hour"],
-        calibration_size=0.1,
-        test_size=0.1,
-    )
-    data.setup("test")
-    return data
-
-
 def test_the_forecast_continues_each_series(finished: tuple[Path, str]) -> None:
     table = pl.read_csv(finished[0] / "out.csv")
     bounds = [f"sales-{side}-{level}" for level in (80, 95) for side in ("lo", "hi")]
@@ -74,19 +57,21 @@ def test_the_forecast_continues_each_series(finished: tuple[Path, str]) -> None:
     assert np.all((west > 500) & (west < 1500))
 
 
-def test_the_saved_model_gives_the_same_forecast(finished: tuple[Path, str], two_series_csv: Path) -> None:
+def test_the_saved_model_gives_the_same_forecast(
+    finished: tuple[Path, str], two_series_data: CSVDataModule
+) -> None:
     folder, _ = finished
     model = seqlight.load(folder / "out.ckpt")
-    (batch,) = data_module(two_series_csv).predict_dataloader()
+    (batch,) = two_series_data.predict_dataloader()
     with torch.inference_mode():
         prediction = model.predict_step(batch, 0)["prediction"]
     written = pl.read_csv(folder / "out.csv")["sales"].to_numpy()
     np.testing.assert_allclose(written, prediction.flatten().numpy(), rtol=1e-5)
 
 
-def test_the_table_is_the_models_errors(finished: tuple[Path, str], two_series_csv: Path) -> None:
+def test_the_table_is_the_models_errors(finished: tuple[Path, str], two_series_data: CSVDataModule) -> None:
     folder, printed = finished
-    data = data_module(two_series_csv)
+    data = two_series_data
     (row,) = compare({"peephole LSTM": seqlight.load(folder / "out.ckpt")}, data)
     (line,) = [line for line in printed.splitlines() if "│ peephole LSTM " in line]
     cells = [cell.strip() for cell in line.strip("│ ").split("│")]
@@ -442,3 +427,14 @@ def test_refit_of_the_network_has_its_share_of_the_time(
     assert "nothing is fitted for naive, which stays as it is" in capsys.readouterr().out
     assert run(*arguments, "--model", "portfolio", "-o", tmp_path / "no.csv") == 2
     assert "--refit: a portfolio is not made again of all data" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("model", "said"), [("naive", True), ("lstm", False)])
+def test_options_of_a_network_that_is_not_trained_are_named(
+    model: str, said: bool, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = ["-o", tmp_path / "out.csv", "--no-progress"]
+    options = ["--model", model, "--epochs", "1", "--hidden-size", "4"]
+    assert run("forecast", two_series_csv, *COLUMNS, *SIZES, *options, *outputs) == 0
+    note = f"note: no effect: --hidden-size, --epochs; --model {model} trains no network"
+    assert (note in capsys.readouterr().out) == said

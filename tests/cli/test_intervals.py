@@ -38,23 +38,6 @@ def finished(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return folder, printed.getvalue()
 
 
-def data_module(path: Path) -> CSVDataModule:
-    data = CSVDataModule(
-        path,
-        time_col="ds",
-        target_cols="sales",
-        id_col="shop",
-        context_length=24,
-        prediction_length=6,
-        missing="mask",
-        calendar_features=["hour"],
-        calibration_size=0.1,
-        test_size=0.1,
-    )
-    data.setup("test")
-    return data
-
-
 def cells(printed: str, method: str, level: str) -> list[str]:
     """The row of a method and level in the table of intervals."""
     rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in printed.splitlines()]
@@ -71,11 +54,13 @@ def test_bounds_follow_their_target_levels_rising(finished: tuple[Path, str]) ->
     assert 5 < width[1] / width[0] < 20  # the second shop sells ten times as much
 
 
-def test_the_table_is_how_the_saved_intervals_hold(finished: tuple[Path, str], two_series_csv: Path) -> None:
+def test_the_table_is_how_the_saved_intervals_hold(
+    finished: tuple[Path, str], two_series_data: CSVDataModule
+) -> None:
     """Made again from the Python interface: calibration part, then the test part."""
     folder, printed = finished
     model = seqlight.load(folder / "out.ckpt")
-    data = data_module(two_series_csv)
+    data = two_series_data
     calibration = ForecastWindows.collect(model, data.calibration_dataloader())
     test = ForecastWindows.collect(model, data.test_dataloader())
     for name, method in (
@@ -140,9 +125,11 @@ def test_the_checkpoint_writes_the_same_columns(
     assert np.isfinite(widths["north"]).all() and not np.allclose(widths["north"], widths["west"])
 
 
-def test_the_saved_model_is_a_conformal_predictor(finished: tuple[Path, str], two_series_csv: Path) -> None:
+def test_the_saved_model_is_a_conformal_predictor(
+    finished: tuple[Path, str], two_series_data: CSVDataModule
+) -> None:
     model = seqlight.load(finished[0] / "out.ckpt")
-    (batch,) = data_module(two_series_csv).predict_dataloader()
+    (batch,) = two_series_data.predict_dataloader()
     forecast = ConformalPredictor(model, model.intervals).predict(batch, quantile_levels=[0.05, 0.95])
     table = pl.read_csv(finished[0] / "out.csv")
     np.testing.assert_allclose(forecast.quantiles[..., 0].flatten(), table["sales-lo-90"], rtol=1e-5)

@@ -5,6 +5,7 @@ appear at the very end, all of them or none.
 """
 
 from seqlight.cli.forecast.arguments import ForecastArguments, parse
+from seqlight.cli.network_arguments import given_network_options
 from seqlight.cli.wording import in_words_of_options
 
 
@@ -29,6 +30,9 @@ def forecast(given: ForecastArguments) -> None:
     settled = plan(given)
     settled.notes[:0] = [found] if found else []
     check_model(given.model, settled)
+    unused = given_network_options(given)
+    if unused and given.model in ("linear", "seasonal", "naive"):
+        settled.notes.append(f"no effect: {', '.join(unused)}; --model {given.model} trains no network")
 
     from seqlight.cli.forecast import job
 
