@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         transforms,
     )
     from seqlight._extension import build_info
-    from seqlight.models.load import load
+    from seqlight.models.lightning.load import load
     from seqlight.ops import use_backend
 
 _ORIGIN_OF_NAME = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from seqlight.data import ImputationDataModule
-from seqlight.models.stitching import Stitcher
+from seqlight.models.imputation.stitching import Stitcher
 from seqlight.whole_files import write_whole
 
 from .prediction_writer import Predictions, PredictionWriter

@@ -15,7 +15,7 @@ from seqlight.data import (
     SyntheticDataModule,
     SyntheticImputationDataModule,
 )
-from seqlight.models.checkpoint import CHECKPOINT_KEY, class_reference
+from seqlight.models.lightning.checkpoint import CHECKPOINT_KEY, class_reference
 
 # By their arguments, for checkpoints that do not name the class.
 GUESSED = (CSVDataModule, SyntheticDataModule, CSVImputationDataModule, SyntheticImputationDataModule)

@@ -45,10 +45,10 @@ def is_user_error(error: BaseException) -> bool:
     data = sys.modules.get("seqlight.data")
     if data is not None and isinstance(error, data.DataError):
         return True
-    finite = sys.modules.get("seqlight.models.finite")
+    finite = sys.modules.get("seqlight.models.lightning.finite")
     if finite is not None and isinstance(error, finite.NonFiniteError):
         return True
-    trained = sys.modules.get("seqlight.models.trained_until")
+    trained = sys.modules.get("seqlight.models.lightning.trained_until")
     return trained is not None and isinstance(error, trained.TrainedOnTargetsError)
 
 

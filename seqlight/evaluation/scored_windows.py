@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from seqlight.models.trained_until import check_part_is_later
+from seqlight.models.lightning.trained_until import check_part_is_later
 from seqlight.predictor import Batch, Forecast, Predictor
 
 PARTS = ("val", "calibration", "test")

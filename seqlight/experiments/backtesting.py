@@ -19,7 +19,7 @@ from seqlight.evaluation.scored_windows import tell_data
 from seqlight.evaluation.window_forecasts import joined
 from seqlight.experiments.candidates import Candidate
 from seqlight.intervals.levels import check_levels, interval_quantiles
-from seqlight.models.trained_until import check_trained_before
+from seqlight.models.lightning.trained_until import check_trained_before
 from seqlight.predictor import Predictor
 
 WINDOWS_AT_ONCE = 512  # in a batch; of more, each batch waits for new memory from the system

@@ -8,7 +8,7 @@ from lightning.pytorch import LightningDataModule, Trainer
 
 from seqlight.intervals import IntervalMethod
 from seqlight.models import SeqlightModule
-from seqlight.models.checkpoint import CHECKPOINT_KEY
+from seqlight.models.lightning.checkpoint import CHECKPOINT_KEY
 
 
 def save_checkpoint(model: SeqlightModule, data: LightningDataModule, path: Path) -> None:

@@ -17,7 +17,7 @@ from seqlight.intervals import (
     check_levels,
     interval_methods,
 )
-from seqlight.models.trained_until import check_part_is_later
+from seqlight.models.lightning.trained_until import check_part_is_later
 from seqlight.predictor import Batch, Forecast, Predictor
 
 

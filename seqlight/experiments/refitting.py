@@ -5,7 +5,7 @@ from dataclasses import replace
 from seqlight.data import ForecastDataModule, Splitter
 from seqlight.experiments.candidates import Candidate
 from seqlight.models import EnsembleForecaster, SeqlightModule
-from seqlight.models.trained_until import last_targets
+from seqlight.models.lightning.trained_until import last_targets
 from seqlight.predictor import Predictor
 
 

@@ -2,37 +2,37 @@
 cells, their baselines, and models from sequences to labels and from vectors to sequences.
 """
 
-from .baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
-from .carried_state import CarriesState
-from .conv_gru import ConvGRUForecaster
-from .conv_imputer import ConvImputer
-from .conv_lstm import ConvLSTMForecaster
-from .conv_recurrent import ConvRecurrentForecaster
-from .encoder_decoder import EncoderDecoderForecaster
-from .ensemble import EnsembleForecaster
-from .es_rnn import ESRNNForecaster
-from .finite import NonFiniteError
-from .forecaster import Forecaster
-from .gru import GRUForecaster
-from .imputation_baseline import BaselineImputer, LastValueImputer, LinearInterpolationImputer
-from .imputer import Imputer
-from .labelled import LabelledSequenceModule
-from .linear import LinearForecaster
-from .load import load
-from .lstm import LSTMForecaster
-from .module import SeqlightModule
-from .network import SequenceNetwork
-from .recurrent import RecurrentForecaster
-from .rnn import RNNForecaster
-from .rnn_imputer import RNNImputer
-from .segment_rnn import SegmentRNNForecaster
-from .sequence_classifier import SequenceClassifier, StepClassifier
-from .sequence_generator import SequenceGenerator
-from .sequence_regressor import SequenceRegressor
-from .supervised import SupervisedModule
-from .tcn import TCNForecaster
-from .trained_until import TrainedOnTargetsError
-from .wavenet import WaveNetForecaster
+from seqlight.models.forecasting.baseline import BaselineForecaster, NaiveForecaster, SeasonalNaiveForecaster
+from seqlight.models.forecasting.conv_gru import ConvGRUForecaster
+from seqlight.models.forecasting.conv_lstm import ConvLSTMForecaster
+from seqlight.models.forecasting.conv_recurrent import ConvRecurrentForecaster
+from seqlight.models.forecasting.encoder_decoder import EncoderDecoderForecaster
+from seqlight.models.forecasting.ensemble import EnsembleForecaster
+from seqlight.models.forecasting.es_rnn import ESRNNForecaster
+from seqlight.models.forecasting.forecaster import Forecaster
+from seqlight.models.forecasting.gru import GRUForecaster
+from seqlight.models.forecasting.linear import LinearForecaster
+from seqlight.models.forecasting.lstm import LSTMForecaster
+from seqlight.models.forecasting.network import SequenceNetwork
+from seqlight.models.forecasting.recurrent import RecurrentForecaster
+from seqlight.models.forecasting.rnn import RNNForecaster
+from seqlight.models.forecasting.segment_rnn import SegmentRNNForecaster
+from seqlight.models.forecasting.tcn import TCNForecaster
+from seqlight.models.forecasting.wavenet import WaveNetForecaster
+from seqlight.models.imputation.baseline import BaselineImputer, LastValueImputer, LinearInterpolationImputer
+from seqlight.models.imputation.conv_imputer import ConvImputer
+from seqlight.models.imputation.imputer import Imputer
+from seqlight.models.imputation.rnn_imputer import RNNImputer
+from seqlight.models.lightning.carried_state import CarriesState
+from seqlight.models.lightning.finite import NonFiniteError
+from seqlight.models.lightning.load import load
+from seqlight.models.lightning.module import SeqlightModule
+from seqlight.models.lightning.trained_until import TrainedOnTargetsError
+from seqlight.models.sequences.labelled import LabelledSequenceModule
+from seqlight.models.sequences.sequence_classifier import SequenceClassifier, StepClassifier
+from seqlight.models.sequences.sequence_generator import SequenceGenerator
+from seqlight.models.sequences.sequence_regressor import SequenceRegressor
+from seqlight.models.sequences.supervised import SupervisedModule
 
 __all__ = [
     "BaselineForecaster",

@@ -12,7 +12,7 @@ import seqlight
 from seqlight.experiments import selection
 from seqlight.intervals import Interval
 from seqlight.intervals.predictor import within
-from seqlight.models.bounds import Bounds
+from seqlight.models.forecasting.bounds import Bounds
 
 Run = Callable[..., int]
 HOURS = 24 * 14

@@ -14,7 +14,7 @@ import torch
 
 from seqlight.cli import main
 from seqlight.models import SequenceNetwork
-from seqlight.models.losses import LOSSES
+from seqlight.models.lightning.losses import LOSSES
 from seqlight.nn import LSTM
 from seqlight.strategies import Window
 

@@ -5,7 +5,7 @@ import torch
 
 import seqlight
 from seqlight import models
-from seqlight.models.series_rows import SeriesRows
+from seqlight.models.lightning.series_rows import SeriesRows
 
 SIZES = {"prediction_length": 3, "target_size": 2}
 

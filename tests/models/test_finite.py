@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 
 from seqlight.data import SyntheticDataModule
 from seqlight.models import LinearForecaster, LSTMForecaster, NaiveForecaster, NonFiniteError, RNNForecaster
-from seqlight.models.finite import CHECK_EVERY, check_prediction, first_non_finite
+from seqlight.models.lightning.finite import CHECK_EVERY, check_prediction, first_non_finite
 
 SIZES: dict[str, Any] = {"context_length": 24, "prediction_length": 6}
 

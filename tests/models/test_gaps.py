@@ -6,9 +6,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seqlight.models.cell_hiding import hide_cells
-from seqlight.models.gaps import interpolated, nearest_after, nearest_before, row_times
-from seqlight.models.stitching import Stitcher, window_starts
+from seqlight.models.imputation.cell_hiding import hide_cells
+from seqlight.models.imputation.gaps import interpolated, nearest_after, nearest_before, row_times
+from seqlight.models.imputation.stitching import Stitcher, window_starts
 
 
 def random_case(seed, rows=30):

@@ -154,7 +154,7 @@ def test_the_training_loss_is_the_sum_that_the_class_promises(trainer, monkeypat
     batch = next(iter(data().train_dataloader()))
     target = batch["target"]
     hidden = batch["observed"] & (torch.arange(48)[:, None] % 5 == 0)
-    monkeypatch.setattr("seqlight.models.imputer.hide_cells", lambda known, **kwargs: hidden)
+    monkeypatch.setattr("seqlight.models.imputation.imputer.hide_cells", lambda known, **kwargs: hidden)
     monkeypatch.setattr(model, "log", lambda *args, **kwargs: None)
     seen = batch["observed"] & ~hidden
     estimate, (first, second) = model.network(

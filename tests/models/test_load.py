@@ -123,7 +123,7 @@ def test_class_of_a_script(sizes, loader, trainer, tmp_path, module_of):
 def test_name_in_a_checkpoint_cannot_reach_another_object(sizes, loader, trainer, tmp_path):
     save(LSTMForecaster(hidden_size=4, **sizes), loader, trainer, tmp_path / "a.ckpt")
     checkpoint = torch.load(tmp_path / "a.ckpt", weights_only=True)
-    for reference in ("os:system", "seqlight.models.forecaster:torch.nn.Linear", "sys:modules"):
+    for reference in ("os:system", "seqlight.models.forecasting.forecaster:torch.nn.Linear", "sys:modules"):
         checkpoint["seqlight"]["class"] = reference
         torch.save(checkpoint, tmp_path / "b.ckpt")
         with pytest.raises(ImportError, match="is not known here"):

@@ -78,7 +78,7 @@ def test_unrolled_refuses() -> None:
 def test_strided_convolution_draws_what_the_forecaster_does(
     steps: int, kernel_size: int, stride: int
 ) -> None:
-    from seqlight.models.convolution_in_front import ConvolutionInFront
+    from seqlight.models.forecasting.convolution_in_front import ConvolutionInFront
 
     network = ConvolutionInFront(torch.nn.Conv1d(1, 1, kernel_size, stride), nn.GRU(1, 1))
     (ax,) = plot.strided_convolution(steps, kernel_size=kernel_size, stride=stride).axes

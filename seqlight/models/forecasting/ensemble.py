@@ -1,0 +1,261 @@
+"""The weighted mean of the forecasts of several forecasters."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.models.forecasting.baseline import BaselineForecaster
+from seqlight.models.forecasting.forecaster import Forecaster
+from seqlight.models.lightning.checkpoint import MODELS, class_reference
+from seqlight.models.lightning.checks import check_integer
+from seqlight.models.lightning.evaluation_mode import evaluation_mode
+from seqlight.models.lightning.load import class_named
+from seqlight.models.lightning.series_rows import SeriesRows
+from seqlight.transforms import WindowState
+
+OVER_PAST = (
+    "past_target",
+    "past_observed",
+    "past_covariates",
+    "past_categories",
+    "historic_future_covariates",
+    "historic_future_categories",
+)
+"""The entries of a batch over a window's past, of which a member takes the last steps."""
+
+
+class _GivenWindow(NamedTuple):
+    """What a batch holds of its windows, as it is."""
+
+    entries: dict[str, Tensor]
+
+
+class EnsembleForecaster(BaselineForecaster):
+    r"""Forecasts the weighted mean of what its members forecast, in original units:
+
+    .. math::
+        \hat y = \sum_m w_m \hat y^{(m)}, \qquad w_m \ge 0, \quad \sum_m w_m = 1
+
+    Each member transforms the window itself and is given what it was built for. Members may have contexts of
+    different lengths; each takes the last steps of the window. The members are part of the module: its
+    checkpoint and its ONNX file hold them all. Trained as they are, they are not trained further here.
+
+    :func:`seqlight.experiments.portfolio` trains members and finds weights; :meth:`of` joins forecasters that
+    are there.
+
+    Args:
+        members: for each member its class, under ``"class"`` as a name of :mod:`seqlight.models` or as
+            ``"module:name"``, and under ``"arguments"`` those that make it. Plain values, so that a
+            checkpoint holds them.
+        weights: one for each member, which add up to 1; None for the same for all.
+        series_ids: names of series that have weights of their own.
+        series_weights: these, one list for each of the names. Batches and calls then need ``series_index``;
+            all other series have ``weights``.
+        context_length: number L of past steps, at least that of each member.
+        prediction_length: number H of future steps, that of each member.
+        target_size: number C of target channels, that of each member.
+        bounds: the lowest and the highest value of the mean, as in :class:`Forecaster`.
+        nonnegative: the same as a lowest value of 0.
+        integer: round the mean to whole numbers.
+
+    Raises:
+        TypeError: a member is no forecaster.
+        ValueError: no member, weights that do not fit or do not add up to 1, or members of other sizes.
+
+    """
+
+    members: nn.ModuleList
+    weights: Tensor
+    own_weights: Tensor
+
+    def __init__(
+        self,
+        *,
+        members: list[dict[str, Any]],
+        weights: list[float] | None = None,
+        series_ids: list[str] | None = None,
+        series_weights: list[list[float]] | None = None,
+        context_length: int,
+        prediction_length: int,
+        target_size: int = 1,
+        bounds: tuple[float | None, float | None] | None = None,
+        nonnegative: bool = False,
+        integer: bool = False,
+    ) -> None:
+        made = [_member(number, one) for number, one in enumerate(members)]
+        super().__init__(
+            context_length=check_integer("context_length", context_length, 1),
+            prediction_length=prediction_length,
+            target_size=target_size,
+            future_covariate_size=max((one.future_covariate_size for one in made), default=0),
+            bounds=bounds,
+            nonnegative=nonnegative,
+            integer=integer,
+        )
+        if not members:
+            raise ValueError("members: expected at least one, got none")
+        self.members = nn.ModuleList(made)
+        for number, member in enumerate(self.forecasters):
+            self._check_sizes(number, member)
+        self.future_covariate_size = max(one.future_covariate_size for one in made)
+        weights = [1 / len(members)] * len(members) if weights is None else weights
+        names, rows = series_ids or [], series_weights or []
+        if len(names) != len(rows):
+            raise ValueError(
+                f"series_weights: expected one list for each of the {len(names)} series_ids, got {len(rows)}"
+            )
+        for row in (weights, *rows):
+            _check_weights(row, len(members))
+        self.series_rows = SeriesRows(names) if names else None
+        table = torch.tensor([*rows, weights], dtype=torch.float64)
+        self.register_buffer("weight_table", (table / table.sum(1, keepdim=True)).float())
+
+    @classmethod
+    def of(
+        cls, forecasters: Sequence[Forecaster], weights: Sequence[float] | None = None, **kwargs: Any
+    ) -> Self:
+        """Join forecasters, with copies of their weights and all that they have learned.
+
+        Args:
+            forecasters: of one horizon and number of channels.
+            weights: one for each; None for the same for all.
+            kwargs: ``series_ids``, ``series_weights`` and bounds.
+
+        """
+        if not forecasters:
+            raise ValueError("forecasters: expected at least one, got none")
+        members = [
+            {
+                "class": class_reference(type(one)),
+                "arguments": {
+                    name: value
+                    for name, value in one._arguments_to_save().items()
+                    if not name.startswith("_")
+                },
+            }
+            for one in forecasters
+        ]
+        made = cls(
+            members=members,
+            weights=None if weights is None else [float(weight) for weight in weights],
+            context_length=max(one.context_length for one in forecasters),
+            prediction_length=forecasters[0].prediction_length,
+            target_size=forecasters[0].target_size,
+            **kwargs,
+        )
+        until: dict[str, int] = {}
+        for member, one in zip(made.forecasters, forecasters, strict=True):
+            member.load_state_dict(one.state_dict())
+            for series, last in (one.trained_until or {}).items():
+                until[series] = max(last, until.get(series, last))
+        made.trained_until = until or None
+        return made
+
+    @property
+    def forecasters(self) -> list[Forecaster]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Forecaster)]
+
+    @property
+    def takes_phase(self) -> bool:
+        """Whether a member has a cycle."""
+        return any(member.takes_phase for member in self.forecasters)
+
+    @property
+    def takes_series(self) -> bool:
+        """Whether series have weights of their own, or a member knows them."""
+        return self.series_rows is not None or any(member.takes_series for member in self.forecasters)
+
+    def use_series(self, ids: Sequence[str]) -> None:
+        """Take ``series_index`` of batches for positions in ``ids`` from now on."""
+        if self.series_rows is not None:
+            self.series_rows.use(ids)
+        for member in self.forecasters:
+            member.use_series(ids)
+
+    def check_data(self, data: Any) -> None:
+        """Compare a DataModule with what the members were trained on, and find their series in it."""
+        super().check_data(data)
+        for member in self.forecasters:
+            member.check_data(data)
+
+    def example_inputs(self, batch_size: int = 1) -> dict[str, Tensor]:
+        """Return keyword arguments of :meth:`forward` with the right shapes, for export and tests."""
+        made: dict[str, Tensor] = super().example_inputs(batch_size)
+        for member in self.forecasters:
+            for name, value in member.example_inputs(batch_size).items():
+                if name in OVER_PAST:
+                    shape = (batch_size, self.context_length, *value.shape[2:])
+                    value = value[:, :1].expand(shape).clone()
+                made.setdefault(name, value)
+        return made
+
+    def _window(
+        self, past_target: Tensor, given: Mapping[str, Tensor], length: int | None = None
+    ) -> tuple[Any, WindowState]:
+        """Keep what is given: the members make windows of it."""
+        super()._window(past_target, given, length)  # checks it
+        return _GivenWindow({**given, "past_target": past_target}), ()
+
+    def decode(self, window: Any) -> Tensor:
+        """Return the weighted mean of the members' forecasts."""
+        if self.training:  # the members are trained already: nothing is dropped
+            with evaluation_mode(self):
+                return self.decode(window)
+        given = window.entries
+        forecasts = torch.stack([member(**self._given(member, given)) for member in self.forecasters])
+        # A member whose shorter window holds no known value has no forecast; the others share its weight.
+        parts = torch.where(forecasts.isnan(), 0.0, self._weights(given))
+        return torch.where(parts > 0, forecasts * parts, 0.0).sum(0) / parts.sum(0)
+
+    def _given(self, member: Forecaster, entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what a member takes of the entries of a batch."""
+        names = ["past_target", "past_observed", *member.entries_taken]
+        return {
+            name: entries[name][:, -member.context_length :] if name in OVER_PAST else entries[name]
+            for name in names
+            if entries.get(name) is not None
+        }
+
+    def _weights(self, entries: Mapping[str, Tensor]) -> Tensor:
+        """Return the members' weights ``[M, 1 or B, 1, 1]``."""
+        table: Tensor = self.weight_table  # type: ignore[assignment]
+        if self.series_rows is None:
+            return table[-1].view(-1, 1, 1, 1)
+        return table[self.series_rows(entries["series_index"])].T[..., None, None]
+
+    def _check_sizes(self, number: int, member: Forecaster) -> None:
+        sizes = {"prediction_length": self.prediction_length, "target_size": self.target_size}
+        for name, size in sizes.items():
+            if getattr(member, name) != size:
+                raise ValueError(f"members[{number}]: expected {name} = {size}, got {getattr(member, name)}")
+        if member.context_length > self.context_length:
+            raise ValueError(
+                f"members[{number}]: expected a context_length of at most {self.context_length}, that of the "
+                f"ensemble, got {member.context_length}"
+            )
+
+
+def _member(number: int, described: Any) -> Forecaster:
+    if not isinstance(described, Mapping) or not isinstance(described.get("class"), str):
+        raise TypeError(
+            f"members[{number}]: expected a dict with 'class' and 'arguments', got {described!r}; "
+            "EnsembleForecaster.of joins forecasters that are there"
+        )
+    reference = described["class"]
+    own: Any = getattr(sys.modules[MODELS], reference, None)
+    found = class_named(reference) if ":" in reference else own
+    if not isinstance(found, type) or not issubclass(found, Forecaster):
+        raise TypeError(f"members[{number}]: expected the name of a forecaster, got {reference!r}")
+    made: Forecaster = found(**described.get("arguments", {}))
+    return made
+
+
+def _check_weights(weights: Sequence[float], members: int) -> None:
+    if len(weights) != members:
+        raise ValueError(f"weights: expected {members}, one for each member, got {len(weights)}")
+    if any(not weight >= 0 for weight in weights) or abs(sum(weights) - 1) > 1e-3:
+        raise ValueError(f"weights: expected numbers of at least 0 that add up to 1, got {list(weights)}")

@@ -1,0 +1,289 @@
+"""What a forecaster gives to those who ask it for forecasts: raw values, dicts of tensors, Forecasts."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqlight.heads import PointHead
+from seqlight.intervals import IntervalMethod
+from seqlight.models.forecasting.distribution import WindowForecast
+from seqlight.models.forecasting.mean import ForecasterMean
+from seqlight.models.forecasting.windows import Batch, observed_at_all
+from seqlight.models.lightning.evaluation_mode import evaluation_mode
+from seqlight.models.lightning.finite import check_prediction
+from seqlight.predictor import Forecast
+
+
+class ForecasterPrediction(ForecasterMean):
+    """The ways to a forecast of :class:`~seqlight.models.Forecaster`, which is a
+    :class:`~seqlight.predictor.Predictor`."""
+
+    quantile_levels: tuple[float, ...]
+    """The quantiles that :meth:`predict_step` gives, and so ``Trainer.predict``; set it to have others."""
+    predicted_samples: int = 0
+    """Number of paths that :meth:`predict_step` gives."""
+    intervals: IntervalMethod | None = None
+    """How intervals around its forecasts are made; checkpoints keep it, forecasts themselves do not use it,
+    see :class:`seqlight.intervals.ConformalPredictor`."""
+
+    def forward(
+        self,
+        past_target: Tensor,
+        past_observed: Tensor | None = None,
+        historic_future_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+        *,
+        past_covariates: Tensor | None = None,
+        past_categories: Tensor | None = None,
+        historic_future_categories: Tensor | None = None,
+        future_categories: Tensor | None = None,
+        static_categories: Tensor | None = None,
+        phase: Tensor | None = None,
+        series_index: Tensor | None = None,
+        static: Tensor | None = None,
+    ) -> Tensor:
+        """Forecast raw values from raw values, a point for each cell; no DataModule is needed.
+
+        What the forecaster was built for is needed, and nothing else is taken. Numbers are float32 in
+        original units, categories int64 codes.
+
+        Args:
+            past_target: ``[B, L, C]`` in original units; missing cells are NaN.
+            past_observed: bool ``[B, L, C]``, False where a cell is missing; None means all that are not NaN.
+            historic_future_covariates: ``[B, L, F]``, what is known ahead, over the past.
+            future_covariates: ``[B, H, F]``, the same over the future.
+            static_covariates: ``[B, S]``, what does not change over time.
+            past_covariates: ``[B, L, P]``, what is known up to now only; missing cells are NaN. (The old name
+                of ``historic_future_covariates``, where the forecaster has no past covariates.)
+            past_categories: ``[B, L, Pc]``, categories known up to now only.
+            historic_future_categories: ``[B, L, Fc]``, categories known ahead, over the past.
+            future_categories: ``[B, H, Fc]``, the same over the future.
+            static_categories: ``[B, Sc]``, categories that do not change over time.
+            phase: int64 ``[B]``, the step of the clock of the first future step, which a forecaster with a
+                ``cycle`` takes modulo its cycle: for hours and a cycle of a day, the hour.
+            series_index: int64 ``[B]``, the series of each window, needed by a forecaster that knows each by
+                itself: its position in the data that it was trained on, or in those that ``use_series``
+                named.
+            static: the old name of ``static_covariates``.
+
+        Returns:
+            The forecast ``[B, H, C]`` in original units, float32 (float64 if the input or the forecaster is);
+            NaN for a channel whose past has no observed cell: nothing is forecast from nothing.
+
+        Raises:
+            ValueError: a tensor is missing, has the wrong shape, or is not what the forecaster was built for;
+                or what is known ahead is missing.
+
+        """
+        given = {
+            "past_observed": past_observed,
+            "past_covariates": past_covariates,
+            "past_categories": past_categories,
+            "historic_future_covariates": historic_future_covariates,
+            "historic_future_categories": historic_future_categories,
+            "future_covariates": future_covariates,
+            "future_categories": future_categories,
+            "static_covariates": static_covariates,
+            "static_categories": static_categories,
+            "phase": phase,
+            "series_index": series_index,
+            "static": static,
+        }
+        if phase is not None and not self.takes_phase:
+            raise ValueError(
+                "phase: the model was built without a cycle; build it with cycle, or leave it out"
+            )
+        if series_index is None and self.takes_series:
+            raise ValueError(f"series_index: needed, for {type(self).__name__} knows each series by itself")
+        return self._forecast_of_values(past_target, given)[0]
+
+    def _forecast_of_values(
+        self, past_target: Tensor, given: Mapping[str, Tensor | None], levels: Sequence[float] = ()
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return point and quantiles for what :meth:`forward` takes; NaN of a channel without a past."""
+        window, state = self._window(past_target, self._under_new_names(given))
+        forecast = self._forecast(window, state, levels)
+        unknown = ~observed_at_all(past_target, given.get("past_observed"))
+        point, quantiles = forecast.point.masked_fill(unknown, torch.nan), forecast.quantiles
+        if quantiles is not None:
+            quantiles = quantiles.masked_fill(unknown.unsqueeze(-1), torch.nan)
+        return point, quantiles
+
+    def to_onnx(  # type: ignore[override]
+        self,
+        file_path: str | Path,
+        input_sample: Mapping[str, Any] | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        quantile_levels: Sequence[float] | None = None,
+    ) -> None:
+        """Write the forecast to an ONNX file, transform and decoding included: raw values in and out.
+
+        The file's output ``output`` is the point ``[B, H, C]``; with a head other than ``"point"`` its second
+        one, ``quantiles``, are quantiles ``[B, H, C, Q]``.
+
+        Args:
+            file_path: of the file.
+            input_sample: keyword arguments of :meth:`forward`; None for :meth:`example_inputs`.
+            outputs: names of the outputs.
+            quantile_levels: levels of the quantiles, () for none; None for :attr:`quantile_levels`.
+
+        Raises:
+            ValueError: the head does not know a level, or is one on counts, whose quantiles no operator of
+                ONNX finds; see also :func:`seqlight.onnx.export`.
+
+        """
+        levels = self.quantile_levels if quantile_levels is None else tuple(quantile_levels)
+        if self.head.counts:
+            raise ValueError(
+                f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
+                "scipy, and ONNX has no operator for them; forecast in Python, or train with "
+                "head='student_t' or 'quantile'"
+            )
+        self.check_levels(levels)
+        if not levels:
+            super().to_onnx(file_path, input_sample, outputs=outputs)
+            return
+        from seqlight.onnx import export
+
+        with evaluation_mode(self):
+            module = PointAndQuantiles(self, levels).eval()
+            sample = self.example_inputs(3) if input_sample is None else input_sample
+            export(module, file_path, sample, outputs=outputs or ("output", "quantiles"))
+
+    @torch.no_grad()
+    def predict(self, batch: Batch, *, quantile_levels: Sequence[float] = (), samples: int = 0) -> Forecast:
+        """Forecast the windows of a batch, in evaluation mode and without gradients.
+
+        Quantiles are each cell's own. The steps of a path depend on each other, as errors do that validation
+        has seen, or as the strategy feeds them back; its channels, and windows, are drawn independently.
+
+        Args:
+            batch: a batch of a DataModule, in original units, on any device.
+            quantile_levels: the quantiles that are wanted, rising; ``head="point"`` gives none.
+            samples: number of paths that are wanted, drawn by torch's random numbers.
+
+        Returns:
+            The forecast, on the batch's device; NaN for a channel whose past has no observed cell.
+
+        Raises:
+            NonFiniteError: a forecast is not finite, though the window holds known values.
+            ValueError: the batch is not what the forecaster was made for, a quantile is not known to the
+                head, or nothing can be drawn from it.
+
+        """
+        here = {name: value.to(self.device) for name, value in batch.items()}
+        home = batch["past_target"].device
+        levels = () if isinstance(self.head, PointHead) else tuple(quantile_levels)
+        if samples and isinstance(self.head, PointHead):
+            raise ValueError(
+                f"samples: head='point' gives points alone, got samples={samples}; train with head='normal', "
+                "'student_t', 'poisson' or 'negative_binomial'"
+            )
+        with evaluation_mode(self):
+            given = self._checked_forecast(here, levels, samples)
+        quantiles = None if given.quantiles is None else given.quantiles.to(home)
+        drawn = None if given.samples is None else given.samples.to(home)
+        return Forecast(given.point.to(home), quantiles, levels, drawn)
+
+    @torch.no_grad()
+    def predict_mean(self, batch: Batch) -> Tensor:
+        """Return the mean ``[B, H, C]`` of each cell in original units, in evaluation mode; the point that
+        everything else returns is the median.
+
+        Args:
+            batch: a batch of a DataModule, in original units, on any device.
+
+        Raises:
+            ValueError: the head knows no mean, it is infinite, or ``bounds`` would change it.
+
+        """
+        here = {name: value.to(self.device) for name, value in batch.items()}
+        with evaluation_mode(self):
+            window, state = self._batch_window(here, with_future=False)
+            mean = self._mean(window, state).masked_fill(~self._forecastable(here), torch.nan)
+        return mean.to(batch["past_target"].device)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the forecasts of a batch in original units.
+
+        They are ``prediction`` [B, H, C], with ``series_index`` and ``start`` [B] where the batch has them;
+        of a head with a distribution also ``quantiles`` [B, H, C, Q] at :attr:`quantile_levels`, and, if
+        :attr:`predicted_samples` is not 0, ``samples`` [B, N, H, C]. All are NaN for a channel whose past has
+        no observed cell.
+
+        Raises:
+            NonFiniteError: a forecast is not finite, though the window holds known values.
+
+        """
+        given = self._checked_forecast(batch, self.quantile_levels, self.predicted_samples)
+        output = {"prediction": given.point}
+        if given.quantiles is not None:
+            output["quantiles"] = given.quantiles
+        if given.samples is not None:
+            output["samples"] = given.samples.transpose(0, 1)
+        return output | {name: batch[name] for name in ("series_index", "start") if name in batch}
+
+    def _checked_forecast(self, batch: Batch, levels: Sequence[float], samples: int) -> WindowForecast:
+        """Forecast a batch; what is not finite is refused, and a channel without a past is NaN."""
+        window, state = self._batch_window(batch, with_future=False)
+        given = self._forecast(window, state, levels, samples)
+        known = self._forecastable(batch)
+        check_prediction({"prediction": given.point}, batch, known)
+        quantiles = drawn = None
+        if given.quantiles is not None:
+            check_prediction({"quantiles": given.quantiles}, batch, known.unsqueeze(-1))
+            quantiles = given.quantiles.masked_fill(~known.unsqueeze(-1), torch.nan)
+        if given.samples is not None:
+            drawn = given.samples.masked_fill(~known, torch.nan)
+        return WindowForecast(given.point.masked_fill(~known, torch.nan), quantiles, drawn)
+
+
+class PointAndQuantiles(nn.Module):
+    """A forecaster's point and quantiles, for export.
+
+    Args:
+        forecaster: in evaluation mode.
+        levels: of the quantiles.
+
+    """
+
+    def __init__(self, forecaster: ForecasterPrediction, levels: Sequence[float]) -> None:
+        super().__init__()
+        self.forecaster = forecaster
+        self.levels = tuple(levels)
+
+    def forward(
+        self,
+        past_target: Tensor,
+        past_observed: Tensor | None = None,
+        historic_future_covariates: Tensor | None = None,
+        future_covariates: Tensor | None = None,
+        static_covariates: Tensor | None = None,
+        past_covariates: Tensor | None = None,
+        past_categories: Tensor | None = None,
+        historic_future_categories: Tensor | None = None,
+        future_categories: Tensor | None = None,
+        static_categories: Tensor | None = None,
+        phase: Tensor | None = None,
+        series_index: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the point ``[B, H, C]`` and the quantiles ``[B, H, C, Q]``, as the forecaster's forward."""
+        given = {
+            "past_observed": past_observed,
+            "past_covariates": past_covariates,
+            "past_categories": past_categories,
+            "historic_future_covariates": historic_future_covariates,
+            "historic_future_categories": historic_future_categories,
+            "future_covariates": future_covariates,
+            "future_categories": future_categories,
+            "static_covariates": static_covariates,
+            "static_categories": static_categories,
+            "phase": phase,
+            "series_index": series_index,
+        }
+        return self.forecaster._forecast_of_values(past_target, given, self.levels)

@@ -1,0 +1,1 @@
+"""Imputers, which fill missing cells, and their baselines."""

@@ -1,0 +1,1 @@
+"""Models from sequences to labels or numbers, and from vectors to sequences."""
