@@ -3,10 +3,10 @@
     python benchmarks/refit.py FOLDER -o benchmarks/results/refit.md
 
 At each origin the model is trained as ``seqlight forecast`` does it, on the first seven or eight tenths of
-what was known, with a tenth to end the training by; "after" is the same model made again of everything before
-the origin (:func:`seqlight.experiments.refit`). Both forecast the horizons that follow the origin, four one
-after the other (one, of short series), from the values that were known at each. Trainings end by epochs, never
-by time, so that the figures do not depend on the machine.
+what was known, with a tenth to end the training by; "after" is the same model made again of everything
+before the origin (:func:`seqlight.experiments.refit`). Both forecast the horizons that follow the origin,
+four one after the other (one, of short series), from the values that were known at each. Trainings end by
+epochs, never by time, so that the figures do not depend on the machine.
 
 FOLDER holds those of these files that are there; others are left out, which is said:
 
@@ -45,10 +45,11 @@ from seqlight.experiments.refitting import all_training
 from seqlight.experiments.simple_forecasts import linear_candidate
 
 RULE = """\
-The rule, stated before anything was measured: `--refit` becomes the default where, for networks and for least
-squares each, (1) at least six rows gain and at least twice as many gain as lose, (2) the geometric mean over the rows
-of after / before is at most 0.99, and (3) no row loses more than 5 %. A row is the mean over its origins; rows
-within 0.1 % of each other neither gain nor lose. Else `--refit` stays something to ask for."""
+The rule, stated before anything was measured: `--refit` becomes the default where, for networks and for
+least squares each, (1) at least six rows gain and at least twice as many gain as lose, (2) the geometric mean
+over the rows of after / before is at most 0.99, and (3) no row loses more than 5 %. A row is the mean over
+its origins; rows within 0.1 % of each other neither gain nor lose. Else `--refit` stays something to ask
+for."""
 
 ROWS_BEGIN = "| set | target | model | before | after | change | origins that gain |"
 
@@ -93,7 +94,8 @@ def table_of(one: Set, path: Path, folder: Path) -> Path:
         wide = pl.read_csv(path, infer_schema=False)[:: one.every]
         series = {row[0]: [float(cell) for cell in row[1:] if cell] for row in wide.iter_rows()}
     else:
-        columns = np.loadtxt(gzip.open(path, "rt"), delimiter=",").T
+        with gzip.open(path, "rt") as file:
+            columns = np.loadtxt(file, delimiter=",").T
         series = {f"series {number}": column.tolist() for number, column in enumerate(columns)}
     frames = []
     for name, values in series.items():
@@ -226,15 +228,16 @@ def page(lines: Sequence[str], given: argparse.Namespace) -> str:
     """Return the page of results."""
     epochs = "" if given.epochs is None else f" --epochs {given.epochs}"
     about = (
-        f"`python benchmarks/refit.py FOLDER --origins {given.origins}{epochs} -o benchmarks/results/refit.md`; "
-        f"torch {torch.__version__}, one thread{given.machine and f', {given.machine}'}. Errors are MASE over the "
-        f"horizons behind {given.origins} origins."
+        f"`python benchmarks/refit.py FOLDER --origins {given.origins}{epochs} -o "
+        f"benchmarks/results/refit.md`; torch {torch.__version__}, one thread"
+        f"{given.machine and f', {given.machine}'}. Errors are MASE over the horizons behind {given.origins} "
+        "origins."
     )
-    verdicts = [verdict(lines, model) for model in given.models if any(f"| {model} |" in row for row in lines)]
-    return "\n".join(
-        ["# Refit", "", about, "", RULE, "", ROWS_BEGIN, "|---|---|---|---:|---:|---:|---:|", *lines, ""]
-        + [*verdicts, ""]
-    )
+    verdicts = [
+        verdict(lines, model) for model in given.models if any(f"| {model} |" in row for row in lines)
+    ]
+    table = [ROWS_BEGIN, "|---|---|---|---:|---:|---:|---:|", *lines]
+    return "\n".join(["# Refit", "", about, "", RULE, "", *table, "", *verdicts, ""])
 
 
 if __name__ == "__main__":

@@ -28,8 +28,14 @@ class SeriesArguments(InputArguments):
     as_of: str | None
 
 
-def add_series_options(parser: Parser) -> None:
-    """Add covariates, and where forecasts begin."""
+FORECAST_ORIGIN = (
+    "own: after the last known value of each series; common: after the latest one of all; auto (the "
+    "default): as own, but a series that ended more than one context before the latest has no forecast"
+)
+
+
+def add_series_options(parser: Parser, origin_help: str = FORECAST_ORIGIN) -> None:
+    """Add covariates, and where forecasts begin; ``origin_help`` says what --origin means to the command."""
     covariates = parser.add_argument_group("covariates, columns of numbers or text; repeat for several")
     for option, name, text in (
         ("--past-covariate", "past_covariates", "column known up to now only"),
@@ -65,8 +71,7 @@ def add_series_options(parser: Parser) -> None:
         "--origin",
         choices=["auto", "own", "common"],
         default="auto",
-        help="own: after the last known value of each series; common: after the latest one of all; auto (the "
-        "default): as own, but a series that ended more than one context before the latest has no forecast",
+        help=origin_help,
     )
     series.add_argument(
         "--as-of",

@@ -19,11 +19,11 @@ ERRORS = ("mae", "rmse", "mase", "smape")
 class BacktestCallback(Callback):
     """Backtests the forecaster whenever a Trainer validates or tests, and logs the errors.
 
-    The windows end with the validation part, in ``fit`` and ``validate``, or with the test part, in ``test``;
-    each begins ``step_size`` steps before the next one, so that no window overlaps another unless it is
-    wanted. The model is the one that is being trained, with what it has learned so far: it is not fitted
-    again. Logged are ``backtest_mae``, ``backtest_rmse``, ``backtest_mase`` (scaled by what came before each
-    window) and ``backtest_smape``, which ``ModelCheckpoint`` and ``EarlyStopping`` can monitor.
+    The windows end with each series' validation part, in ``fit`` and ``validate``, or with its test part, in
+    ``test``; each begins ``step_size`` steps before the next one, so that no window overlaps another unless
+    it is wanted. The model is the one that is being trained, with what it has learned so far: it is not
+    fitted again. Logged are ``backtest_mae``, ``backtest_rmse``, ``backtest_mase`` (scaled by what came
+    before each window) and ``backtest_smape``, which ``ModelCheckpoint`` and ``EarlyStopping`` can monitor.
 
     Example::
 
@@ -121,6 +121,7 @@ class BacktestCallback(Callback):
             windows=self.windows,
             step_size=self.step_size,
             level=self.level,
+            origin="own",
         )
         (row,) = self.result.rows
         for error in ERRORS:

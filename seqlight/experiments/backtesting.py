@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlight.data import DataError, ForecastDataModule, WindowLoader
+from seqlight.data.store.cutoffs import backtest_cutoffs
+from seqlight.data.store.origins import Origin
 from seqlight.data.windows.window_dataset import WindowDataset
 from seqlight.evaluation import ComparisonRow, WindowForecasts, forecast_windows
 from seqlight.evaluation.forecast_table import check_different, table_columns
@@ -35,7 +37,7 @@ class BacktestWindow:
         number: from 1.
         of: number of cutoffs.
         cutoff: int64 ``[S]``, position of the first step to forecast of each series.
-        judged: bool ``[S]``, the series that are long enough to be forecast there.
+        judged: bool ``[S]``, the series that are forecast there: they have begun, and have not ended.
         forecasts: the windows with their forecasts.
         fitted: whether models were fitted at this cutoff.
         seconds: wall-clock time, of fitting and forecasting.
@@ -114,19 +116,21 @@ def backtest(
     step_size: int | None = None,
     refit: bool | int = False,
     level: Sequence[float] | float = (),
+    origin: Origin | None = None,
     batch_size: int = WINDOWS_AT_ONCE,
     on_window: Callable[[BacktestWindow], None] | None = None,
 ) -> Backtest:
     """Forecast all series from several cutoffs, as if nothing after each were known.
 
-    The last window of each series ends with its last known target, each one before it begins ``step_size``
-    steps earlier. A model is a predictor, which is used as it is, or a recipe, a function of the series as
-    they were known at a cutoff (:meth:`ForecastDataModule.until`): parts, scales, categories, statistics and
-    the denominators of MASE end there. Columns that are known ahead are so as in the file.
+    The last window ends with the last known target of the series that ends last, each one before it begins
+    ``step_size`` steps earlier, and all series are cut at the same times. A model is a predictor, which is
+    used as it is, or a recipe, a function of the series as they were known at a cutoff
+    (:meth:`ForecastDataModule.until`): parts, scales, categories, statistics and the denominators of MASE end
+    there. Columns that are known ahead are so as in the file.
 
-    Cutoffs are counted from the end of each series by itself. Where series end at different times, a recipe
-    that learns of all of them has seen values of some that came after the cutoff of others; end the series at
-    one time, or backtest those that do, where that matters.
+    A series is forecast in the windows that begin after its first known step and before its last one; of a
+    window in which it ends, the steps up to its end count. Where it has columns that are known ahead, and
+    they end with it, that window is left out.
 
     Args:
         models: predictors and recipes by the names that the table is to have.
@@ -137,6 +141,10 @@ def backtest(
             once, at the first cutoff.
         level: coverages in per cent, such as ``[80, 95]``, of the intervals that are wanted, of models that
             have quantiles.
+        origin: ``"common"`` cuts all series at the same times, ``"own"`` counts from each one's own end: then
+            a recipe that learns of all of them has seen values of some that came after the cutoff of others.
+            ``"auto"`` is ``"common"`` where rows have times, ``"own"`` where they have none. None takes that
+            of the data.
         batch_size: windows in a batch; all series of a cutoff are batched.
         on_window: told each cutoff when it is done.
 
@@ -157,8 +165,16 @@ def backtest(
     check_different(table_columns(models, data))
     begun = time.monotonic()
     data.setup("predict")
-    cutoffs = data.splitter.cutoffs(data.ends, windows=windows, step_size=step_size)
-    _check_room(data, cutoffs)
+    cutoffs = backtest_cutoffs(
+        data.store,
+        data.ends,
+        data.splitter,
+        windows=windows,
+        step_size=step_size,
+        origin=data.origin if origin is None else origin,
+    )
+    judged = _judged(data, cutoffs)
+    _check_room(data, cutoffs, judged)
     recipes = {name: model for name, model in models.items() if not isinstance(model, Predictor)}
     predictors = {name: model for name, model in models.items() if isinstance(model, Predictor)}
     for name, predictor in predictors.items():
@@ -180,10 +196,9 @@ def backtest(
                 check_trained_before(predictors[name], data, np.maximum(cutoff, 1), name)
         if fitted or number == 0:
             tell_data(predictors.values(), fold)
-        judged = cutoff >= 1
         forecasts = forecast_windows(
             {name: predictors[name] for name in models},
-            _batches(fold, cutoff, judged, batch_size),
+            _batches(fold, cutoff, judged[number], batch_size),
             quantile_levels=quantile_levels,
         )
         done.append(
@@ -191,7 +206,7 @@ def backtest(
                 number=number + 1,
                 of=len(cutoffs),
                 cutoff=cutoff,
-                judged=judged,
+                judged=judged[number],
                 forecasts=forecasts,
                 fitted=fitted,
                 seconds=time.monotonic() - started,
@@ -224,18 +239,33 @@ def _refit_every(refit: bool | int) -> int:
     return refit
 
 
-def _check_room(data: ForecastDataModule, cutoffs: NDArray[np.int64]) -> None:
-    """Raise :class:`DataError` unless some series has a known step before the first cutoff."""
-    if (cutoffs[0] >= 1).any():
+def _judged(data: ForecastDataModule, cutoffs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which series are forecast in which window, ``[windows, S]``."""
+    judged: NDArray[np.bool_] = (cutoffs >= 1) & (cutoffs < data.ends)
+    covariates = data.store.covariates
+    if covariates is not None and (covariates.future.names or covariates.future_categories.names):
+        judged &= cutoffs + data.prediction_length <= data.store.lengths
+    return judged
+
+
+def _check_room(data: ForecastDataModule, cutoffs: NDArray[np.int64], judged: NDArray[np.bool_]) -> None:
+    """Raise :class:`DataError` unless some series is forecast in each window."""
+    empty = np.flatnonzero(~judged.any(axis=1))
+    if not len(empty):
         return
     windows, horizon = len(cutoffs), data.prediction_length
-    longest = int(data.ends.max())
     step_size = int(cutoffs[1, 0] - cutoffs[0, 0]) if windows > 1 else horizon
-    most = (longest - 1 - horizon) // step_size + 1
+    most = windows - 1 - int(empty[-1])  # the last ones, before which there is a gap
+    advice = f"give at most {most}" if most > 0 else "forecast fewer steps"
+    if (cutoffs[empty[-1]] < 1).all():
+        needed, longest = 1 + horizon + (windows - 1) * step_size, int(data.ends.max())
+        raise DataError(
+            f"windows: {windows} windows of {horizon} steps, {step_size} apart, need {needed} steps, the "
+            f"longest series has {longest}; {advice}"
+        )
     raise DataError(
-        f"windows: {windows} windows of {horizon} steps, {step_size} apart, need "
-        f"{1 + horizon + (windows - 1) * step_size} steps, the longest series has {longest}; "
-        + (f"give at most {most}" if most > 0 else "forecast fewer steps")
+        f"windows: no series has values both before and in window {int(empty[-1]) + 1} of {windows}; "
+        f"{advice}, or origin='own', which counts from each series' own end"
     )
 
 
@@ -246,5 +276,6 @@ def _batches(
     first = np.where(judged, cutoff, 0)
     scale = data.store.statistics.mase_scale(first, data.season_length)
     data.check_known_ahead(first, first + data.prediction_length, judged)
-    windows = data.windows(first, np.where(judged, first + data.prediction_length, first), scale=scale)
+    stop = np.where(judged, first + data.prediction_length, first)
+    windows = data.windows(first, stop, scale=scale, beyond_end=True)
     return WindowLoader(windows, batch_size=batch_size, collate_fn=WindowDataset.collate)

@@ -24,7 +24,7 @@ def finished(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     """The table and the printed text of one whole run."""
     path = tmp_path_factory.mktemp("output") / "out.csv"
     printed = io.StringIO()
-    windows = ["--windows", "3", "--step-size", "12", "--refit", "2"]
+    windows = ["--windows", "3", "--step-size", "12", "--refit", "2", "--origin", "own"]
     with contextlib.redirect_stdout(printed):
         main([*map(str, ["backtest", two_series_csv, *COLUMNS, *SIZES, *QUICK, *windows, "-o", path])])
     return pl.read_csv(path), printed.getvalue()
@@ -67,7 +67,20 @@ def test_parquet_keeps_times(two_series_csv: Path, run: Run, tmp_path: Path) -> 
     table = pl.read_parquet(tmp_path / "out.parquet")
     assert table.columns[3:] == ["sales", "linear", "naive"]
     assert table["ds"].dtype == table["cutoff"].dtype == pl.Datetime("us")
-    assert table["cutoff"].n_unique() == 4  # each series ends by itself
+    assert table["cutoff"].n_unique() == 2  # the same for both, though west ends a day before
+
+
+def test_series_that_end_at_different_times_are_told(
+    two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--models", "naive", "--windows", "3", "--step-size", "14", "-o", tmp_path / "out.csv"]
+    assert run("backtest", two_series_csv, *COLUMNS, *SIZES, *options) == 0
+    printed = capsys.readouterr().out
+    assert "all series are cut at the same times, though they end at different ones: 1 of 2 are" in printed
+    assert "window 1 of 3, from 2024-03-05 14:00:00 (east), 2 series" in printed
+    assert "window 3 of 3, from 2024-03-06 18:00:00 (east), 1 series" in printed
+    assert run("backtest", two_series_csv, *COLUMNS, *SIZES, *options, "--origin", "own") == 0
+    assert "know values of some that came after the cutoff of others" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

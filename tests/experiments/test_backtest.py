@@ -1,5 +1,6 @@
 """Backtests equal a loop that cuts the file; nothing after a cutoff is seen."""
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 
 from seqlight.data import CSVDataModule, DataError, ForecastDataModule
-from seqlight.experiments import Backtest, backtest, build_forecaster, fit, forecast_future
+from seqlight.experiments import Backtest, backtest, build_forecaster, fit, forecast_future, portfolio
+from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.simple_forecasts import least_squares
 from seqlight.metrics.functional import mean_absolute_scaled_error
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster
@@ -111,15 +113,41 @@ def test_errors_are_over_all_cutoffs(three: Backtest) -> None:
     assert three.window_number.tolist() == [1, 1, 2, 2, 3, 3]
 
 
-def test_nothing_after_a_cutoff_is_seen(frame: pl.DataFrame, module: Module) -> None:
-    """What comes after the second cutoff is made up, in targets, texts and past covariates."""
-    options = {"future_covariate_cols": [], "past_covariate_cols": ["promo", "kind"]}
-    models = {"lstm": lstm, "linear": linear, "naive": NaiveForecaster(**SIZES)}
-    apart = {"windows": 3, "step_size": 20, "refit": True}
+def portfolio_of(data: ForecastDataModule) -> Forecaster:
+    """Return the mean of the simple members, weighed on the fold's validation part."""
+    return portfolio(data, max_time=0, names=[]).predictor
+
+
+@pytest.mark.parametrize("origin", ["own", "common"])
+def test_nothing_after_a_cutoff_is_seen(origin: Any, frame: pl.DataFrame, module: Module) -> None:
+    """What comes after the second cutoff is made up, in targets, texts and past covariates.
+
+    With one cutoff for all, east has 30 hours more than west, which ends after the second cutoff, and new
+    begins 100 hours after both.
+    """
+    late = frame.filter(pl.col("shop") == "east").with_columns(shop=pl.lit("new")).slice(100, 85)
+    frame = pl.concat([frame, late])
+    options = {
+        "future_covariate_cols": [],
+        "past_covariate_cols": ["promo", "kind"],
+        "calibration_size": 0.15,
+    }
+    models = {"naive": NaiveForecaster(**SIZES), "linear": with_intervals(linear, [50], method="adaptive")}
+    if origin == "common":
+        models |= {"lstm": lstm, "portfolio": portfolio_of}
+    apart = {"windows": 3, "step_size": 16, "refit": True, "level": [50], "origin": origin}
     before = backtest(models, module(frame, **options), **apart)
     position = pl.int_range(pl.len()).over("shop")
-    end = pl.col("shop").replace_strict({"east": 200, "west": 170}, return_dtype=pl.Int64)
-    later = position >= end - 26
+    ends = {"east": 200, "west": 170, "new": 85}
+    if origin == "common":
+        later = pl.col("ds") >= frame["ds"].min() + datetime.timedelta(hours=200 - 6 - 16)
+        assert [window.judged.tolist() for window in before.windows] == [
+            [True, True, True],
+            [True, False, True],
+            [True, False, False],
+        ]
+    else:
+        later = position >= pl.col("shop").replace_strict(ends, return_dtype=pl.Int64) - 22
     changed = frame.with_columns(
         y=pl.when(later).then(pl.col("y") * 1000).otherwise("y"),
         promo=pl.when(later).then(pl.lit(0.5)).otherwise("promo"),
@@ -130,10 +158,32 @@ def test_nothing_after_a_cutoff_is_seen(frame: pl.DataFrame, module: Module) -> 
         old, new = before.windows[number].forecasts, after.windows[number].forecasts
         torch.testing.assert_close(old.scale, new.scale, rtol=0, atol=0)
         for name in models:
-            torch.testing.assert_close(old.forecasts[name].point, new.forecasts[name].point, rtol=0, atol=0)
+            one, two = old.forecasts[name], new.forecasts[name]
+            torch.testing.assert_close(one.point, two.point, rtol=0, atol=0)
+            if one.quantiles is not None:
+                torch.testing.assert_close(one.quantiles, two.quantiles, rtol=0, atol=0, equal_nan=True)
     for name in models:
         third = [found.windows[2].forecasts.forecasts[name].point for found in (before, after)]
         assert not torch.equal(*third)
+
+
+def test_a_series_that_ends_in_a_window_counts_to_its_end(frame: pl.DataFrame, module: Module) -> None:
+    """East is known 200 hours, west 170, with six rows more of what is known ahead."""
+    naive = {"naive": NaiveForecaster(**SIZES)}
+    found = backtest(naive, module(frame, origin="auto"), windows=2, step_size=26)
+    first = found.windows[0]
+    assert first.cutoff.tolist() == [168, 168] and first.judged.all()
+    assert first.forecasts.known[1, :, 0].tolist() == [True] * 2 + [False] * 4
+    assert found.windows[1].judged.tolist() == [True, False]
+    # Without these rows nothing is known ahead where west has ended.
+    ended = frame.filter(~((pl.col("shop") == "west") & (pl.int_range(pl.len()).over("shop") >= 170)))
+    found = backtest(naive, module(ended, origin="auto"), windows=2, step_size=26)
+    assert found.windows[0].judged.tolist() == [True, False]
+    alone = backtest(
+        naive, module(ended, origin="auto", future_covariate_cols=[]), windows=2, step_size=26
+    ).windows[0]
+    assert alone.judged.all()
+    assert alone.forecasts.known[1, :, 0].tolist() == [True] * 2 + [False] * 4
 
 
 class WithQuantiles(NaiveForecaster):

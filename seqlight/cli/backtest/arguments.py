@@ -21,9 +21,10 @@ DEFAULT_WINDOWS = 5
 DESCRIPTION = """\
 Forecast a CSV from several past times, each as if nothing after it were known, and compare with what came.
 
-The last window of each series ends with its last known value, each one before it begins --step-size steps
-earlier. Models are trained on what was known at the first of these times (--refit never), at each (always) or
-at every K-th; scales, categories and the denominators of MASE end there too. Columns that are known ahead
+The last window ends with the last known value, each one before it begins --step-size steps earlier. All
+series are cut at the same times, also where they end at different ones (--origin own counts from each one's
+own end). Models are trained on what was known at the first of these times (--refit never), at each (always)
+or at every K-th; scales, categories and the denominators of MASE end there too. Columns that are known ahead
 stay known. The table that is written has one row for each series, window and step:
 
   id, time, cutoff, target, lstm, linear, seasonal, naive
@@ -31,6 +32,13 @@ stay known. The table that is written has one row for each series, window and st
 where cutoff is the time of the last value that was known; it is the form of the cross-validation of Nixtla's
 libraries. With --level 80 95 each model is followed by the bounds of its intervals, lstm-lo-80, lstm-hi-80
 and so on, made from its errors on the last tenth of what was known, on which it was not trained."""
+
+ORIGIN = (
+    "common: all series are cut at the same times, counted from the end of the one that ends last, so that "
+    "nothing is known that came later; own: each counted from its own end, so that models of all series know "
+    "values of some that came after the cutoff of others; auto (the default): common where rows have times, "
+    "own where they have none"
+)
 
 EPILOG = """\
 examples:
@@ -58,7 +66,7 @@ def build_parser() -> Parser:
     """The parser of ``seqlight backtest``."""
     parser = Parser(prog="seqlight backtest", description=DESCRIPTION, epilog=EPILOG)
     add_input_options(parser)
-    add_series_options(parser)
+    add_series_options(parser, ORIGIN)
     add_bounds_options(parser)
     add_level_options(parser, default="none", judged="over all windows")
     windows = parser.add_argument_group("windows")

@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from seqlight.callbacks import csv_bytes
 from seqlight.cli.backtest.arguments import MODELS, BacktestArguments
+from seqlight.cli.backtest.cutoff_note import cutoff_note
 from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data, short_series_notes
@@ -66,7 +67,7 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("predict")
-    for note in short_series_notes(data, plan):
+    for note in filter(None, [*short_series_notes(data, plan), cutoff_note(given, data)]):
         console.print(f"note: {note}", markup=False)
     said: list[str] = []
     models = models_of(given, data, said)

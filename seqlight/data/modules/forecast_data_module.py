@@ -364,6 +364,7 @@ class ForecastDataModule(WindowDataModule):
         stride: int = 1,
         scale: NDArray[np.float32] | None = None,
         with_future: bool = True,
+        beyond_end: bool = False,
     ) -> WindowDataset:
         """The windows whose targets lie in [first, stop) [S] of each series, see :class:`WindowDataset`."""
         return WindowDataset(
@@ -378,6 +379,7 @@ class ForecastDataModule(WindowDataModule):
             scale=scale,
             with_observed=self.observed_indicator,
             with_future=with_future,
+            beyond_end=beyond_end,
         )
 
     def use_store(self, store: SeriesStore) -> None:

@@ -54,6 +54,7 @@ class WindowDataset(Dataset[Batch]):
         of_series: values [S, ...] of each series, handed on in the batches [B, ...] under their names.
         with_observed: whether batches say which cells are there.
         with_future: whether batches carry targets. Without, a window may start at a series' end or later.
+        beyond_end: whether targets may lie beyond a series' rows, where they are missing cells.
 
     Raises:
         DataError: a length or the stride is not positive, or the targets go beyond a series' end.
@@ -75,6 +76,7 @@ class WindowDataset(Dataset[Batch]):
         of_series: Mapping[str, NDArray[Any]] | None = None,
         with_observed: bool = False,
         with_future: bool = True,
+        beyond_end: bool = False,
     ) -> None:
         for name, value in (
             ("context_length", context_length),
@@ -88,7 +90,7 @@ class WindowDataset(Dataset[Batch]):
         stop = lengths if stop is None else stop
         counts = np.maximum((stop - prediction_length - first) // stride + 1, 0)
         last_row = first + (counts - 1) * stride + prediction_length * with_future
-        if with_future and np.any((last_row > lengths) & (counts > 0)):
+        if with_future and not beyond_end and np.any((last_row > lengths) & (counts > 0)):
             raise DataError("stop: expected no more than the length of the series")
 
         self.context_length = context_length
@@ -116,9 +118,8 @@ class WindowDataset(Dataset[Batch]):
             np.zeros_like(lengths) if grid is None else clock_steps(grid.frequency, grid.origin, grid.anchor)
         )
         self._clock = torch.from_numpy(clock)
-        last_input = last_row - prediction_length * with_future
         #: Whether some window has rows that its series does not have.
-        self._padded = bool(np.any(((first < context_length) | (last_input > lengths)) & (counts > 0)))
+        self._padded = bool(np.any(((first < context_length) | (last_row > lengths)) & (counts > 0)))
 
     def __len__(self) -> int:
         """Number of windows."""
