@@ -22,7 +22,7 @@ from seqlight.experiments.members import Network, networks, simple_members
 from seqlight.experiments.selection import best_row, deciding_error
 from seqlight.experiments.time_shares import schedule
 from seqlight.experiments.training import TrainingError, fit
-from seqlight.models import EnsembleForecaster, Forecaster, load
+from seqlight.models import EnsembleForecaster, Forecaster, WindowForecaster, load
 from seqlight.whole_files import work_folder
 
 MOST_CELLS = 4_000_000
@@ -67,9 +67,9 @@ class Portfolio:
         return next(member for member in self.members if self.weights[member.name] == 1.0)
 
     @property
-    def predictor(self) -> Forecaster:
+    def predictor(self) -> WindowForecaster:
         """What forecasts."""
-        assert isinstance(self.best.predictor, Forecaster)
+        assert isinstance(self.best.predictor, WindowForecaster)
         return self.best.predictor
 
     @property

@@ -19,6 +19,7 @@ from seqlight.models.forecasting.rnn import RNNForecaster
 from seqlight.models.forecasting.segment_rnn import SegmentRNNForecaster
 from seqlight.models.forecasting.tcn import TCNForecaster
 from seqlight.models.forecasting.wavenet import WaveNetForecaster
+from seqlight.models.forecasting.window_forecaster import WindowForecaster
 from seqlight.models.imputation.baseline import BaselineImputer, LastValueImputer, LinearInterpolationImputer
 from seqlight.models.imputation.conv_imputer import ConvImputer
 from seqlight.models.imputation.imputer import Imputer
@@ -70,5 +71,6 @@ __all__ = [
     "TCNForecaster",
     "TrainedOnTargetsError",
     "WaveNetForecaster",
+    "WindowForecaster",
     "load",
 ]

@@ -3,7 +3,16 @@ import math
 import pytest
 import torch
 
-from seqlight.models import NaiveForecaster, SeasonalNaiveForecaster, load
+from seqlight.models import (
+    EnsembleForecaster,
+    Forecaster,
+    NaiveForecaster,
+    SeasonalNaiveForecaster,
+    WindowForecaster,
+    load,
+)
+from seqlight.models.forecasting.window_prediction import WindowForecast
+from seqlight.predictor import Predictor
 
 NAN = math.nan
 
@@ -67,3 +76,73 @@ def test_baseline_runs_through_the_trainer(sizes, loader, trainer, missing, tmp_
     past = data.dataset[0]["past_target"][None]
     assert type(loaded) is SeasonalNaiveForecaster
     torch.testing.assert_close(loaded(past), baseline(past))
+
+
+def test_what_is_not_trained_has_no_network():
+    naive = NaiveForecaster(context_length=3, prediction_length=2)
+    for model in (naive, EnsembleForecaster.of([naive])):
+        assert isinstance(model, WindowForecaster) and not isinstance(model, Forecaster)
+        assert isinstance(model, Predictor)
+        assert not any(
+            hasattr(model, name) for name in ("network", "strategy", "transform", "head", "inputs")
+        )
+        assert not any("fitted" in name for name in model.state_dict())
+
+
+def test_weights_saved_when_baselines_had_a_transform_load():
+    """Of a baseline by itself, and as a member of an ensemble."""
+    naive = NaiveForecaster(context_length=3, prediction_length=2)
+    both = EnsembleForecaster.of([naive, naive], [0.25, 0.75])
+    fitted = torch.tensor(True)
+    naive.load_state_dict({"transform.fitted": fitted})
+    old = {"weight_table": torch.tensor([[0.5, 0.5]]), "members.0.transform.fitted": fitted}
+    both.load_state_dict({"transform.fitted": fitted, "members.1.transform.fitted": fitted, **old})
+    assert both.weight_table.tolist() == [[0.5, 0.5]]
+    with pytest.raises(RuntimeError, match=r"transform\.mean"):  # nothing else is dropped
+        naive.load_state_dict({"transform.mean": fitted})
+
+
+class Drift(WindowForecaster):
+    """Goes on from the last value by the mean change, with quantiles of normal errors."""
+
+    has_distribution = True
+
+    def __init__(self, *, spread: float = 1.0, **sizes):
+        super().__init__(**sizes)
+        self._score_quantiles((0.1, 0.5, 0.9))
+
+    def check_levels(self, levels):
+        pass
+
+    def forecast(self, given, levels=(), samples=0):
+        past = given["past_target"]
+        slope = (past[:, -1:] - past[:, :1]) / (past.shape[1] - 1)
+        steps = torch.arange(1, self.prediction_length + 1).reshape(1, -1, 1)
+        point = past[:, -1:] + slope * steps
+        errors = self.hparams["spread"] * torch.special.ndtri(torch.tensor(levels))
+        return WindowForecast(self.bounds.apply(point), point.unsqueeze(-1) + errors if levels else None)
+
+
+def test_a_forecaster_of_ones_own_needs_one_method(loader, trainer, tmp_path):
+    sizes = {"context_length": 24, "prediction_length": 6}
+    model = Drift(spread=2.0, nonnegative=True, **sizes)
+    data = loader(8)
+    assert model(torch.arange(24.0).reshape(1, -1, 1)).flatten().tolist() == [
+        24.0,
+        25.0,
+        26.0,
+        27.0,
+        28.0,
+        29.0,
+    ]
+    (logged,) = trainer().validate(model, data, verbose=False)
+    assert logged["val_mase"] > 0 and logged["val_wql"] > 0 and logged["val_loss"] > logged["val_mae"] ** 2
+    running = trainer()
+    model.quantile_levels = (0.25, 0.75)
+    predicted = running.predict(model, data)[0]
+    assert predicted["quantiles"].shape == (*predicted["prediction"].shape, 2)
+    running.save_checkpoint(tmp_path / "drift.ckpt", weights_only=True)
+    loaded = load(tmp_path / "drift.ckpt")
+    assert type(loaded) is Drift and loaded.hparams["spread"] == 2.0 and loaded.bounds.low == 0.0
+    with pytest.raises(NotImplementedError, match="WindowForecaster has no forecast: override forecast"):
+        WindowForecaster(**sizes)(torch.ones(1, 24, 1))

@@ -54,7 +54,7 @@ def test_training_loss_is_taken_over_the_cropped_and_strided_targets():
     convolved = convolution(past.transpose(1, 2)).transpose(1, 2)
     gru = recurrent.core.to_torch()
     expected = nn.functional.mse_loss(recurrent.head(gru(convolved)[0]), targets)
-    window, _ = forecaster._window(past, {})
+    window, _ = forecaster._window({"past_target": past})
     total, count = forecaster.strategy.loss(forecaster.network, window, future, forecaster.pointwise_loss)
     assert count == targets.numel()
     torch.testing.assert_close(total / count, expected)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seqlight import models
-from seqlight.models.forecasting.prediction import PointAndQuantiles
+from seqlight.models.forecasting.window_prediction import PointAndQuantiles
 
 SIZES: dict[str, Any] = {"context_length": 12, "prediction_length": 2}
 LEVELS = (0.1, 0.5, 0.9)

@@ -1,23 +1,25 @@
 """Forecasts that need no training: what a model has to beat."""
 
-import torch
-from torch import Tensor, nn
+from collections.abc import Mapping, Sequence
 
-from seqlight.metrics import MeanOverCells, forecast_metrics
-from seqlight.models.forecasting.forecaster import Batch, Forecaster
+import torch
+from torch import Tensor
+
+from seqlight.inputs import Window
+from seqlight.models.forecasting.fixed_forecaster import FixedForecaster
+from seqlight.models.forecasting.window_prediction import WindowForecast
 from seqlight.models.lightning.checks import check_integer
 from seqlight.models.lightning.renamed import take_renamed
-from seqlight.strategies import Window
 
 
-class BaselineForecaster(Forecaster):
-    """A forecaster without parameters; a subclass has :meth:`decode`.
+class BaselineForecaster(FixedForecaster):
+    """A forecaster without parameters, from the target alone; a subclass has :meth:`decode`.
 
     It is used with ``Trainer.validate``, ``test`` and ``predict``. ``Trainer.fit`` works too, but there is
     nothing to learn: it validates once and stops after one epoch. Lightning's ModelCheckpoint waits for a
     step of an optimiser, and so writes nothing; ``trainer.save_checkpoint`` does.
 
-    A baseline forecasts from the target alone: batches may hold any covariates, none is used.
+    Batches may hold any covariates; none is used.
 
     Args:
         context_length: number L of past steps.
@@ -25,14 +27,12 @@ class BaselineForecaster(Forecaster):
         target_size: number C of target channels.
         future_covariate_size: accepted for the same call as the other forecasters.
         observed_indicator: likewise; missing cells are always minded.
-        bounds: the lowest and the highest value of a forecast, as in :class:`Forecaster`.
+        bounds: the lowest and the highest value of a forecast, as in :class:`WindowForecaster`.
         nonnegative: the same as a lowest value of 0.
         integer: round the forecast to whole numbers.
         covariate_size: the old name of ``future_covariate_size``.
 
     """
-
-    target_only = True
 
     def __init__(
         self,
@@ -53,31 +53,24 @@ class BaselineForecaster(Forecaster):
             context_length=context_length,
             prediction_length=prediction_length,
             target_size=target_size,
-            observed_indicator=observed_indicator,
             bounds=bounds,
             nonnegative=nonnegative,
             integer=integer,
-            transform="none",
         )
-        self.automatic_optimization = False
-        self.train_metrics = forecast_metrics()
-        self.train_mean_loss = MeanOverCells()
 
-    def build_network(self) -> nn.Module:
-        """Return a network that is not used."""
-        return nn.Identity()
+    def decode(self, window: Window) -> Tensor:
+        """Return the forecast ``[B, H, C]`` of a window, of which ``past`` ``[B, L, C]``, NaN where missing,
+        and ``prediction_length`` are given. The hook of subclasses."""
+        raise NotImplementedError(
+            f"{type(self).__name__} has no forecast: override decode(window) and return [B, H, C]"
+        )
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the forecast's loss as ``train_loss``."""
-        self._evaluation_step(batch, "train", self.train_mean_loss, self.train_metrics)
-
-    def on_train_epoch_end(self) -> None:
-        """Stop: another epoch would be the same."""
-        self.trainer.should_stop = True
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Return no optimiser."""
-        return []
+    def forecast(
+        self, given: Mapping[str, Tensor], levels: Sequence[float] = (), samples: int = 0
+    ) -> WindowForecast:
+        """Forecast one batch of windows, see :meth:`seqlight.models.WindowForecaster.forecast`."""
+        window = Window(past=given["past_target"], prediction_length=self.prediction_length)
+        return WindowForecast(self.bounds.apply(self.decode(window)))
 
 
 def last_observed(values: Tensor) -> Tensor:
@@ -113,7 +106,7 @@ class SeasonalNaiveForecaster(BaselineForecaster):
         future_covariate_size: covariates in the batches; not used.
         observed_indicator: accepted for the same call as the other forecasters; missing cells are always
             minded.
-        bounds: the lowest and the highest value of a forecast, as in :class:`Forecaster`.
+        bounds: the lowest and the highest value of a forecast, as in :class:`WindowForecaster`.
         nonnegative: the same as a lowest value of 0.
         integer: round the forecast to whole numbers.
         covariate_size: the old name of ``future_covariate_size``.

@@ -1,38 +1,34 @@
 """The distribution that a forecaster's head gives: point, quantiles and paths in original units."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqlight.heads import Head, PointHead, normal_scores
 from seqlight.inputs import Window
-from seqlight.metrics import quantile_metrics
 from seqlight.metrics.probabilistic import NINE_LEVELS
 from seqlight.models.forecasting.path_quantiles import check_levels, path_quantiles, path_scores
 from seqlight.models.forecasting.step_dependence import StepDependence
+from seqlight.models.forecasting.window_prediction import WindowForecast
 from seqlight.models.forecasting.windows import ForecasterWindows
 from seqlight.strategies import Feed, PointwiseLoss
 from seqlight.transforms import WindowState
 
 
 @dataclass(frozen=True)
-class WindowForecast:
-    """What is forecast of one batch of windows, in original units.
+class NetworkForecast(WindowForecast):
+    """A forecast of windows, and what it was made of.
 
     Attributes:
-        point: ``[B, H, C]``.
-        quantiles: ``[B, H, C, Q]``, or None.
-        samples: ``[N, B, H, C]``, or None.
         outputs: the network's, ``[B, H, C]`` or ``[B, H, C, P]``, in transformed space; None of a strategy
             that knows paths alone.
 
     """
 
-    point: Tensor
-    quantiles: Tensor | None = None
-    samples: Tensor | None = None
     outputs: Tensor | None = None
 
 
@@ -48,28 +44,28 @@ class ForecasterDistribution(ForecasterWindows):
     head: Head
     pointwise_loss: PointwiseLoss
     num_samples: int
-    quantile_levels: tuple[float, ...]
     dependence: StepDependence | None
     path_scores: Tensor | None
-    scored_levels: tuple[float, ...]
-    """The quantiles that the weighted quantile loss and the CRPS are taken of."""
 
     def _build_distribution(self) -> None:
         """Make what quantiles and paths need beside the network; called once, in the constructor."""
         self.dependence = None
         self.register_buffer("path_scores", None)
-        self.scored_levels = ()
         if isinstance(self.head, PointHead):
             return
-        self.scored_levels = NINE_LEVELS if self.head.levels is None else self.head.levels
+        scored_levels = NINE_LEVELS if self.head.levels is None else self.head.levels
         if self.head.draws and not self.strategy.conditional:
             self.dependence = StepDependence(self.prediction_length)
         if self._by_paths:
-            check_levels((*self.scored_levels, *self.quantile_levels), self.num_samples)
+            check_levels((*scored_levels, *self.quantile_levels), self.num_samples)
             scores = path_scores(self.num_samples, self.prediction_length, self.target_size)
             self.register_buffer("path_scores", scores, persistent=False)
-        for stage in ("val", "test"):
-            setattr(self, f"{stage}_quantile_metrics", quantile_metrics(self.scored_levels))
+        self._score_quantiles(scored_levels)
+
+    @property
+    def has_distribution(self) -> bool:
+        """Whether the head gives more than points."""
+        return not isinstance(self.head, PointHead)
 
     def check_levels(self, levels: Sequence[float]) -> None:
         """Raise ValueError where a forecast would not have all these quantiles."""
@@ -85,6 +81,37 @@ class ForecasterDistribution(ForecasterWindows):
         else:
             parameters = torch.zeros(self.head.parameter_count)
             self.head.quantiles(self.head.parameters(parameters), levels)
+
+    def to_onnx(  # type: ignore[override]
+        self,
+        file_path: str | Path,
+        input_sample: Mapping[str, Any] | None = None,
+        *,
+        outputs: Sequence[str] | None = None,
+        quantile_levels: Sequence[float] | None = None,
+    ) -> None:
+        """Write the forecast to an ONNX file, see :meth:`seqlight.models.WindowForecaster.to_onnx`.
+
+        Raises:
+            ValueError: the head does not know a level, or is one on counts, whose quantiles no operator of
+                ONNX finds; see also :func:`seqlight.onnx.export`.
+
+        """
+        if self.head.counts:
+            raise ValueError(
+                f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
+                "scipy, and ONNX has no operator for them; forecast in Python, or train with "
+                "head='student_t' or 'quantile'"
+            )
+        super().to_onnx(file_path, input_sample, outputs=outputs, quantile_levels=quantile_levels)
+
+    def check_samples(self, samples: int) -> None:
+        """Raise ValueError where a forecast would not have so many paths."""
+        if samples and not self.has_distribution:
+            raise ValueError(
+                f"samples: head='point' gives points alone, got samples={samples}; train with head='normal', "
+                "'student_t', 'poisson' or 'negative_binomial'"
+            )
 
     def cell_loss(self, window: Window) -> PointwiseLoss:
         """Return the loss of every cell of windows, of the network's outputs and transformed targets."""
@@ -130,9 +157,15 @@ class ForecasterDistribution(ForecasterWindows):
         mixes = not self.transform.keeps_quantiles(self.prediction_length)
         return not isinstance(self.head, PointHead) and (self.strategy.conditional or mixes)
 
+    def forecast(
+        self, given: Mapping[str, Tensor], levels: Sequence[float] = (), samples: int = 0
+    ) -> WindowForecast:
+        """Forecast one batch of windows, see :meth:`seqlight.models.WindowForecaster.forecast`."""
+        return self._forecast(*self._window(given), levels, samples)
+
     def _forecast(
         self, window: Window, state: WindowState, levels: Sequence[float] = (), samples: int = 0
-    ) -> WindowForecast:
+    ) -> NetworkForecast:
         """Forecast one batch of windows.
 
         Args:
@@ -147,7 +180,7 @@ class ForecasterDistribution(ForecasterWindows):
         """
         if isinstance(self.head, PointHead):
             decoded = self.decode(window)
-            return WindowForecast(self._original_units(decoded, state), outputs=decoded)
+            return NetworkForecast(self._original_units(decoded, state), outputs=decoded)
         outputs = None if self.strategy.conditional else self._outputs(window)
         if self._by_paths:
             check_levels(levels, self.num_samples)
@@ -165,7 +198,7 @@ class ForecasterDistribution(ForecasterWindows):
             shape = (samples, *point.shape)
             scores = torch.randn(shape, device=point.device, dtype=point.dtype)
             drawn = self._paths(window, state, outputs, scores)
-        return WindowForecast(point, quantiles, drawn, outputs)
+        return NetworkForecast(point, quantiles, drawn, outputs)
 
     def _outputs(self, window: Window) -> Tensor:
         outputs = self.decode(window)

@@ -2,19 +2,19 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
-from seqlight.models.forecasting.baseline import BaselineForecaster
-from seqlight.models.forecasting.forecaster import Forecaster
+from seqlight.models.forecasting.fixed_forecaster import FixedForecaster
+from seqlight.models.forecasting.window_forecaster import WindowForecaster
+from seqlight.models.forecasting.window_prediction import WindowForecast
 from seqlight.models.lightning.checkpoint import MODELS, class_reference
 from seqlight.models.lightning.checks import check_integer
 from seqlight.models.lightning.evaluation_mode import evaluation_mode
 from seqlight.models.lightning.load import class_named
 from seqlight.models.lightning.series_rows import SeriesRows
-from seqlight.transforms import WindowState
 
 OVER_PAST = (
     "past_target",
@@ -27,13 +27,7 @@ OVER_PAST = (
 """The entries of a batch over a window's past, of which a member takes the last steps."""
 
 
-class _GivenWindow(NamedTuple):
-    """What a batch holds of its windows, as it is."""
-
-    entries: dict[str, Tensor]
-
-
-class EnsembleForecaster(BaselineForecaster):
+class EnsembleForecaster(FixedForecaster):
     r"""Forecasts the weighted mean of what its members forecast, in original units:
 
     .. math::
@@ -57,7 +51,7 @@ class EnsembleForecaster(BaselineForecaster):
         context_length: number L of past steps, at least that of each member.
         prediction_length: number H of future steps, that of each member.
         target_size: number C of target channels, that of each member.
-        bounds: the lowest and the highest value of the mean, as in :class:`Forecaster`.
+        bounds: the lowest and the highest value of the mean, as in :class:`WindowForecaster`.
         nonnegative: the same as a lowest value of 0.
         integer: round the mean to whole numbers.
 
@@ -90,7 +84,6 @@ class EnsembleForecaster(BaselineForecaster):
             context_length=check_integer("context_length", context_length, 1),
             prediction_length=prediction_length,
             target_size=target_size,
-            future_covariate_size=max((one.future_covariate_size for one in made), default=0),
             bounds=bounds,
             nonnegative=nonnegative,
             integer=integer,
@@ -115,7 +108,7 @@ class EnsembleForecaster(BaselineForecaster):
 
     @classmethod
     def of(
-        cls, forecasters: Sequence[Forecaster], weights: Sequence[float] | None = None, **kwargs: Any
+        cls, forecasters: Sequence[WindowForecaster], weights: Sequence[float] | None = None, **kwargs: Any
     ) -> Self:
         """Join forecasters, with copies of their weights and all that they have learned.
 
@@ -155,9 +148,9 @@ class EnsembleForecaster(BaselineForecaster):
         return made
 
     @property
-    def forecasters(self) -> list[Forecaster]:
+    def forecasters(self) -> list[WindowForecaster]:
         """The members."""
-        return [member for member in self.members if isinstance(member, Forecaster)]
+        return [member for member in self.members if isinstance(member, WindowForecaster)]
 
     @property
     def takes_phase(self) -> bool:
@@ -193,25 +186,21 @@ class EnsembleForecaster(BaselineForecaster):
                 made.setdefault(name, value)
         return made
 
-    def _window(
-        self, past_target: Tensor, given: Mapping[str, Tensor], length: int | None = None
-    ) -> tuple[Any, WindowState]:
-        """Keep what is given: the members make windows of it."""
-        super()._window(past_target, given, length)  # checks it
-        return _GivenWindow({**given, "past_target": past_target}), ()
-
-    def decode(self, window: Any) -> Tensor:
-        """Return the weighted mean of the members' forecasts."""
+    def forecast(
+        self, given: Mapping[str, Tensor], levels: Sequence[float] = (), samples: int = 0
+    ) -> WindowForecast:
+        """Forecast one batch of windows, see :meth:`seqlight.models.WindowForecaster.forecast`."""
         if self.training:  # the members are trained already: nothing is dropped
             with evaluation_mode(self):
-                return self.decode(window)
-        given = window.entries
+                return self.forecast(given, levels, samples)
         forecasts = torch.stack([member(**self._given(member, given)) for member in self.forecasters])
         # A member whose shorter window holds no known value has no forecast; the others share its weight.
         parts = torch.where(forecasts.isnan(), 0.0, self._weights(given))
-        return torch.where(parts > 0, forecasts * parts, 0.0).sum(0) / parts.sum(0)
+        return WindowForecast(
+            self.bounds.apply(torch.where(parts > 0, forecasts * parts, 0.0).sum(0) / parts.sum(0))
+        )
 
-    def _given(self, member: Forecaster, entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def _given(self, member: WindowForecaster, entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what a member takes of the entries of a batch."""
         names = ["past_target", "past_observed", *member.entries_taken]
         return {
@@ -227,7 +216,7 @@ class EnsembleForecaster(BaselineForecaster):
             return table[-1].view(-1, 1, 1, 1)
         return table[self.series_rows(entries["series_index"])].T[..., None, None]
 
-    def _check_sizes(self, number: int, member: Forecaster) -> None:
+    def _check_sizes(self, number: int, member: WindowForecaster) -> None:
         sizes = {"prediction_length": self.prediction_length, "target_size": self.target_size}
         for name, size in sizes.items():
             if getattr(member, name) != size:
@@ -239,7 +228,7 @@ class EnsembleForecaster(BaselineForecaster):
             )
 
 
-def _member(number: int, described: Any) -> Forecaster:
+def _member(number: int, described: Any) -> WindowForecaster:
     if not isinstance(described, Mapping) or not isinstance(described.get("class"), str):
         raise TypeError(
             f"members[{number}]: expected a dict with 'class' and 'arguments', got {described!r}; "
@@ -248,9 +237,9 @@ def _member(number: int, described: Any) -> Forecaster:
     reference = described["class"]
     own: Any = getattr(sys.modules[MODELS], reference, None)
     found = class_named(reference) if ":" in reference else own
-    if not isinstance(found, type) or not issubclass(found, Forecaster):
+    if not isinstance(found, type) or not issubclass(found, WindowForecaster):
         raise TypeError(f"members[{number}]: expected the name of a forecaster, got {reference!r}")
-    made: Forecaster = found(**described.get("arguments", {}))
+    made: WindowForecaster = found(**described.get("arguments", {}))
     return made
 
 

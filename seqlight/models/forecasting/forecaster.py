@@ -1,22 +1,19 @@
-"""The base class of all forecasters."""
+"""The base class of all forecasters with a network."""
 
-import inspect
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
 from seqlight.heads import PointHead, build_head
 from seqlight.inputs import LearnedCycle, NetworkInputs, Window
-from seqlight.metrics import MeanOverCells, forecast_metrics
-from seqlight.models.forecasting.bounds import Bounds
+from seqlight.metrics import MeanOverCells
 from seqlight.models.forecasting.head_checks import check_head, check_quantiles
 from seqlight.models.forecasting.hooks import ForecasterHooks
 from seqlight.models.forecasting.scaled_losses import SCALED_LOSSES, check_scaled_loss
-from seqlight.models.forecasting.windows import Batch
-from seqlight.models.lightning.checkpoint import constructor_arguments
-from seqlight.models.lightning.checks import check_integer, check_number, choose, plain_value
+from seqlight.models.forecasting.window_values import Batch
+from seqlight.models.lightning.checks import check_integer, check_number, choose
 from seqlight.models.lightning.losses import LOSSES
-from seqlight.models.lightning.renamed import COVARIATE_SIZES, rename_arguments, take_renamed, warn_renamed
+from seqlight.models.lightning.renamed import take_renamed
 from seqlight.nn import ChannelIndependent
 from seqlight.strategies import STRATEGIES, Strategy
 from seqlight.transforms import build_transform
@@ -139,7 +136,6 @@ class Forecaster(ForecasterHooks):
 
     """
 
-    renamed_arguments = COVARIATE_SIZES
     target_only: bool = False
     """Whether forecasts are made of the target alone, whatever else a batch holds."""
     linear_inputs: ClassVar[bool] = False
@@ -179,21 +175,20 @@ class Forecaster(ForecasterHooks):
         covariate_size: int | None = None,
         static_size: int | None = None,
     ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self._constructor_arguments = constructor_arguments(inspect.currentframe())
+        super().__init__(
+            context_length=context_length,
+            prediction_length=prediction_length,
+            target_size=target_size,
+            bounds=bounds,
+            nonnegative=nonnegative,
+            integer=integer,
+        )
         future_covariate_size = take_renamed(
             "covariate_size", covariate_size, "future_covariate_size", future_covariate_size
         )
         static_covariate_size = take_renamed(
             "static_size", static_size, "static_covariate_size", static_covariate_size
         )
-        rename_arguments(type(self), self.renamed_arguments, self.hparams)
-        for name, value in self.hparams.items():
-            self.hparams[name] = plain_value(name, value)
-        self.context_length = check_integer("context_length", context_length, 1)
-        self.prediction_length = check_integer("prediction_length", prediction_length, 1)
-        self.target_size = check_integer("target_size", target_size, 1)
         sizes = {
             "past_covariate_size": past_covariate_size,
             "future_covariate_size": future_covariate_size,
@@ -243,7 +238,6 @@ class Forecaster(ForecasterHooks):
             self.learned_cycle = LearnedCycle(check_integer("cycle", cycle, 2), self.target_size)
         independent = choose("channels", channels, {"mixed": False, "independent": True})
         self.rows_of_each = self.target_size if independent else 1
-        self.bounds = Bounds.of(bounds, nonnegative, integer)
         choose("future_rows", future_rows, {"all": None, "next": None})
         self.inputs = NetworkInputs(
             target_size=self.target_size,
@@ -269,10 +263,6 @@ class Forecaster(ForecasterHooks):
             )
 
         self._build_distribution()
-        self.val_metrics = forecast_metrics()
-        self.test_metrics = forecast_metrics()
-        self.val_mean_loss = MeanOverCells()
-        self.test_mean_loss = MeanOverCells()
         if self.strategy.forecasts_at_every_step:
             self.val_loss_all_steps = MeanOverCells()
             self.test_loss_all_steps = MeanOverCells()
@@ -295,18 +285,6 @@ class Forecaster(ForecasterHooks):
             "forward(x [B, T, input_size], state=None) returns (output [B, T, output_size], state); "
             "or use a ready forecaster such as seqlight.models.LSTMForecaster"
         )
-
-    @property
-    def covariate_size(self) -> int:
-        """The name of ``future_covariate_size`` before 0.2."""
-        warn_renamed("covariate_size", "future_covariate_size")
-        return self.future_covariate_size
-
-    @property
-    def static_size(self) -> int:
-        """The name of ``static_covariate_size`` before 0.2."""
-        warn_renamed("static_size", "static_covariate_size")
-        return self.static_covariate_size
 
     # The hooks of subclasses that forecast in a way of their own
 

@@ -6,11 +6,9 @@ from typing import Any
 import torch
 
 from seqlight.inputs import check_schema
-from seqlight.intervals import method_of_state
 from seqlight.models.forecasting.head_checks import check_counts
 from seqlight.models.forecasting.steps import ForecasterSteps
-from seqlight.models.lightning.checkpoint import CHECKPOINT_KEY, is_of_0_1
-from seqlight.models.lightning.trained_until import check_part_is_later
+from seqlight.models.lightning.checkpoint import is_of_0_1
 from seqlight.models.lightning.training_values import values_of_trainer
 
 
@@ -22,10 +20,8 @@ class ForecasterHooks(ForecasterSteps):
     def setup(self, stage: str) -> None:
         """Compare the data's schema with the model's; fit transform and scales on the training part, unless
         they were fitted before or loaded."""
+        super().setup(stage)
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        self.check_data(data)
-        if stage in ("validate", "test"):
-            check_part_is_later(self, data, {"validate": "val", "test": "test"}[stage], type(self).__name__)
         steps = getattr(data, "tbptt_steps", None)
         if stage == "fit" and (steps is not None or getattr(data, "stateful", False)):
             # Now, before anything is fitted or trained.
@@ -51,8 +47,7 @@ class ForecasterHooks(ForecasterSteps):
         """
         if self.schema is not None and callable(getattr(data, "schema", None)):
             check_schema(self.schema, data.schema())
-        if self.takes_series and hasattr(data, "series_ids"):
-            self.use_series(data.series_ids)
+        super().check_data(data)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Look for missing values before training where it is not the CPU that trains.
@@ -63,22 +58,9 @@ class ForecasterHooks(ForecasterSteps):
         if batch_idx == 0 and self.device.type != "cpu" and isinstance(batch, Mapping):
             self.inputs.check_values(batch)
 
-    def on_fit_start(self) -> None:
-        """Forget the intervals, which are made from errors of other weights."""
-        super().on_fit_start()
-        self.intervals = None
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Add the intervals, where there are some."""
-        super().on_save_checkpoint(checkpoint)
-        if self.intervals is not None:
-            checkpoint[CHECKPOINT_KEY]["intervals"] = self.intervals.state()
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take a checkpoint of 0.1, which scaled no covariates, for one that scales them by 1; intervals."""
+        """Take a checkpoint of 0.1, which scaled no covariates, for one that scales them by 1."""
         super().on_load_checkpoint(checkpoint)
-        state = checkpoint.get(CHECKPOINT_KEY, {}).get("intervals")
-        self.intervals = None if state is None else method_of_state(state)
         if is_of_0_1(checkpoint):
             for name, value in self.state_dict().items():
                 if name.startswith("inputs.scalers."):

@@ -8,6 +8,8 @@ from seqlight.heads import NormalHead
 from seqlight.inputs import Window
 from seqlight.models.forecasting.bounds import Bounds
 from seqlight.models.forecasting.distribution import ForecasterDistribution
+from seqlight.models.forecasting.window_values import Batch, observed_at_all
+from seqlight.models.lightning.evaluation_mode import evaluation_mode
 from seqlight.transforms import Growth, WindowState
 
 NODES = 64
@@ -19,6 +21,26 @@ class ForecasterMean(ForecasterDistribution):
     Through a linear inverse they are those of the head, taken back. Through a curved one, which only a normal
     distribution is sure to leave finite, they are integrals over it.
     """
+
+    @torch.no_grad()
+    def predict_mean(self, batch: Batch) -> Tensor:
+        """Return the mean ``[B, H, C]`` of each cell in original units, in evaluation mode; the point that
+        everything else returns is the median.
+
+        Args:
+            batch: a batch of a DataModule, in original units, on any device.
+
+        Raises:
+            ValueError: the head knows no mean, it is infinite, or ``bounds`` would change it.
+
+        """
+        here = {name: value.to(self.device) for name, value in batch.items()}
+        with evaluation_mode(self):
+            given = self._of_batch(here, with_future=False)
+            mean = self._mean(*self._window(given)).masked_fill(
+                ~observed_at_all(given["past_target"]), torch.nan
+            )
+        return mean.to(batch["past_target"].device)
 
     def _mean(self, window: Window, state: WindowState) -> Tensor:
         """Return the mean ``[B, H, C]`` in original units."""

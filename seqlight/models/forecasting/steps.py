@@ -1,16 +1,15 @@
-"""What a forecaster does with a batch in training, validation, test and prediction."""
+"""What a forecaster does with a batch in training, and which losses it is scored by."""
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
-import torch
 from torch import Tensor
-from torchmetrics import MetricCollection
 
 from seqlight.inputs import Window
 from seqlight.inputs.cycle import CycleState
-from seqlight.metrics import MeanAbsoluteScaledError, MeanOverCells
-from seqlight.models.forecasting.prediction import ForecasterPrediction
-from seqlight.models.forecasting.windows import Batch
+from seqlight.models.forecasting.mean import ForecasterMean
+from seqlight.models.forecasting.window_prediction import WindowForecast
+from seqlight.models.forecasting.window_values import Batch
 from seqlight.models.lightning.carried_state import CarriesState
 from seqlight.models.lightning.checks import check_batch
 from seqlight.strategies import masked_loss
@@ -18,15 +17,10 @@ from seqlight.strategies.state_rows import has_tensors, state_batch_dim
 from seqlight.transforms import WindowState
 
 
-class ForecasterSteps(ForecasterPrediction, CarriesState):
+class ForecasterSteps(ForecasterMean, CarriesState):
     """The steps of :class:`~seqlight.models.Forecaster`, on what that makes of a batch."""
 
     rows_of_each: int
-    val_metrics: MetricCollection
-    test_metrics: MetricCollection
-    val_mean_loss: MeanOverCells
-    test_mean_loss: MeanOverCells
-    scored_levels: tuple[float, ...]
 
     @abstractmethod
     def training_loss(self, window: Window, future: Tensor) -> tuple[Tensor, Tensor]:
@@ -46,14 +40,6 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
             "train_loss", loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size, sync_dist=True
         )
         return loss
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update ``val_loss`` and the validation metrics."""
-        self._evaluation_step(batch, "val", self.val_mean_loss, self.val_metrics)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update ``test_loss`` and the test metrics."""
-        self._evaluation_step(batch, "test", self.test_mean_loss, self.test_metrics)
 
     def _check_chunk(self, length: int, scaling: WindowState) -> None:
         """Raise unless chunks of ``length`` steps and a carried state mean something to this forecaster."""
@@ -112,42 +98,24 @@ class ForecasterSteps(ForecasterPrediction, CarriesState):
         if self.trainer.state.fn == "fit" or not bool(self.dependence.fitted):
             self.dependence.fit()
 
-    def _evaluation_step(
-        self, batch: Batch, stage: str, mean_loss: MeanOverCells, metrics: MetricCollection
-    ) -> None:
-        window, state = self._batch_window(batch, with_future=True)
-        future = self._future(batch)
-        future = future.masked_fill(~self._forecastable(batch), torch.nan)
+    def _scored_forecast(self, given: Mapping[str, Tensor], future: Tensor, stage: str) -> WindowForecast:
+        """Forecast a batch; update the strategy's losses, and what is known of the steps' dependence."""
+        window, state = self._window(given)
         target = self._transformed_future(future, state)
         forecast = self._forecast(window, state, self.scored_levels)
         if forecast.outputs is None:
             loss = self.strategy.future_loss(self.network, window, target, self.cell_loss(window))
         else:
             loss = masked_loss(self.cell_loss(window), forecast.outputs, target)
-        mean_loss.update(*loss)
-        size = future.shape[0]
-        self.log(f"{stage}_loss", mean_loss, on_step=False, on_epoch=True, prog_bar=True, batch_size=size)
+        getattr(self, f"{stage}_mean_loss").update(*loss)
         if self.strategy.forecasts_at_every_step:
             name = f"{stage}_loss_all_steps"
             all_steps = getattr(self, name)
             all_steps.update(*self.strategy.loss(self.network, window, target, self.cell_loss(window)))
-            self.log(name, all_steps, on_step=False, on_epoch=True, batch_size=size)
+            self.log(name, all_steps, on_step=False, on_epoch=True, batch_size=future.shape[0])
         if stage == "val" and self.dependence is not None and forecast.outputs is not None:
             truth = future if self.head.counts else target
             self.dependence.moments.update(
                 self.head.score_of(self._head_parameters(forecast.outputs, window), truth)
             )
-
-        known, scale = ~future.isnan(), batch.get("scale")
-        for name, metric in metrics.items(keep_base=True):
-            if not isinstance(metric, MeanAbsoluteScaledError):
-                metric.update(forecast.point, future, known)
-            elif scale is not None:
-                metric.update(forecast.point, future, scale, known)
-            else:
-                continue
-            self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
-        if forecast.quantiles is not None:
-            for name, metric in getattr(self, f"{stage}_quantile_metrics").items(keep_base=True):
-                metric.update(forecast.quantiles, future, known)
-                self.log(f"{stage}_{name}", metric, on_step=False, on_epoch=True, batch_size=size)
+        return forecast

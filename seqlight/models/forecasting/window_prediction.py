@@ -1,33 +1,88 @@
-"""What a forecaster gives to those who ask it for forecasts: raw values, dicts of tensors, Forecasts."""
+"""What is given to those who ask for forecasts: raw values, dicts of tensors, Forecasts."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqlight.heads import PointHead
 from seqlight.intervals import IntervalMethod
-from seqlight.models.forecasting.distribution import WindowForecast
-from seqlight.models.forecasting.mean import ForecasterMean
-from seqlight.models.forecasting.windows import Batch, observed_at_all
+from seqlight.models.forecasting.window_values import Batch, WindowValues, observed_at_all
 from seqlight.models.lightning.evaluation_mode import evaluation_mode
 from seqlight.models.lightning.finite import check_prediction
 from seqlight.predictor import Forecast
 
 
-class ForecasterPrediction(ForecasterMean):
-    """The ways to a forecast of :class:`~seqlight.models.Forecaster`, which is a
+@dataclass(frozen=True)
+class WindowForecast:
+    """What is forecast of one batch of windows, in original units.
+
+    Attributes:
+        point: ``[B, H, C]``.
+        quantiles: ``[B, H, C, Q]``, or None.
+        samples: ``[N, B, H, C]``, or None.
+
+    """
+
+    point: Tensor
+    quantiles: Tensor | None = None
+    samples: Tensor | None = None
+
+
+class WindowPrediction(WindowValues):
+    """The ways to a forecast of :class:`~seqlight.models.WindowForecaster`, which is a
     :class:`~seqlight.predictor.Predictor`."""
 
-    quantile_levels: tuple[float, ...]
+    quantile_levels: tuple[float, ...] = ()
     """The quantiles that :meth:`predict_step` gives, and so ``Trainer.predict``; set it to have others."""
     predicted_samples: int = 0
     """Number of paths that :meth:`predict_step` gives."""
     intervals: IntervalMethod | None = None
     """How intervals around its forecasts are made; checkpoints keep it, forecasts themselves do not use it,
     see :class:`seqlight.intervals.ConformalPredictor`."""
+
+    def forecast(
+        self, given: Mapping[str, Tensor], levels: Sequence[float] = (), samples: int = 0
+    ) -> WindowForecast:
+        """Forecast one batch of windows: the hook of subclasses.
+
+        Args:
+            given: the entries of a batch; ``past_target`` ``[B, L, C]`` is checked, float32 or float64, and
+                NaN where missing.
+            levels: of the quantiles; none for a forecaster without a distribution.
+            samples: number of random paths, 0 for a forecaster without a distribution.
+
+        Raises:
+            ValueError: an entry is wrong, a quantile is not known, or nothing can be drawn.
+
+        """
+        raise NotImplementedError(
+            f"{type(self).__name__} has no forecast: override forecast(given, levels, samples) and return a "
+            "WindowForecast; or use a ready class, such as seqlight.models.NaiveForecaster"
+        )
+
+    @property
+    def has_distribution(self) -> bool:
+        """Whether quantiles and sample paths can be had, and not a point alone."""
+        return False
+
+    def check_levels(self, levels: Sequence[float]) -> None:
+        """Raise ValueError where a forecast would not have all these quantiles."""
+        if levels:
+            raise ValueError(
+                f"quantiles: {type(self).__name__} gives none; take intervals from past errors with "
+                "seqlight.intervals"
+            )
+
+    def check_samples(self, samples: int) -> None:
+        """Raise ValueError where a forecast would not have so many paths."""
+        if samples:
+            raise ValueError(
+                f"samples: {type(self).__name__} gives points alone, got samples={samples}; take intervals "
+                "from past errors with seqlight.intervals"
+            )
 
     def forward(
         self,
@@ -105,9 +160,9 @@ class ForecasterPrediction(ForecasterMean):
         self, past_target: Tensor, given: Mapping[str, Tensor | None], levels: Sequence[float] = ()
     ) -> tuple[Tensor, Tensor | None]:
         """Return point and quantiles for what :meth:`forward` takes; NaN of a channel without a past."""
-        window, state = self._window(past_target, self._under_new_names(given))
-        forecast = self._forecast(window, state, levels)
-        unknown = ~observed_at_all(past_target, given.get("past_observed"))
+        values = self._checked(self._under_new_names({"past_target": past_target, **given}))
+        forecast = self.forecast(values, levels)
+        unknown = ~observed_at_all(values["past_target"])
         point, quantiles = forecast.point.masked_fill(unknown, torch.nan), forecast.quantiles
         if quantiles is not None:
             quantiles = quantiles.masked_fill(unknown.unsqueeze(-1), torch.nan)
@@ -123,8 +178,8 @@ class ForecasterPrediction(ForecasterMean):
     ) -> None:
         """Write the forecast to an ONNX file, transform and decoding included: raw values in and out.
 
-        The file's output ``output`` is the point ``[B, H, C]``; with a head other than ``"point"`` its second
-        one, ``quantiles``, are quantiles ``[B, H, C, Q]``.
+        The file's output ``output`` is the point ``[B, H, C]``; of a forecaster with a distribution its
+        second one, ``quantiles``, are quantiles ``[B, H, C, Q]``.
 
         Args:
             file_path: of the file.
@@ -133,17 +188,10 @@ class ForecasterPrediction(ForecasterMean):
             quantile_levels: levels of the quantiles, () for none; None for :attr:`quantile_levels`.
 
         Raises:
-            ValueError: the head does not know a level, or is one on counts, whose quantiles no operator of
-                ONNX finds; see also :func:`seqlight.onnx.export`.
+            ValueError: a quantile is not known; see also :func:`seqlight.onnx.export`.
 
         """
         levels = self.quantile_levels if quantile_levels is None else tuple(quantile_levels)
-        if self.head.counts:
-            raise ValueError(
-                f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
-                "scipy, and ONNX has no operator for them; forecast in Python, or train with "
-                "head='student_t' or 'quantile'"
-            )
         self.check_levels(levels)
         if not levels:
             super().to_onnx(file_path, input_sample, outputs=outputs)
@@ -159,12 +207,13 @@ class ForecasterPrediction(ForecasterMean):
     def predict(self, batch: Batch, *, quantile_levels: Sequence[float] = (), samples: int = 0) -> Forecast:
         """Forecast the windows of a batch, in evaluation mode and without gradients.
 
-        Quantiles are each cell's own. The steps of a path depend on each other, as errors do that validation
-        has seen, or as the strategy feeds them back; its channels, and windows, are drawn independently.
+        Quantiles are each cell's own. The steps of a path depend on each other: those of a
+        :class:`~seqlight.models.Forecaster` as errors do that validation has seen, or as its strategy feeds
+        them back; its channels, and windows, are drawn independently.
 
         Args:
             batch: a batch of a DataModule, in original units, on any device.
-            quantile_levels: the quantiles that are wanted, rising; ``head="point"`` gives none.
+            quantile_levels: the quantiles that are wanted, rising; none without a distribution.
             samples: number of paths that are wanted, drawn by torch's random numbers.
 
         Returns:
@@ -172,47 +221,25 @@ class ForecasterPrediction(ForecasterMean):
 
         Raises:
             NonFiniteError: a forecast is not finite, though the window holds known values.
-            ValueError: the batch is not what the forecaster was made for, a quantile is not known to the
-                head, or nothing can be drawn from it.
+            ValueError: the batch is not what the forecaster was made for, a quantile is not known, or
+                nothing can be drawn.
 
         """
         here = {name: value.to(self.device) for name, value in batch.items()}
         home = batch["past_target"].device
-        levels = () if isinstance(self.head, PointHead) else tuple(quantile_levels)
-        if samples and isinstance(self.head, PointHead):
-            raise ValueError(
-                f"samples: head='point' gives points alone, got samples={samples}; train with head='normal', "
-                "'student_t', 'poisson' or 'negative_binomial'"
-            )
+        levels = tuple(quantile_levels) if self.has_distribution else ()
+        self.check_samples(samples)
         with evaluation_mode(self):
             given = self._checked_forecast(here, levels, samples)
         quantiles = None if given.quantiles is None else given.quantiles.to(home)
         drawn = None if given.samples is None else given.samples.to(home)
         return Forecast(given.point.to(home), quantiles, levels, drawn)
 
-    @torch.no_grad()
-    def predict_mean(self, batch: Batch) -> Tensor:
-        """Return the mean ``[B, H, C]`` of each cell in original units, in evaluation mode; the point that
-        everything else returns is the median.
-
-        Args:
-            batch: a batch of a DataModule, in original units, on any device.
-
-        Raises:
-            ValueError: the head knows no mean, it is infinite, or ``bounds`` would change it.
-
-        """
-        here = {name: value.to(self.device) for name, value in batch.items()}
-        with evaluation_mode(self):
-            window, state = self._batch_window(here, with_future=False)
-            mean = self._mean(window, state).masked_fill(~self._forecastable(here), torch.nan)
-        return mean.to(batch["past_target"].device)
-
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Return the forecasts of a batch in original units.
 
         They are ``prediction`` [B, H, C], with ``series_index`` and ``start`` [B] where the batch has them;
-        of a head with a distribution also ``quantiles`` [B, H, C, Q] at :attr:`quantile_levels`, and, if
+        of one with a distribution also ``quantiles`` [B, H, C, Q] at :attr:`quantile_levels`, and, if
         :attr:`predicted_samples` is not 0, ``samples`` [B, N, H, C]. All are NaN for a channel whose past has
         no observed cell.
 
@@ -230,9 +257,9 @@ class ForecasterPrediction(ForecasterMean):
 
     def _checked_forecast(self, batch: Batch, levels: Sequence[float], samples: int) -> WindowForecast:
         """Forecast a batch; what is not finite is refused, and a channel without a past is NaN."""
-        window, state = self._batch_window(batch, with_future=False)
-        given = self._forecast(window, state, levels, samples)
-        known = self._forecastable(batch)
+        values = self._of_batch(batch, with_future=False)
+        given = self.forecast(values, levels, samples)
+        known = observed_at_all(values["past_target"])
         check_prediction({"prediction": given.point}, batch, known)
         quantiles = drawn = None
         if given.quantiles is not None:
@@ -252,7 +279,7 @@ class PointAndQuantiles(nn.Module):
 
     """
 
-    def __init__(self, forecaster: ForecasterPrediction, levels: Sequence[float]) -> None:
+    def __init__(self, forecaster: WindowPrediction, levels: Sequence[float]) -> None:
         super().__init__()
         self.forecaster = forecaster
         self.levels = tuple(levels)
