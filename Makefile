@@ -6,12 +6,13 @@ PYTHON ?= python3
 export SEQLIGHT_BUILD ?= 1
 
 # `make demo` runs on the data that come with the package, or on CSV=path TIME=column TARGET=column [ID=column]
-# [HORIZON=steps].
+# [HORIZON=steps] [MAX_TIME=seconds of training].
 CSV ?=
 TIME ?= ds
 TARGET ?= y
 ID ?=
 HORIZON ?=
+MAX_TIME ?= 25
 # Test processes: one per core, up to four.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, len(os.sched_getaffinity(0))))' 2>/dev/null || echo 2)
 
@@ -36,12 +37,13 @@ build build-all: $(RUN_ENV)
 
 FORECAST_INPUT = $(if $(CSV),'$(CSV)' --time '$(TIME)' --target '$(TARGET)' $(if $(ID),--id '$(ID)'),--demo)
 demo: build
-	$(PY) -m seqlight forecast $(FORECAST_INPUT) $(if $(HORIZON),--horizon $(HORIZON)) -o forecast.csv --plot forecast.png
+	$(PY) -m seqlight forecast $(FORECAST_INPUT) $(if $(HORIZON),--horizon $(HORIZON)) --max-time $(MAX_TIME) \
+		-o forecast.csv --plot forecast.png
 
 # The README's picture of a report: the demo's first screen in Chromium.
 CHROMIUM ?= $(firstword $(shell command -v chromium chromium-browser google-chrome 2>/dev/null))
 report-picture: build
-	$(PY) -m seqlight forecast --demo -o build/forecast.csv --report build/report.html
+	$(PY) -m seqlight forecast --demo --max-time $(MAX_TIME) -o build/forecast.csv --report build/report.html
 	'$(CHROMIUM)' --headless --no-sandbox --hide-scrollbars --window-size=1120,900 \
 		--screenshot='$(CURDIR)/docs/report.png' 'file://$(CURDIR)/build/report.html'
 

@@ -38,6 +38,7 @@ OPTIONS = {
     "round": "--round",
     "sheet": "--sheet",
     "file_id": "--file-id",
+    "max_time": "--max-time",
 }
 
 # An argument with the value to pass (separator=';'), one that no prose would contain (time_col), or one that

@@ -64,10 +64,25 @@ def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]
     if linear is not None:
         yield linear
     for cycle in learnable_cycles(data):
-        started = time.monotonic()
-        with_cycle = cycle_and_linear(data, cycle, **bounds)
+        with_cycle = cycle_candidate(data, cycle, **bounds)
         if with_cycle is not None:
-            yield Candidate(f"cycle ({cycle}) + linear", with_cycle, seconds=time.monotonic() - started)
+            yield with_cycle
+
+
+def cycle_candidate(data: WindowDataModule, cycle: int, **bounds: Any) -> Candidate | None:
+    """Return :func:`cycle_and_linear` as a candidate; None where memory does not suffice."""
+    started = time.monotonic()
+    model = cycle_and_linear(data, cycle, **bounds)
+    if model is None:
+        return None
+
+    def again(more: WindowDataModule, max_time: float | None) -> Candidate:
+        made = cycle_candidate(more, cycle, **bounds)
+        assert made is not None  # memory does not depend on the number of windows
+        return made
+
+    name = f"cycle ({cycle}) + linear"
+    return Candidate(name, model, seconds=time.monotonic() - started, again=again)
 
 
 def cycle_and_linear(data: WindowDataModule, cycle: int, **bounds: Any) -> LinearForecaster | None:

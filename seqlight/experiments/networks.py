@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqlight.data import WindowDataModule
-from seqlight.experiments.candidates import Candidate, trained
+from seqlight.experiments.candidates import Candidate
+from seqlight.experiments.network_training import train_network
 from seqlight.experiments.sizes import forecaster_arguments
-from seqlight.experiments.training import LEARNING_RATE, fit
+from seqlight.experiments.training import LEARNING_RATE
 from seqlight.models import (
     ConvImputer,
     Forecaster,
@@ -61,8 +62,7 @@ def train_forecaster(
 ) -> Candidate:
     """Train a forecaster and return it as a candidate that can be made again of more data.
 
-    Made again, it is trained for as many steps as its best epoch had seen, times the ratio of the windows,
-    with no validation: a whole one-cycle schedule of its own.
+    Made again, it is trained as :func:`~seqlight.experiments.network_training.training_again` says.
 
     Args:
         kind: see :func:`build_forecaster`.
@@ -76,22 +76,8 @@ def train_forecaster(
         TrainingError: no epoch had a finite validation loss.
 
     """
-    name = kind if name is None else name
-    fitted = fit(lambda: build_forecaster(kind, data, **options or {}), data, seed=seed, **limits)
-    windows = len(data.dataset("train"))
 
-    def again(more: WindowDataModule, max_time: float | None) -> Candidate:
-        steps = max(1, round(fitted.best_step * len(more.dataset("train")) / windows))
-        refitted = fit(
-            lambda: build_forecaster(kind, more, **options or {}),
-            more,
-            seed=seed,
-            steps=steps,
-            max_time=max_time,
-            keep="last",
-            progress=limits.get("progress", False),
-            limit_val_batches=0,
-        )
-        return trained(name, refitted)
+    def build(some: WindowDataModule) -> Forecaster:
+        return build_forecaster(kind, some, **options or {})
 
-    return trained(name, fitted, again)
+    return train_network(build, data, name=kind if name is None else name, seed=seed, **limits)

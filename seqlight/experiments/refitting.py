@@ -30,8 +30,7 @@ def refit(candidate: Candidate, data: ForecastDataModule, *, max_time: float | N
         max_time: seconds after which training ends.
 
     Raises:
-        ValueError: a candidate that was fitted, but does not say how it is made again, such as those of a
-            portfolio.
+        ValueError: a candidate that was fitted, but does not say how it is made again.
 
     """
     if candidate.again is None:
@@ -39,7 +38,7 @@ def refit(candidate: Candidate, data: ForecastDataModule, *, max_time: float | N
             raise ValueError(
                 f"candidate: expected one that can be made again, {candidate.name!r} was fitted and has no "
                 "way to be (its again is None); give it one, or take one of "
-                "seqlight.experiments.train_forecaster or baselines"
+                "seqlight.experiments.train_forecaster, baselines or portfolio"
             )
         return candidate
     everything = all_training(data)

@@ -76,6 +76,7 @@ def select(
     data: WindowDataModule,
     *,
     name: str | None = None,
+    validation: WindowForecasts | None = None,
     quantile_levels: Sequence[float] = (),
 ) -> Selection:
     """Choose by the error on the validation part, judge all candidates on the test part, forecast.
@@ -87,6 +88,7 @@ def select(
         candidates: from the most to the least elaborate, each name once.
         data: a DataModule that is set up; its parts are ``"val"``, ``"test"`` and ``"predict"``.
         name: the one to take, whatever its errors; None chooses.
+        validation: forecasts of the validation part by all candidates, where they were made before.
         quantile_levels: the quantiles that are wanted of those that have any.
 
     Raises:
@@ -104,8 +106,7 @@ def select(
     predictors = {called: candidate.predictor for called, candidate in by_name.items()}
     levels = {"quantile_levels": quantile_levels}
     judged = predictors if name is None else {name: predictors[name]}
-    validation = None
-    if len(data.dataset("val")):
+    if validation is None and len(data.dataset("val")):
         validation = forecast_windows(judged, data, part="val", **levels)
     chosen_by = None
     if name is None:

@@ -16,9 +16,8 @@ from lightning.pytorch.callbacks import EarlyStopping
 import seqlight
 from seqlight.cli import main
 from seqlight.data import CSVDataModule
-from seqlight.evaluation import WindowForecasts, compare, forecast_windows
+from seqlight.evaluation import compare
 from seqlight.models import Forecaster, LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
-from seqlight.predictor import Predictor
 
 Run = Callable[..., int]
 
@@ -132,7 +131,7 @@ def test_months_and_sizes_of_ones_own_are_found(
     dialect = ["--separator", ";", "--decimal-comma", "--encoding", "latin-1"]
     columns = ["--time", "Tag", "--target", "Größe", "--target", "Länge"]
     outputs = ["-o", tmp_path / "out.csv", "--plot", tmp_path / "out.svg"]
-    assert run("forecast", path, *columns, *dialect, *SMALL, *outputs) == 0
+    assert run("forecast", path, *columns, *dialect, "--max-time", "0.01", *outputs) == 0
     table = pl.read_csv(tmp_path / "out.csv")
     bounds = ["-lo-80", "-hi-80", "-lo-95", "-hi-95"]
     targets = [name + end for name in ("Größe", "Länge") for end in ("", *bounds)]
@@ -162,7 +161,7 @@ def test_a_failure_while_writing_loses_nothing(
 
     monkeypatch.setattr("seqlight.plot.forecast", full)
     outputs = ["-o", tmp_path / "out.csv", "--plot", tmp_path / "out.png"]
-    assert run("forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *outputs) == 2
+    assert run("forecast", two_series_csv, *COLUMNS, *SIZES, "--model", "naive", *outputs) == 2
     named = f"{tmp_path / 'out.csv'} and {tmp_path / 'out.png'}"
     assert f"seqlight: error: cannot write {named}: No space left on device\n" in capsys.readouterr().err
     assert listing(tmp_path) == before
@@ -182,7 +181,7 @@ def test_ctrl_c_while_training_exits_with_130_and_loses_nothing(
         raise KeyboardInterrupt
 
     monkeypatch.setattr("seqlight.models.LSTMForecaster.training_step", interrupted)
-    code = run("forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv")
+    code = run("forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, *LSTM, "-o", tmp_path / "out.csv")
     assert code == 130
     assert capsys.readouterr().err.strip().endswith("seqlight: interrupted")
     assert listing(tmp_path) == before
@@ -266,47 +265,6 @@ def test_a_simple_forecast_on_request(
     np.testing.assert_allclose(written(tmp_path / "again.csv"), values, rtol=1e-6)
 
 
-def test_auto_takes_the_best_on_the_validation_part(
-    two_series_csv: Path,
-    run: Run,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """Not the best on the test part; the errors of one part are made up so that they differ."""
-
-    def better_on(part_of_naive: str) -> Callable[..., WindowForecasts]:
-        def made_up(predictors: dict[str, Predictor], data: CSVDataModule, **options: str) -> WindowForecasts:
-            forecast.append(options["part"])
-            windows = forecast_windows(predictors, data, **options)
-            for row in windows.rows:
-                row["mase"] = (
-                    0.25 if (row["model"] == "naive") == (options["part"] == part_of_naive) else 0.75
-                )
-            return windows
-
-        return made_up
-
-    forecast: list[str] = []
-    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *SMALL, "-o", tmp_path / "out.csv"]
-    monkeypatch.setattr("seqlight.experiments.selection.forecast_windows", better_on("val"))
-    outputs = ["--save", tmp_path / "out.ckpt", "--plot", tmp_path / "out.svg"]
-    assert run(*arguments, *outputs) == 0
-    assert forecast == ["val", "test"]  # each window once, also for the intervals
-    assert type(seqlight.load(tmp_path / "out.ckpt")) is NaiveForecaster
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "│ peephole LSTM " in printed
-    assert "Forecast by naive, which has the lowest MASE on the validation part, 0.25." in printed
-    assert "On the test part it does not beat seasonal naive (24): MASE 0.75 against 0.25. " in printed
-    assert np.all(np.ptp(written(tmp_path / "out.csv"), axis=1) == 0)  # the last value, again and again
-
-    monkeypatch.setattr("seqlight.experiments.selection.forecast_windows", better_on("test"))
-    assert run(*arguments) == 0
-    printed = " ".join(capsys.readouterr().out.split())
-    assert "Forecast by seasonal naive (24), which" in printed  # the simplest of equals
-    assert "On the test part it does not beat naive: MASE 0.75 against 0.25. " in printed
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -365,7 +323,7 @@ def test_a_linear_forecast_of_values_alone_where_memory_allows_no_more(
 def test_the_summary_tells_that_the_time_was_up(
     epochs: int, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--hidden-size", "4", "--no-progress"]
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *LSTM, "--hidden-size", "4", "--no-progress"]
     limits = ["--max-time", "0.001", "--epochs", epochs]
     assert run(*arguments, *limits, "-o", tmp_path / "out.csv") == 0
     assert (
@@ -386,7 +344,7 @@ def test_early_stopping_is_not_the_time(
         "seqlight.experiments.training.EarlyStopping",
         lambda monitor, patience: impatient(monitor, patience=1),
     )
-    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, "--hidden-size", "4", "--no-progress"]
+    arguments = ["forecast", two_series_csv, *COLUMNS, *SIZES, *LSTM, "--hidden-size", "4", "--no-progress"]
     assert run(*arguments, "--epochs", "15", "-o", tmp_path / "out.csv") == 0
     printed = capsys.readouterr().out
     assert " windows: 2 epochs in " in printed
@@ -425,16 +383,30 @@ def test_refit_of_the_network_has_its_share_of_the_time(
     assert seqlight.load(tmp_path / "out.ckpt").trained_until is not None
     assert run(*arguments, "--model", "naive", "-o", tmp_path / "naive.csv") == 0
     assert "nothing is fitted for naive, which stays as it is" in capsys.readouterr().out
-    assert run(*arguments, "--model", "portfolio", "-o", tmp_path / "no.csv") == 2
-    assert "--refit: a portfolio is not made again of all data" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("model", "said"), [("naive", True), ("lstm", False)])
-def test_options_of_a_network_that_is_not_trained_are_named(
-    model: str, said: bool, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("naive", "no effect: --hidden-size, --epochs; --model naive trains no network"),
+        ("segment_rnn", "no effect: --hidden-size; --model segment_rnn has sizes of its own"),
+        ("gru", None),
+        ("lstm", None),
+    ],
+)
+def test_each_model_by_its_name_and_the_options_that_it_does_not_take(
+    model: str,
+    said: str | None,
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     outputs = ["-o", tmp_path / "out.csv", "--no-progress"]
     options = ["--model", model, "--epochs", "1", "--hidden-size", "4"]
     assert run("forecast", two_series_csv, *COLUMNS, *SIZES, *options, *outputs) == 0
-    note = f"note: no effect: --hidden-size, --epochs; --model {model} trains no network"
-    assert (note in capsys.readouterr().out) == said
+    printed = capsys.readouterr().out
+    assert (f"note: {said}\n" in printed) if said else ("no effect" not in printed)
+    name = {"segment_rnn": "segment RNN", "gru": "GRU", "lstm": "peephole LSTM", "naive": "naive"}[model]
+    assert f"Forecast by {name}, as --model {model} asks." in printed
+    assert "│ linear (least squares) " in printed

@@ -98,9 +98,17 @@ def test_simple_forecasts_stay_where_the_network_fails(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    from seqlight.experiments import portfolio
+
+    networks = portfolio.__globals__["networks"]
     monkeypatch.setattr("seqlight.experiments.networks.LEARNING_RATE", 1e30)
+    monkeypatch.setitem(
+        portfolio.__globals__,
+        "networks",
+        lambda *given, **options: [one for one in networks(*given, **options) if one.name == "lstm"],
+    )
     assert run("forecast", two_series_csv, *COLUMNS, *QUICK, "-o", tmp_path / "out.csv") == 0
     printed = capsys.readouterr().out
-    assert "note: no network, the simple forecasts alone: epoch 0, step 1: the loss is " in printed
+    assert "note: peephole LSTM: left out, epoch 0, step 1: the loss is " in printed
     assert "│ peephole LSTM" not in printed and "│ linear (least squares)" in printed
     assert (tmp_path / "out.csv").is_file()

@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
 # So that a test need not wait for a whole training.
 LESS_WORK = {
-    "forecast": ["--epochs", "1", "--hidden-size", "4"],
+    "forecast": ["--max-time", "0.01", "--hidden-size", "4"],
     "impute": ["--steps", "2", "--hidden-size", "4"],
     "fit": ["--trainer.max_epochs=1", "--trainer.limit_train_batches=2", "--trainer.limit_val_batches=2"],
     "predict": [],

@@ -70,8 +70,8 @@ def main() -> None:
         command = python.with_name("seqlight")
         run(command, "--version", cwd=elsewhere)
         run(
-            *(command, "forecast", "--demo", "--epochs", "1", "--hidden-size", "8", "--no-progress"),
-            *("-o", "forecast.csv", "--plot", "forecast.png"),
+            *(command, "forecast", "--demo", "--model", "lstm", "--epochs", "1", "--hidden-size", "8"),
+            *("--no-progress", "-o", "forecast.csv", "--plot", "forecast.png"),
             cwd=elsewhere,
         )
         for name in ("forecast.csv", "forecast.png"):

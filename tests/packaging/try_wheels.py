@@ -101,8 +101,8 @@ def try_one(wheel: Path, python: str, torch: str, cuda: Path | None) -> str:
         command = environment.folder / "bin" / "seqlight"
         environment.run(command, "info")
         environment.run(
-            *(command, "forecast", "--demo", "--epochs", "1", "--hidden-size", "8", "--no-progress"),
-            *("-o", "forecast.csv", "--plot", "forecast.png"),
+            *(command, "forecast", "--demo", "--model", "lstm", "--epochs", "1", "--hidden-size", "8"),
+            *("--no-progress", "-o", "forecast.csv", "--plot", "forecast.png"),
         )
         for name in ("forecast.csv", "forecast.png"):
             assert (environment.elsewhere / name).stat().st_size > 100, f"{name} is empty"

@@ -3,7 +3,6 @@
 import argparse
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from seqlight.cli.bounds_arguments import BoundsArguments, add_bounds_options, settle_bounds
 from seqlight.cli.html_report import add_report_option, keep_command
@@ -20,18 +19,34 @@ from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
 DEFAULT_LEVELS = (80.0, 95.0)
 
-Model = Literal["auto", "portfolio", "lstm", "linear", "seasonal", "naive"]
+SIMPLE = ("linear", "seasonal", "naive")
+NETWORKS = {
+    "lstm": "peephole LSTM",
+    "gru": "GRU",
+    "tcn": "TCN",
+    "wavenet": "WaveNet",
+    "segment_rnn": "segment RNN",
+    "es_rnn": "ES-RNN",
+}
+"""What tables call the networks that ``--model`` names."""
+SIZED = ("auto", "lstm", "gru")
+"""Those whose network takes --hidden-size and --num-layers."""
+MODELS = ("auto", *NETWORKS, *SIMPLE)
+OLD_NAME = "portfolio"  # of auto, when the default was one network
+MAX_TIME = 90.0  # seconds, of all trainings together
 
 DESCRIPTION = """\
-Train a peephole LSTM on a CSV and forecast the time after its last known value, with it or a simple forecast.
+Train several models on a CSV, and forecast the time after its last known value with their weighted mean.
 
 The file has one row per time step (and per series, with --id): a column of timestamps at regular distances,
 and one or more numeric columns. Rows may be in any order; absent rows and empty cells are missing values.
-The last parts of every series are held back, one to choose the model on (validation), one to make intervals
-from (calibration), one to judge both (test). The table that is printed compares the LSTM with simple
-forecasts over the test part, in the data's own units. The forecast itself is written to a CSV: with --model
-auto (the default) by the model that was best on the validation part, be it the LSTM or a simple one, with
-the bounds of its 80 % and 95 % intervals, or those of --level, in columns such as y-lo-80 and y-hi-80."""
+The last parts of every series are held back, one to weigh the models on (validation), one to make intervals
+from (calibration), one to judge both (test). Simple forecasts come first, then networks, as many as
+--max-time allows. A table tells each one's weight, error on the validation part and time; a second one
+compares all of them over the test part, in the data's own units. The forecast itself is written to a CSV,
+with the bounds of its 80 % and 95 % intervals, or those of --level, in columns such as y-lo-80 and y-hi-80.
+Where no mean is better than one model alone, that one forecasts. --model NAME takes one whatever its
+errors."""
 
 EPILOG = """\
 examples:
@@ -46,7 +61,7 @@ class ForecastArguments(LevelArguments, BoundsArguments, NetworkArguments, Serie
     """What the user asked ``seqlight forecast`` for; None where the data decide."""
 
     all_intervals: bool
-    model: Model
+    model: str
     refit: bool
     output: Path
     plot: Path | None
@@ -77,19 +92,26 @@ def build_parser() -> Parser:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--model",
-        choices=["auto", "portfolio", "lstm", "linear", "seasonal", "naive"],
+        type=lambda name: "auto" if name == OLD_NAME else name,
+        choices=MODELS,
         default="auto",
-        help="whose forecast is written: peephole LSTM, linear least squares, the last season again, the "
-        "last value again; auto (the default): the one with the lowest MASE on the validation part; "
-        "portfolio: all of these and more, as many as --max-time allows, and their weighted mean",
+        metavar="NAME",
+        help="auto (the default): the weighted mean of as many models as --max-time allows. One model alone, "
+        f"beside simple ones to compare it with: a network ({', '.join(NETWORKS)}), or a forecast that needs "
+        "no training: linear (least squares), seasonal (the last season again), naive (the last value again)",
     )
     add_size_options(model)
-    add_network_options(model)
+    add_network_options(
+        model,
+        sizes="of lstm and gru, and of the LSTM of auto",
+        max_time=MAX_TIME,
+        time="all trainings together take about so long; auto shares it out and leaves out what does not fit",
+    )
     model.add_argument(
         "--refit",
         action="store_true",
-        help="train the model in use again on all data before it forecasts; its errors stay those from "
-        "before, and --max-time covers both trainings",
+        help="train the model in use again on all data before it forecasts, of a mean each member; weights "
+        "and errors stay those from before, and --max-time covers both trainings",
     )
 
     results = parser.add_argument_group("output")
@@ -105,7 +127,10 @@ def build_parser() -> Parser:
         "--plot", type=Path, metavar="PNG", help="draw history and forecast (png, pdf or svg)"
     )
     results.add_argument(
-        "--save", type=Path, metavar="CKPT", help="keep the model of the forecast, for seqlight.load"
+        "--save",
+        type=Path,
+        metavar="CKPT",
+        help="keep the model of the forecast, for seqlight predict and seqlight.load",
     )
     add_report_option(results)
     results.add_argument("--no-progress", action="store_false", dest="progress", help="no progress bar")
@@ -133,8 +158,6 @@ def parse(arguments: list[str]) -> ForecastArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     keep_command(parser, given, arguments)
-    if given.refit and given.model == "portfolio":
-        parser.error("--refit: a portfolio is not made again of all data; leave one of them out")
     settle_source(parser, given)
     settle_bounds(given)
     settle_intervals(parser, given)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
-from seqlight.cli.forecast.arguments import ForecastArguments
+from seqlight.cli.forecast.arguments import NETWORKS, SIZED, ForecastArguments
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule
 from seqlight.experiments import (
@@ -19,10 +19,14 @@ from seqlight.experiments import (
     baselines,
     forecast_future,
     refit,
-    train_forecaster,
 )
+from seqlight.experiments.members import cycle_candidate
+from seqlight.experiments.named_networks import named_network
+from seqlight.experiments.network_training import train_network
 from seqlight.experiments.refitting import all_training, share_of_time
+from seqlight.experiments.seasons import learnable_cycles
 from seqlight.experiments.simple_forecasts import EQUATION_BYTES
+from seqlight.experiments.weighing import best_cycle
 
 ADVICE = "look for very large values in the data, or use --model linear"
 LEAST_TIME = 1.0  # seconds for training again, where the first training took all
@@ -31,40 +35,41 @@ LEAST_TIME = 1.0  # seconds for training again, where the first training took al
 def candidates_of(
     given: ForecastArguments, data: CSVDataModule, folder: Path, console: Console
 ) -> dict[str, Candidate]:
-    """Train the network, if it is wanted, and make the simple forecasts; by what ``--model`` calls them.
+    """Train the network that is named, if any, and make the simple forecasts; by what ``--model`` calls them.
 
     Raises:
         CommandError: the model that the user names cannot be had.
     """
     simple = baselines(data, **bounds_arguments(given))
-    if given.model not in ("auto", "lstm"):
-        if given.model not in simple:
-            raise CommandError(
-                f"--model {given.model}: least squares of {data.context_length} steps takes more than "
-                f"{EQUATION_BYTES / 1e9:g} GB; give a shorter --context"
-            )
+    if given.model in simple:
         return simple
+    if given.model not in NETWORKS:
+        raise CommandError(
+            f"--model {given.model}: least squares of {data.context_length} steps takes more than "
+            f"{EQUATION_BYTES / 1e9:g} GB; give a shorter --context"
+        )
     try:
         network = train(given, data, folder)
     except TrainingError as error:
-        if given.model == "lstm":
-            raise CommandError(f"{error}; {ADVICE}") from error
-        console.print(f"note: no network, the simple forecasts alone: {error}; {ADVICE}", markup=False)
-        return simple
+        raise CommandError(f"{error}; {ADVICE}") from error
     assert network.fitted is not None
     console.print(training_summary(network.fitted, given, data), markup=False)
-    return {"lstm": network, **simple}
+    return {given.model: network, **simple}
 
 
 def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Candidate:
-    """Train a peephole LSTM on the training part, in the share of the time that a refit leaves."""
-    options = {"hidden_size": given.hidden_size, "num_layers": given.num_layers, "peephole": True}
-    return train_forecaster(
-        "lstm",
+    """Train the network that the user names, in the share of the time that a refit leaves."""
+    bounds = bounds_arguments(given)
+    options = {"hidden_size": given.hidden_size, "num_layers": given.num_layers, **bounds}
+    cycle = None
+    if given.model == "segment_rnn":
+        with_cycle = [cycle_candidate(data, cycle, **bounds) for cycle in learnable_cycles(data)]
+        cycle = best_cycle([one for one in with_cycle if one is not None], data)
+    return train_network(
+        lambda some: named_network(given.model, some, cycle, **options).build(),
         data,
-        name="peephole LSTM",
+        name=NETWORKS[given.model],
         seed=given.seed,
-        options=options | bounds_arguments(given),
         epochs=given.epochs,
         max_time=given.max_time * (share_of_time(data) if given.refit else 1.0),
         folder=folder,
@@ -74,8 +79,9 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Candid
 
 def training_summary(fitted: Fitted[Any], given: ForecastArguments, data: CSVDataModule) -> str:
     """Say in a sentence what was trained on what, and how the training ended."""
+    units = f"{given.hidden_size} units, " if given.model in SIZED else ""
     return (
-        f"trained a peephole LSTM ({given.hidden_size} units, {data.context_length} steps in, "
+        f"trained {NETWORKS[given.model]} ({units}{data.context_length} steps in, "
         f"{data.prediction_length} out) on {len(data.dataset('train')):,} windows: "
         f"{epochs_summary(fitted, given.max_time)}"
     )
@@ -104,10 +110,12 @@ def made_again(
     levels = selection.forecast.quantile_levels
     forecast, series_index, start = forecast_future(after.predictor, everything, levels)
     steps = ""
-    if after.fitted is not None:
+    if after.fitted is not None and before.fitted is not None:
         steps = f", {after.fitted.steps:,} steps"
-        if after.fitted.ended == "time":
-            steps += f" of {after.fitted.limit.partition(' ')[0]}, for --max-time {given.max_time:g} was up"
+        ratio = len(everything.dataset("train")) / len(data.dataset("train"))
+        wanted = max(1, round(before.fitted.best_step * ratio))
+        if after.fitted.steps < wanted:
+            steps += f" of {wanted:,}, for --max-time {given.max_time:g} allows no more"
     console.print(
         f"made {before.name} again of all {len(everything.dataset('train')):,} windows{steps}, in "
         f"{after.seconds:.1f} s; the errors above are those from before",

@@ -4,8 +4,8 @@ Everything about arguments and data is checked before torch is imported, let alo
 appear at the very end, all of them or none.
 """
 
-from seqlight.cli.forecast.arguments import ForecastArguments, parse
-from seqlight.cli.network_arguments import given_network_options
+from seqlight.cli.forecast.arguments import MAX_TIME, SIMPLE, SIZED, ForecastArguments, parse
+from seqlight.cli.network_arguments import SIZES, given_network_options
 from seqlight.cli.wording import in_words_of_options
 
 
@@ -30,10 +30,18 @@ def forecast(given: ForecastArguments) -> None:
     settled = plan(given)
     settled.notes[:0] = [found] if found else []
     check_model(given.model, settled)
-    unused = given_network_options(given)
-    if unused and given.model in ("linear", "seasonal", "naive"):
-        settled.notes.append(f"no effect: {', '.join(unused)}; --model {given.model} trains no network")
+    settled.notes.extend(unused_options(given))
 
     from seqlight.cli.forecast import job
 
     job.run(given, settled)
+
+
+def unused_options(given: ForecastArguments) -> list[str]:
+    """Return a sentence about the options of networks that ``--model`` leaves without effect; [] for none."""
+    options = given_network_options(given, MAX_TIME)
+    why = "trains no network"
+    if given.model not in SIMPLE:
+        why = "has sizes of its own"
+        options = [] if given.model in SIZED else [name for name in options if name in SIZES]
+    return [f"no effect: {', '.join(options)}; --model {given.model} {why}"] if options else []

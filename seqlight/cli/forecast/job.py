@@ -16,7 +16,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.candidates import candidates_of, made_again
 from seqlight.cli.forecast.html import write_report
-from seqlight.cli.forecast.members import make_portfolio, options_of
+from seqlight.cli.forecast.members import make_portfolio
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments, path_argument
 from seqlight.cli.interval_table import caption_of, interval_table, picture_note
@@ -46,8 +46,6 @@ UNITS = {
     "1q": "quarter",
     "1y": "year",
 }
-CHOOSES = ("auto", "portfolio")
-"""The values of ``--model`` that leave the choice to the validation part."""
 WIDE = 110  # columns of a table with ranges
 HORIZONS_OF_HISTORY = 7  # drawn before the forecast
 
@@ -55,7 +53,7 @@ HORIZONS_OF_HISTORY = 7  # drawn before the forecast
 def run(given: ForecastArguments, plan: ForecastPlan) -> None:
     """Do the whole job and write the files that were asked for, all of them or none.
 
-    The LSTM is the one of the training epoch with the lowest validation loss; where the user names a simple
+    Networks are those of the training epoch with the lowest validation loss; where the user names a simple
     forecast, none is trained. Unless ``--refit`` asks for it, no model is fitted again on the held-back
     parts: the forecast is made from the last ``context_length`` steps of each series, which are the newest
     data there are, by the very model whose test errors the table shows. Intervals are made from its errors
@@ -78,21 +76,14 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         console.print(f"note: {note}", markup=False)
 
     with work_folder() as folder, quiet_lightning():
-        found = make_portfolio(given, data, console) if given.model == "portfolio" else None
-        candidates = candidates_of(given, data, folder, console) if found is None else options_of(found)
-        named = None if given.model in CHOOSES else candidates[given.model].name
-        quantiles = wanted_quantiles(given.levels) if given.levels else ()
-        selection = select(candidates.values(), data, name=named, quantile_levels=quantiles)
-        if found is not None:
-            selection = replace(selection, weights=found.weights_of(selection.chosen))
-        options = {candidate.name: option for option, candidate in candidates.items()}
+        selection, options = selected(given, data, folder, console)
         test = selection.test
         caption = verdict(
             test.rows,
             selection.chosen,
             options=options,
             validation=None
-            if named is not None or selection.validation is None
+            if given.model != "auto" or selection.validation is None
             else selection.validation.rows,
         )
         console.print()
@@ -123,6 +114,28 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
                 if calibrated is not None:
                     add_intervals(paths[given.save], calibrated.fitted)
     console.print(f"\nwrote {', '.join(str(path) for path in output_paths(given))}", markup=False)
+
+
+def selected(
+    given: ForecastArguments, data: CSVDataModule, folder: Path, console: Console
+) -> tuple[Selection, dict[str, str]]:
+    """Make the models and take one, or the weighted mean of several; beside it, what ``--model`` calls them.
+
+    Raises:
+        CommandError: the model that the user names cannot be had.
+    """
+    levels = wanted_quantiles(given.levels) if given.levels else ()
+    if given.model == "auto":
+        found = make_portfolio(given, data, console)
+        selection = select(
+            found.candidates, data, name=found.best.name, validation=found.validation, quantile_levels=levels
+        )
+        weights = found.weights_of(selection.chosen)
+        return replace(selection, chosen_by=found.error, weights=weights), {}
+    candidates = candidates_of(given, data, folder, console)
+    options = {candidate.name: option for option, candidate in candidates.items()}
+    name = candidates[given.model].name
+    return select(candidates.values(), data, name=name, quantile_levels=levels), options
 
 
 def intervals(

@@ -1,48 +1,62 @@
-"""``seqlight forecast --model portfolio``: several forecasters, and their weighted mean."""
+"""``seqlight forecast --model auto``: several forecasters, and their weighted mean."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from seqlight.cli.bounds_arguments import bounds_arguments
-from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.report import TITLES, format_error
+from seqlight.cli.training_summary import epochs_summary
+from seqlight.cli.wording import as_options
 from seqlight.data import CSVDataModule
 from seqlight.experiments import Candidate, Portfolio, portfolio
+from seqlight.experiments.refitting import share_of_time
 
 
 def make_portfolio(given: ForecastArguments, data: CSVDataModule, console: Console) -> Portfolio:
     """Train what the time allows, weigh it, and print the members with their weights and times.
 
-    Raises:
-        CommandError: there is no validation part to weigh by.
+    With ``--refit`` the members have the share of the time that making them again leaves.
     """
-    if not len(data.dataset("val")):
-        raise CommandError(
-            "--model portfolio: the series are too short for a validation part, by which members are "
-            "weighed; give a shorter --horizon or --context, or take --model auto"
-        )
 
     def tell(member: Candidate) -> None:
         if member.fitted is not None:
-            console.print(f"trained {member.name} in {member.seconds:.1f} s", markup=False)
+            summary = epochs_summary(member.fitted, given.max_time)
+            console.print(f"trained {member.name}: {summary}", markup=False)
 
-    found = portfolio(
-        data,
-        max_time=given.max_time,
-        seed=given.seed,
-        epochs=given.epochs,
-        progress=given.progress,
-        on_member=tell,
-        hidden_size=given.hidden_size,
-        num_layers=given.num_layers,
-        **bounds_arguments(given),
-    )
+    with progress_bar(given, console) as advance:
+        found = portfolio(
+            data,
+            max_time=given.max_time * (share_of_time(data) if given.refit else 1.0),
+            seed=given.seed,
+            epochs=given.epochs,
+            on_member=tell,
+            on_progress=advance,
+            hidden_size=given.hidden_size,
+            num_layers=given.num_layers,
+            **bounds_arguments(given),
+        )
     for note in found.notes:
-        console.print(f"note: {note}", markup=False)
+        console.print(f"note: {as_options(note)}", markup=False)
     console.print()
     console.print(member_table(found))
     return found
+
+
+@contextmanager
+def progress_bar(given: ForecastArguments, console: Console) -> Iterator[Callable[[str, float], None]]:
+    """Show a bar of all members on a terminal; yields what is told the one being made and the share done."""
+    if not given.progress or not console.is_terminal:
+        yield lambda title, done: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=1.0)
+        yield lambda title, done: progress.update(task, description=title, completed=done)
 
 
 def member_table(found: Portfolio) -> Table:
@@ -68,8 +82,3 @@ def caption(found: Portfolio) -> str:
     if own:
         sentence += f"; {own} series have weights of their own, those shown are of the others"
     return f"{sentence}."
-
-
-def options_of(found: Portfolio) -> dict[str, Candidate]:
-    """Return the ensemble and its members by their names, the simplest last."""
-    return {candidate.name: candidate for candidate in found.candidates}
