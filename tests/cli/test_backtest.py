@@ -9,7 +9,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+import seqlight
 from seqlight.cli import main
+from seqlight.data import CSVDataModule
+from seqlight.experiments import backtest
 
 Run = Callable[..., int]
 COLUMNS = ["--time", "ds", "--target", "sales", "--id", "shop"]
@@ -55,7 +58,7 @@ def test_it_says_a_line_a_window_and_the_errors(finished: tuple[pl.DataFrame, st
     assert "window 3 of 3, from 2024-03-06 18:00:00 (east)" in printed
     words = " ".join(printed.split())
     assert "Errors over 3 windows of 6 steps, 12 steps apart, made from the 24 before: 6 forecasts" in words
-    assert "Models were trained 2 times" in words
+    assert "Trained lstm, linear 2 times" in words
     (line,) = [line for line in printed.splitlines() if "│ naive " in line]
     mae = (table["naive"] - table["sales"]).abs().mean()
     assert line.strip("│ ").split("│")[1].strip() == f"{mae:.4g}"
@@ -123,3 +126,88 @@ def test_a_column_of_the_tables_name_is_refused(
     assert run(*arguments, "--models", "naive") == 2
     assert "the table has a column 'naive' of its own" in capsys.readouterr().err
     assert run(*arguments, "--models", "linear") == 0
+
+
+@pytest.fixture(scope="module")
+def saved(two_series_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkpoint of least squares, as ``seqlight forecast --save`` writes it."""
+    folder = tmp_path_factory.mktemp("saved")
+    options = [
+        "--model",
+        "linear",
+        "--no-intervals",
+        "--save",
+        folder / "linear.ckpt",
+        "-o",
+        folder / "f.csv",
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        main([*map(str, ["forecast", two_series_csv, *COLUMNS, *SIZES, *options])])
+    return folder / "linear.ckpt"
+
+
+def test_a_saved_model_is_used_as_it_is(saved: Path, two_series_csv: Path, run: Run, tmp_path: Path) -> None:
+    """Columns, sizes and season are those of its training, and none of them is named."""
+    out = tmp_path / "out.csv"
+    assert run("backtest", two_series_csv, "--checkpoint", saved, "--windows", "2", "-o", out) == 0
+    table = pl.read_csv(out)
+    assert table.columns == ["shop", "ds", "cutoff", "sales", "linear", "seasonal", "naive"]
+    model = seqlight.load(saved)
+    data = build_two_series(two_series_csv)
+    data.setup("test")
+    own = backtest({"linear": model}, data, windows=2).frame
+    np.testing.assert_allclose(table["linear"], own["linear"], rtol=1e-6)
+
+
+def build_two_series(path: Path) -> CSVDataModule:
+    """The data as the command makes them."""
+    return CSVDataModule(
+        path,
+        time_col="ds",
+        target_cols="sales",
+        id_col="shop",
+        context_length=24,
+        prediction_length=6,
+        missing="mask",
+        calendar_features=["hour"],
+    )
+
+
+def test_a_saved_model_is_refused_where_it_was_trained(
+    saved: Path, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["backtest", two_series_csv, "--checkpoint", saved, "-o", tmp_path / "out.csv"]
+    assert run(*arguments, "--windows", "20") == 2
+    assert "linear was trained on series 'east' up to 2024-03-03 23:00:00 and cannot be judged from" in (
+        capsys.readouterr().err
+    )
+    assert run(*arguments, "--context", "12") == 2
+    assert "--context 12: the model of --checkpoint has 24; leave it out" in capsys.readouterr().err
+    assert run(*arguments[:-4], "--checkpoint", two_series_csv) == 2
+    assert "--checkpoint: " in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
+
+
+def test_the_portfolio_is_a_model(
+    two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With so little time no network is trained, and the mean is that of simple members."""
+    options = [
+        "--model",
+        "auto",
+        "naive",
+        "--windows",
+        "3",
+        "--refit",
+        "2",
+        "--max-time",
+        "0.1",
+        "--no-progress",
+    ]
+    assert run("backtest", two_series_csv, *COLUMNS, *SIZES, *options, "-o", tmp_path / "out.csv") == 0
+    printed = capsys.readouterr().out
+    assert "trains auto 2 times, up to 0.1 s each (--max-time): up to 0.2 s in all" in printed
+    assert printed.count("members in") == 2
+    table = pl.read_csv(tmp_path / "out.csv")
+    assert table.columns[4:] == ["auto", "naive"]
+    error = (table["sales"] - table["auto"]).abs().mean()
+    assert error < (table["sales"] - table["naive"]).abs().mean()

@@ -14,7 +14,11 @@ from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, positive_int
 from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
-MODELS = ("lstm", "linear", "seasonal", "naive")
+MODELS = ("auto", "lstm", "linear", "seasonal", "naive")
+LEARNED = ("auto", "lstm", "linear")
+"""Those that learn of the data."""
+TRAINED = ("auto", "lstm")
+"""Those that are trained by steps, each for up to --max-time."""
 TABLES = (".csv", ".csv.gz", ".parquet")
 DEFAULT_WINDOWS = 5
 
@@ -25,7 +29,8 @@ The last window ends with the last known value, each one before it begins --step
 series are cut at the same times, also where they end at different ones (--origin own counts from each one's
 own end). Models are trained on what was known at the first of these times (--refit never), at each (always)
 or at every K-th; scales, categories and the denominators of MASE end there too. Columns that are known ahead
-stay known. The table that is written has one row for each series, window and step:
+stay known. --max-time is for each of these trainings. The table that is written has one row for each series,
+window and step:
 
   id, time, cutoff, target, lstm, linear, seasonal, naive
 
@@ -45,7 +50,9 @@ examples:
   seqlight backtest --demo --windows 4 -o backtest.csv
   seqlight backtest sales.csv --time ds --target y --horizon 24 --windows 8 --step-size 12 --refit 4
   seqlight backtest sales.csv --time ds --target y --windows 20 --level 80 95
-  seqlight backtest sales.csv --windows 20 --models linear naive -o backtest.parquet"""
+  seqlight backtest sales.csv --windows 20 --models linear naive -o backtest.parquet
+  seqlight backtest sales.csv --windows 3 --refit always --model auto --max-time 60
+  seqlight backtest sales.csv --windows 3 --checkpoint model.ckpt"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +63,7 @@ class BacktestArguments(LevelArguments, BoundsArguments, NetworkArguments, Serie
     step_size: int | None
     refit: int
     models: list[str] | None
+    checkpoint: Path | None
     output: Path
     report: Path | None
     progress: bool
@@ -90,10 +98,20 @@ def build_parser() -> Parser:
     model = parser.add_argument_group("model")
     model.add_argument(
         "--models",
+        "--model",
         nargs="+",
         choices=MODELS,
         metavar="NAME",
-        help=f"which of {', '.join(MODELS)}; default: all that the data allow",
+        help="which of auto (the weighted mean of several models, as seqlight forecast makes it), lstm (a "
+        "peephole LSTM), linear (least squares), seasonal (the last season again), naive (the last value "
+        "again); default: all but auto that the data allow, with --checkpoint seasonal and naive",
+    )
+    model.add_argument(
+        "--checkpoint",
+        type=Path,
+        metavar="CKPT",
+        help="a saved model, such as seqlight forecast --save writes, as it is: never trained again, and "
+        "refused for windows that it was trained on; columns and sizes are those of its training",
     )
     add_size_options(model)
     add_network_options(model)
@@ -136,6 +154,8 @@ def parse(arguments: list[str]) -> BacktestArguments:
     settle_source(parser, given)
     settle_bounds(given)
     settle_levels(parser, given, ())
+    if given.checkpoint is not None and not given.checkpoint.is_file():
+        raise CommandError(f"--checkpoint: no such file: {given.checkpoint}")
     if given.models is not None and len(set(given.models)) < len(given.models):
         raise CommandError("--models: name each one once")
     if not str(given.output).lower().endswith(TABLES):

@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from seqlight.callbacks import csv_bytes
-from seqlight.cli.backtest.arguments import MODELS, BacktestArguments
+from seqlight.cli.backtest.arguments import LEARNED, BacktestArguments
+from seqlight.cli.backtest.checkpoint import Saved
 from seqlight.cli.backtest.cutoff_note import cutoff_note
-from seqlight.cli.bounds_arguments import bounds_arguments
+from seqlight.cli.backtest.models import expected_time, models_of
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data, short_series_notes
 from seqlight.cli.forecast.plan import ForecastPlan
@@ -23,38 +24,18 @@ from seqlight.cli.interval_table import empty_caption, interval_table
 from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.series_table import backtest_table
-from seqlight.cli.training_summary import epochs_summary
-from seqlight.data import CSVDataModule, DataError, ForecastDataModule
+from seqlight.data import CSVDataModule, DataError
 from seqlight.evaluation.forecast_table import table_columns
-from seqlight.experiments import (
-    Backtest,
-    BacktestWindow,
-    Candidate,
-    TrainingError,
-    backtest,
-    build_forecaster,
-    fit,
-    trained,
-)
-from seqlight.experiments.backtesting import Recipe
+from seqlight.experiments import Backtest, BacktestWindow, backtest
 from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.intervals import judge_quantiles
 from seqlight.experiments.selection import best_row, deciding_error
-from seqlight.experiments.simple_forecasts import (
-    least_squares,
-    leaves_covariates,
-    naive_forecasts,
-    unsolved,
-)
 from seqlight.experiments.training import quiet_lightning
-from seqlight.predictor import Predictor
 from seqlight.whole_files import staged
 
-ADVICE = "look for very large values in the data, or use --models linear naive"
 
-
-def run(given: BacktestArguments, plan: ForecastPlan) -> None:
-    """Do the whole job and write the table.
+def run(given: BacktestArguments, plan: ForecastPlan, saved: Saved | None = None) -> None:
+    """Do the whole job and write the table; ``saved`` is the model of ``--checkpoint``.
 
     Raises:
         CommandError: a model cannot be had, or there are too few steps for so many windows.
@@ -64,13 +45,18 @@ def run(given: BacktestArguments, plan: ForecastPlan) -> None:
     for note in plan.notes:
         console.print(f"note: {note}", markup=False)
     data = build_data(given, given.seed, plan)
+    if saved is not None and saved.schema is not None:
+        data.use_schema(saved.schema)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("predict")
     for note in filter(None, [*short_series_notes(data, plan), cutoff_note(given, data)]):
         console.print(f"note: {note}", markup=False)
     said: list[str] = []
-    models = models_of(given, data, said)
+    models = models_of(given, data, None if saved is None else saved.model, said)
+    expected = expected_time(given, models)
+    if expected:
+        console.print(expected, markup=False)
     if given.levels:
         named = None if given.interval_method == "auto" else METHODS[given.interval_method]
         models = {name: with_intervals(model, given.levels, method=named) for name, model in models.items()}
@@ -160,60 +146,6 @@ def write_report(given: BacktestArguments, plan: ForecastPlan, found: Backtest, 
     write(path, report)
 
 
-def models_of(
-    given: BacktestArguments, data: CSVDataModule, said: list[str]
-) -> dict[str, Predictor | Recipe]:
-    """Return what is to be compared, by the names of ``--models``; ``said`` gets lines about trainings.
-
-    Raises:
-        CommandError: a model that the user names cannot be had.
-    """
-    bounds = bounds_arguments(given)
-
-    def linear(fold: ForecastDataModule) -> Predictor:
-        found = least_squares(fold, **bounds)
-        assert found is not None  # its size does not depend on the fold
-        return found
-
-    def lstm(fold: ForecastDataModule) -> Candidate:
-        try:
-            fitted = fit(
-                lambda: build_forecaster(
-                    "lstm",
-                    fold,
-                    hidden_size=given.hidden_size,
-                    num_layers=given.num_layers,
-                    peephole=True,
-                    **bounds,
-                ),
-                fold,
-                seed=given.seed,
-                epochs=given.epochs,
-                max_time=given.max_time,
-            )
-        except TrainingError as error:
-            raise CommandError(f"{error}; {ADVICE}") from error
-        said.append(
-            f"trained a peephole LSTM on {len(fold.dataset('train')):,} windows: "
-            f"{epochs_summary(fitted, given.max_time)}"
-        )
-        return trained("lstm", fitted)
-
-    found: dict[str, Predictor | Recipe] = {"lstm": lstm}
-    unfitted = unsolved(data, **bounds)
-    if unfitted is not None:
-        found["linear"] = linear
-        if leaves_covariates(unfitted, data):
-            said.append("linear sees no covariates: with them its equations take too much memory")
-    found |= {name: candidate.predictor for name, candidate in naive_forecasts(data, **bounds).items()}
-    missing = [name for name in given.models or () if name not in found]
-    if missing:  # a season that does not fit is refused before
-        raise CommandError(
-            f"--models {missing[0]}: its equations take too much memory; give a shorter --context"
-        )
-    return {name: found[name] for name in MODELS if name in (given.models or found)}
-
-
 @contextmanager
 def progress_bar(given: BacktestArguments, console: Console) -> Iterator[Callable[[], None]]:
     """Show a bar of the windows on a terminal; yields what is to be called after each."""
@@ -258,7 +190,9 @@ def caption(found: Backtest) -> str:
     if not fits:
         return f"Nothing was to be trained; {found.seconds:.1f} s in all."
     again = "once, before the first window" if fits == 1 else f"{fits} times"
-    return f"Models were trained {again}; {found.seconds:.1f} s in all."
+    learned = [name for name in LEARNED if name in found.fit_seconds]
+    done = f"Trained {', '.join(learned)}" if learned else "Intervals were made"
+    return f"{done} {again}; {found.seconds:.1f} s in all."
 
 
 def write_table(table: pl.DataFrame, data: CSVDataModule, name: Path, path: Path) -> None:

@@ -26,7 +26,7 @@ from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.series_table import forecast_table
 from seqlight.data import CSVDataModule
 from seqlight.experiments import Candidate, Selection, select
-from seqlight.experiments.checkpoints import add_intervals, save_checkpoint
+from seqlight.experiments.checkpoints import add_intervals, add_trained_until, save_checkpoint
 from seqlight.experiments.intervals import Calibrated, calibrate, wanted_quantiles
 from seqlight.experiments.training import quiet_lightning
 from seqlight.models import SeqlightModule
@@ -185,11 +185,12 @@ def save(
     candidate: Candidate, data: CSVDataModule, given: ForecastArguments, plan: ForecastPlan, path: Path
 ) -> None:
     """Write the checkpoint of the model in use."""
+    assert isinstance(candidate.predictor, SeqlightModule)
     if candidate.checkpoint is not None:
         path.write_bytes(candidate.checkpoint.read_bytes())
-        return
-    assert isinstance(candidate.predictor, SeqlightModule)
-    save_checkpoint(candidate.predictor, data_of_checkpoint(candidate.predictor, data, given, plan), path)
+    else:
+        save_checkpoint(candidate.predictor, data_of_checkpoint(candidate.predictor, data, given, plan), path)
+    add_trained_until(path, candidate.predictor, data)
 
 
 def output_paths(given: ForecastArguments) -> list[Path]:
