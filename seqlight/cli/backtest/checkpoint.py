@@ -8,7 +8,7 @@ import torch
 
 from seqlight.cli.backtest.arguments import BacktestArguments
 from seqlight.cli.errors import CommandError
-from seqlight.models import Forecaster, load
+from seqlight.models import WindowForecaster, load
 
 COLUMNS = {"time": "time_col", "targets": "target_cols", "id": "id_col"}
 COVARIATES = {
@@ -22,7 +22,7 @@ COVARIATES = {
 class Saved:
     """A saved forecaster, the settings of the data it was trained with, and their schema."""
 
-    model: Forecaster
+    model: WindowForecaster
     settings: dict[str, Any]
     schema: dict[str, Any] | None
 
@@ -37,7 +37,7 @@ def read_checkpoint(path: Path) -> Saved:
         model = load(path)
     except (ValueError, ImportError) as error:
         raise CommandError(f"--checkpoint: {str(error).removeprefix('path: ')}") from error
-    if not isinstance(model, Forecaster):
+    if not isinstance(model, WindowForecaster):
         raise CommandError(
             f"--checkpoint: {path} is a {type(model).__name__}, which forecasts nothing; give a forecaster, "
             "such as seqlight forecast --save writes"
