@@ -8,16 +8,12 @@ from typing import Any
 import numpy as np
 
 from seqlight.data import WindowDataModule
+from seqlight.data.time.calendar_features import FEATURE_WIDTH, HOLIDAYS
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.networks import build_forecaster
 from seqlight.experiments.seasons import learnable_cycles, seasons
-from seqlight.experiments.simple_forecasts import (
-    CELLS_PER_BATCH,
-    EQUATION_BYTES,
-    linear_candidate,
-    windows_to_solve,
-)
-from seqlight.experiments.sizes import forecaster_arguments, window_arguments
+from seqlight.experiments.simple_forecasts import EQUATION_BYTES, linear_candidate, windows_to_solve
+from seqlight.experiments.sizes import COVARIATES, forecaster_arguments, window_arguments
 from seqlight.models import (
     ESRNNForecaster,
     Forecaster,
@@ -29,6 +25,8 @@ from seqlight.models import (
 
 SPREAD_OF_SCALES = 10.0
 """Series whose deviations differ more than so many times are not one scale to a network."""
+
+ROBUST = "linear (least absolute errors)"
 
 
 @dataclass(frozen=True)
@@ -63,46 +61,72 @@ def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]
     linear = linear_candidate(data, **bounds)
     if linear is not None:
         yield linear
-    for cycle in learnable_cycles(data):
-        with_cycle = cycle_candidate(data, cycle, **bounds)
-        if with_cycle is not None:
-            yield with_cycle
+    for cycle in (None, *learnable_cycles(data)):
+        robust = robust_candidate(data, cycle, **bounds)
+        if robust is not None:
+            yield robust
 
 
-def cycle_candidate(data: WindowDataModule, cycle: int, **bounds: Any) -> Candidate | None:
-    """Return :func:`cycle_and_linear` as a candidate; None where memory does not suffice."""
+def robust_candidate(data: WindowDataModule, cycle: int | None, **bounds: Any) -> Candidate | None:
+    """Return :func:`robust_linear` as a candidate; None where memory does not suffice."""
     started = time.monotonic()
-    model = cycle_and_linear(data, cycle, **bounds)
+    model = robust_linear(data, cycle, **bounds)
     if model is None:
         return None
 
     def again(more: WindowDataModule, max_time: float | None) -> Candidate:
-        made = cycle_candidate(more, cycle, **bounds)
+        made = robust_candidate(more, cycle, **bounds)
         assert made is not None  # memory does not depend on the number of windows
         return made
 
-    name = f"cycle ({cycle}) + linear"
+    name = ROBUST if cycle is None else f"cycle ({cycle}) + linear"
     return Candidate(name, model, seconds=time.monotonic() - started, again=again)
 
 
-def cycle_and_linear(data: WindowDataModule, cycle: int, **bounds: Any) -> LinearForecaster | None:
-    """Return least squares of each channel's own past and all covariates, beside the mean shape of a cycle.
+def robust_linear(data: WindowDataModule, cycle: int | None = None, **bounds: Any) -> LinearForecaster | None:
+    """Return the linear forecast of least absolute errors, of each channel from its own past.
 
-    None where the equations take more than ``EQUATION_BYTES``.
+    One set of weights serves all channels and series, each of which counts in units of its own MASE, so that
+    neither rare events nor series of a large scale decide. Covariates of the data are inputs; features of
+    the calendar alone are not, for they take the place of the windows' steps and a cycle says the same.
+
+    Args:
+        data: a DataModule that is set up.
+        cycle: steps of a cycle whose mean shape is taken away first.
+        bounds: as in :func:`simple_members`.
+
+    Returns:
+        The forecaster, or None where the equations take more than ``EQUATION_BYTES``.
+
     """
+    alone = not _knows_more_than_the_clock(data)
     model = LinearForecaster(
-        **forecaster_arguments(data),
+        **(window_arguments(data) | {"targets_alone": True} if alone else forecaster_arguments(data)),
         cycle=cycle,
         channels="independent",
         transform=transform_of(data),
+        loss=loss_of(data),
         **bounds,
     )
     cells = data.context_length * model.input_size  # those of the future's rows are few beside them
     matrices = 1 + data.prediction_length * bool(np.isnan(data.store.values).any())
     if 8 * matrices * cells**2 > EQUATION_BYTES:
         return None
-    batch_size = max(64, CELLS_PER_BATCH // (cells * data.target_size))
-    return model.solve(windows_to_solve(data, batch_size))
+    return model.solve(windows_to_solve(data, model))
+
+
+def _knows_more_than_the_clock(data: WindowDataModule) -> bool:
+    """Return whether there are covariates beside features of the calendar; holidays are such covariates."""
+    clock = [name for name in getattr(data, "calendar_features", ()) if not name.startswith(HOLIDAYS)]
+    sizes = {name: getattr(data, name, None) for name in COVARIATES}
+    more = (sizes.pop("future_covariate_size") or 0) > FEATURE_WIDTH * len(clock)
+    return more or any(sizes.values())
+
+
+def loss_of(data: WindowDataModule) -> str:
+    """Return the loss of what the portfolio is judged by: ``"mase"``, or ``"mae"`` where there is no MASE."""
+    scale = getattr(data, "scale", None)
+    return "mae" if scale is None or not bool((np.asarray(scale) > 0).any()) else "mase"
 
 
 def networks(data: WindowDataModule, cycle: int | None = None, **options: Any) -> list[Network]:

@@ -11,7 +11,8 @@ from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.sizes import COVARIATES, covariate_arguments, window_arguments
 from seqlight.models import LinearForecaster, NaiveForecaster, SeasonalNaiveForecaster
 
-MOST_WINDOWS = 100_000  # of least squares: more overlap so much that they tell nothing new
+MOST_ROWS = 20_000  # of least squares: more overlap so much that they tell little new
+ROWS_PER_INPUT = 50  # where there are many inputs
 CELLS_PER_BATCH = 2_000_000  # inputs of least squares at a time
 EQUATION_BYTES = 1_000_000_000  # of the normal equations; one matrix for each output where cells are missing
 
@@ -74,9 +75,7 @@ def least_squares(data: WindowDataModule, **bounds: Any) -> LinearForecaster | N
     linear = unsolved(data, **bounds)
     if linear is None:
         return None
-    # Large batches: the sums over them are matrix products, of which few large ones are fastest.
-    batch_size = max(64, CELLS_PER_BATCH // (data.context_length * linear.input_size))
-    return linear.solve(windows_to_solve(data, batch_size))
+    return linear.solve(windows_to_solve(data, linear))
 
 
 def leaves_covariates(linear: LinearForecaster, data: WindowDataModule) -> bool:
@@ -84,12 +83,20 @@ def leaves_covariates(linear: LinearForecaster, data: WindowDataModule) -> bool:
     return linear.target_only and any(getattr(data, name, None) for name in COVARIATES)
 
 
-def windows_to_solve(data: WindowDataModule, batch_size: int) -> WindowLoader:
-    """Return the training windows for least squares; of very many, ``MOST_WINDOWS`` at even distances."""
+def windows_to_solve(data: WindowDataModule, linear: LinearForecaster) -> WindowLoader:
+    """Return the training windows for a linear forecaster to solve; of very many, some at even distances.
+
+    ``MOST_ROWS`` rows of the equations are enough, and ``ROWS_PER_INPUT`` for each of their inputs.
+    """
     dataset: Any = data.dataset("train")
-    if len(dataset) > MOST_WINDOWS:
-        numbers = np.linspace(0, len(dataset) - 1, MOST_WINDOWS).round().astype(np.int64)
+    inputs = data.context_length * linear.input_size
+    rows_of_each = linear.rows_of_each
+    most = max(MOST_ROWS, ROWS_PER_INPUT * inputs) // rows_of_each
+    if len(dataset) > most:
+        numbers = np.linspace(0, len(dataset) - 1, most).round().astype(np.int64)
         dataset = Subset(dataset, numbers.tolist())
+    # Large batches: the sums over them are matrix products, of which few large ones are fastest.
+    batch_size = max(64, CELLS_PER_BATCH // (inputs * rows_of_each))
     return WindowLoader(dataset, batch_size=batch_size, collate_fn=WindowDataset.collate)
 
 

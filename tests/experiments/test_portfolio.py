@@ -12,9 +12,9 @@ import torch
 import seqlight
 from seqlight.data import CSVDataModule
 from seqlight.evaluation import forecast_windows
-from seqlight.experiments import portfolio, select, time_shares
+from seqlight.experiments import portfolio, select, simple_forecasts, time_shares
 from seqlight.experiments.checkpoints import save_checkpoint
-from seqlight.experiments.members import segment_length, transform_of
+from seqlight.experiments.members import loss_of, robust_linear, segment_length, transform_of
 from seqlight.experiments.seasons import learnable_cycles, seasons
 from seqlight.experiments.time_shares import schedule
 from seqlight.models import EnsembleForecaster, SegmentRNNForecaster
@@ -86,6 +86,7 @@ def test_members_come_the_simplest_first(made):
         "naive",
         "seasonal naive (24)",
         "linear (least squares)",
+        "linear (least absolute errors)",
         "cycle (24) + linear",
         "segment RNN",
         "ES-RNN",
@@ -228,13 +229,33 @@ def test_errors(data):
 
 def test_least_squares_of_some_of_very_many_windows(data, monkeypatch):
     """At even distances over all series, and nearly as good."""
-    from seqlight.experiments import simple_forecasts
-
     every = simple_forecasts.least_squares(data)
-    monkeypatch.setattr(simple_forecasts, "MOST_WINDOWS", 300)
-    loader = simple_forecasts.windows_to_solve(data, 64)
-    batches = list(loader)
+    monkeypatch.setattr(simple_forecasts, "MOST_ROWS", 300)
+    monkeypatch.setattr(simple_forecasts, "ROWS_PER_INPUT", 0)
+    batches = list(simple_forecasts.windows_to_solve(data, every))
     assert sum(len(batch["start"]) for batch in batches) == 300
     assert set(torch.cat([batch["series_index"] for batch in batches]).tolist()) == set(range(5))
     some = simple_forecasts.least_squares(data)
     assert mase(some, data) < 1.5 * mase(every, data)
+
+
+def test_least_absolute_errors_take_series_as_they_are(data):
+    """A series that repeats itself but for a millionth of noise, and one with outliers, spoil no other."""
+    draw = np.random.default_rng(1)
+    day = np.sin(2 * np.pi * np.arange(STEPS) / 24)
+    columns = {f"s{scale}": 10.0**scale * (5 + day + 0.2 * draw.normal(size=STEPS)) for scale in (-4, 0, 6)}
+    columns["exact"] = 100 + 10 * day + 1e-4 * draw.normal(size=STEPS)
+    columns["spikes"] = 5 + day + 100.0 * (draw.random(STEPS) < 0.02)
+    wild = data_of(columns)
+    squares, absolute = simple_forecasts.least_squares(wild), robust_linear(wild)
+    rows = forecast_windows({"squares": squares, "absolute": absolute}, wild, part="test").by_series
+    errors = dict(zip(zip(rows["model"], rows["series_index"], strict=True), rows["mase"], strict=True))
+    for index, name in enumerate(wild.series_ids):
+        assert errors["absolute", index] < 1.02 * errors["squares", index], name
+    number = wild.series_ids.index("exact")
+    assert errors["absolute", number] < 0.1 * errors["squares", number]
+
+
+def test_loss_without_a_scale():
+    assert loss_of(data_of({"a": np.full(STEPS, 2.0)})) == "mae"
+    assert robust_linear(data_of({"a": np.full(STEPS, 2.0)})) is not None

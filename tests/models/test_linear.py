@@ -95,3 +95,60 @@ def test_bad_input_is_named(sizes, loader):
         LinearForecaster(**sizes).solve([])
     with pytest.raises(ValueError, match="x: expected 24 steps, got 20"):
         LinearForecaster(**sizes).network(torch.zeros(2, 20, 1))
+
+
+def outliers(count=200):
+    """Windows of one linear law, of which every tenth has an outlier for its future, in batches."""
+    generator = torch.Generator().manual_seed(3)
+    past = torch.randn(count, 24, 1, generator=generator)
+    future = past[:, -6:] + 0.01 * torch.randn(count, 6, 1, generator=generator)
+    future[::10] += 50.0
+    scale = torch.ones(count, 1)
+    samples = {"past_target": past, "future_target": future, "scale": scale}
+    return [{name: value[first : first + 64] for name, value in samples.items()} for first in (0, 64, 128)]
+
+
+@pytest.mark.parametrize("loss", ["mae", "huber", "mase"])
+def test_other_losses_than_squares_stand_outliers(sizes, loss):
+    """They find the law; squares take the mean of it and of the outliers."""
+    batches = outliers()
+    clean = batches[0]["past_target"][1:2]
+    robust = LinearForecaster(transform="none", loss=loss, **sizes).solve(batches, passes=12)
+    squares = LinearForecaster(transform="none", **sizes).solve(batches)
+    assert (squares(clean) - clean[:, -6:]).abs().mean() > 1.0
+    assert (robust(clean) - clean[:, -6:]).abs().mean() < (0.3 if loss == "huber" else 0.1)
+
+
+@pytest.mark.parametrize("channels", ["mixed", "independent"])
+def test_passes_lessen_the_sum_of_the_windows_errors(sizes, loader, channels):
+    data = loader(200, channels=2, noise=0.5)
+
+    def error(passes):
+        model = LinearForecaster(target_size=2, loss="mae", channels=channels, **sizes)
+        model.solve(data, passes=passes, ridge=1e-7)
+        batch = torch.utils.data.default_collate(list(data.dataset))
+        window, state = model._batch_window(batch, with_future=True)
+        off = model.decode(window) - model.transform.transform_future(batch["future_target"], state)
+        off = off if channels == "independent" else off.flatten(1)
+        return off.square().mean(1).sqrt().sum().item()
+
+    assert error(12) < error(4) * (1 + 1e-6) < error(1)
+
+
+def test_a_series_without_scale_does_not_count(sizes):
+    batches = outliers()
+    other = [{name: value.clone() for name, value in batch.items()} for batch in batches]
+    for batch in other:
+        batch["scale"][::2] = torch.nan
+    kept = [{name: value[1::2] for name, value in batch.items()} for batch in batches]
+    made = [LinearForecaster(loss="mase", **sizes).solve(each, passes=1) for each in (other, kept)]
+    expected = made[1].network.linear.weight
+    # the floor of weights is that of a batch's rows, of which the others have none
+    torch.testing.assert_close(made[0].network.linear.weight, expected, rtol=0.05, atol=0.01)
+
+
+def test_passes_are_checked(sizes):
+    with pytest.raises(ValueError, match="passes: with loss='mse' the first is exact, expected 1, got 3"):
+        LinearForecaster(**sizes).solve(outliers(), passes=3)
+    with pytest.raises(ValueError, match="solve: no least squares have loss='smape'.* 'mae' or 'mase'"):
+        LinearForecaster(loss="smape", **sizes).solve(outliers())

@@ -10,9 +10,14 @@ from seqlight.heads import PointHead
 from seqlight.inputs import LearnedCycle
 from seqlight.models.forecasting.forecaster import Batch, Forecaster
 from seqlight.models.forecasting.normal_equations import NormalEquations
+from seqlight.models.forecasting.reweighting import REWEIGHTED_LOSSES, RowWeights, scales_of_rows
+from seqlight.models.lightning.checks import check_integer
 from seqlight.models.lightning.training_values import values_of_loader
 from seqlight.nn import ChannelIndependent
 from seqlight.nn.channel_independent import fold_channels
+
+PASSES = 4
+"""Of reweighted least squares; the first takes the forecast 0 of transformed space for the one before."""
 
 
 class WindowLinear(nn.Module):
@@ -66,7 +71,7 @@ class LinearForecaster(Forecaster):
         return WindowLinear(self.context_length, self.input_size, self.output_size)
 
     @torch.no_grad()
-    def solve(self, loader: Iterable[Batch], *, ridge: float = 1e-3) -> Self:
+    def solve(self, loader: Iterable[Batch], *, ridge: float = 1e-3, passes: int | None = None) -> Self:
         """Set the weights to the ridge least-squares solution over all windows of a training loader.
 
         The strongest linear baseline, from one pass: the normal equations are summed in float64 and solved
@@ -74,39 +79,79 @@ class LinearForecaster(Forecaster):
         the known cells of the targets. A transform that is not fitted yet is fitted on the same loader first,
         and a ``cycle`` is set to the mean of the transformed target at each of its steps.
 
+        With ``loss="mae"``, ``"huber"`` or ``"mase"`` the equations are summed several times, and a window
+        (with ``channels="independent"`` a channel of it) has the inverse of its last error for a weight: the
+        sum of the windows' root mean squared errors is made small, not that of their squares (iteratively
+        reweighted least squares). So rare events, and series of a larger scale, do not decide for all.
+
         Args:
-            loader: batches as in training; its order does not matter. It is gone through once, and once more
-                each for a transform to be fitted and for a cycle.
+            loader: batches as in training; its order does not matter. It is gone through once for each pass,
+                and once more each for a transform to be fitted and for a cycle.
             ridge: weight of the squared weights, relative to the mean square of the inputs; the bias is
                 free of it. A little makes the solution unique where inputs repeat each other.
+            passes: times that the equations are solved; None for 1 with ``loss="mse"``, else 4.
 
         Returns:
             self.
 
         Raises:
-            ValueError: the loader is empty, or the head is not ``"point"``.
+            ValueError: the loader is empty, the head is not ``"point"``, the loss is ``"smape"``, or there
+                are several passes of least squares.
 
         """
-        if not isinstance(self.head, PointHead):
-            raise ValueError(
-                f"solve: least squares forecast a mean, not what head={self.head.name!r} needs; make the "
-                "forecaster with head='point', or train this one with Trainer.fit"
-            )
+        passes = self._checked_passes(passes)
         if not self.transform.fitted:
             found = values_of_loader(loader, as_windows=self.transform.fits_on_windows)
             if found is not None:
                 self.transform.fit(*(values.to(self.device) for values in found))
         if self.learned_cycle is not None:
             self._solve_cycle(loader)
-        equations: NormalEquations | None = None
-        for batch in loader:
-            inputs, targets = self._equations(self._on_device(batch))
+        loss = self.hparams["loss"]
+        weigh = RowWeights(loss) if loss in REWEIGHTED_LOSSES else None
+        solution: tuple[Tensor, Tensor] | None = None
+        for _ in range(passes):
+            equations: NormalEquations | None = None
+            for batch in loader:
+                inputs, targets, scales = self._equations(self._on_device(batch))
+                if equations is None:
+                    equations = NormalEquations(inputs.shape[1], targets.shape[1], self.device)
+                weights = None
+                if weigh is not None:
+                    errors = targets.to(torch.float64)
+                    if solution is not None:
+                        errors = errors - torch.addmm(solution[1], inputs.to(torch.float64), solution[0].T)
+                    weights = weigh(errors, scales)
+                equations.add(inputs, targets, weights)
             if equations is None:
-                equations = NormalEquations(inputs.shape[1], targets.shape[1], self.device)
-            equations.add(inputs, targets)
-        if equations is None:
-            raise ValueError("loader: expected at least one batch, got none")
-        weight, bias = equations.solve(ridge)
+                raise ValueError("loader: expected at least one batch, got none")
+            if weigh is not None:
+                weigh.next_pass()
+            solution = equations.solve(ridge)
+        if solution is not None:
+            self._set_weights(*solution)
+        return self
+
+    def _checked_passes(self, passes: int | None) -> int:
+        """Return the number of passes of :meth:`solve`, or raise where there is nothing to solve."""
+        if not isinstance(self.head, PointHead):
+            raise ValueError(
+                f"solve: least squares forecast a mean, not what head={self.head.name!r} needs; make the "
+                "forecaster with head='point', or train this one with Trainer.fit"
+            )
+        loss = self.hparams["loss"]
+        if loss == "smape":
+            raise ValueError(
+                "solve: no least squares have loss='smape', whose errors are divided by the forecast; make "
+                "the forecaster with loss='mae' or 'mase', or train this one with Trainer.fit"
+            )
+        if passes is None:
+            return PASSES if loss in REWEIGHTED_LOSSES else 1
+        if check_integer("passes", passes, 1) > 1 and loss not in REWEIGHTED_LOSSES:
+            raise ValueError(f"passes: with loss={loss!r} the first is exact, expected 1, got {passes}")
+        return passes
+
+    def _set_weights(self, weight: Tensor, bias: Tensor) -> None:
+        """Take a solution: the weight ``[O, I]`` of all inputs, those of the future's rows last."""
         network = self.network.network if isinstance(self.network, ChannelIndependent) else self.network
         linear = cast(WindowLinear, network).linear
         inputs_size = linear.in_features
@@ -114,23 +159,24 @@ class LinearForecaster(Forecaster):
         if self.inputs.future_head is not None:
             self.inputs.future_head.set_linear_(weight[:, inputs_size:])
         linear.bias.copy_(bias)
-        return self
 
     def _on_device(self, batch: Batch) -> dict[str, Tensor]:
         return {name: value.to(self.device) for name, value in batch.items()}
 
-    def _equations(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the inputs ``[N, I]`` and targets ``[N, O]`` of a batch's windows."""
+    def _equations(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the inputs ``[N, I]``, targets ``[N, O]`` and units of MASE ``[N]`` of a batch's windows."""
         window, state = self._batch_window(batch, with_future=True)
         future = self._transformed_future(self._future(batch), state)
         steps = range(self.context_length - 1, self.context_length)
         targets = self.strategy.targets(window.past, future, steps)  # [B, 1, horizon, C]
         inputs, rows = window.inputs(), window.future_rows()
-        if isinstance(self.network, ChannelIndependent):
+        independent = isinstance(self.network, ChannelIndependent)
+        scales = scales_of_rows(window.units, independent)
+        if independent:
             inputs = fold_channels(inputs, self.target_size, self.inputs.of_each)
             rows = rows.repeat_interleave(self.target_size, 0)
             targets = targets.permute(0, 3, 1, 2).flatten(0, 1)
-        return torch.cat([inputs.flatten(1), rows.flatten(1)], dim=1), targets.flatten(1)
+        return torch.cat([inputs.flatten(1), rows.flatten(1)], dim=1), targets.flatten(1), scales
 
     def _solve_cycle(self, loader: Iterable[Batch]) -> None:
         """Set the cycle to the mean of the transformed target at each of its steps."""

@@ -23,11 +23,22 @@ class NormalEquations:
         self._moments = torch.zeros(input_size + 1, output_size, dtype=torch.float64, device=device)
         self._partial_gram: Tensor | None = None  # [O, I + 1, I + 1]
 
-    def add(self, inputs: Tensor, targets: Tensor) -> None:
-        """Add rows: inputs ``[N, I]`` without NaN, and targets ``[N, O]``, NaN where missing."""
+    def add(self, inputs: Tensor, targets: Tensor, weights: Tensor | None = None) -> None:
+        """Add rows: inputs ``[N, I]`` without NaN, and targets ``[N, O]``, NaN where missing.
+
+        Args:
+            inputs: the inputs.
+            targets: what is to come of them.
+            weights: ``[N]``, by which the rows' squared errors count; None for 1.
+
+        """
         known = ~targets.isnan()
         rows = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1).to(torch.float64)
-        self._moments += rows.T @ torch.where(known, targets, 0.0).to(torch.float64)
+        targets = torch.where(known, targets, 0.0).to(torch.float64)
+        if weights is not None:
+            root = weights.to(torch.float64).sqrt().unsqueeze(1)
+            rows, targets = rows * root, targets * root
+        self._moments += rows.T @ targets
         complete = known.all(1)
         self._gram += rows[complete].T @ rows[complete]
         partial = known.any(1) & ~complete
