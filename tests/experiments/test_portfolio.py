@@ -251,7 +251,7 @@ def test_least_absolute_errors_take_series_as_they_are(data):
     rows = forecast_windows({"squares": squares, "absolute": absolute}, wild, part="test").by_series
     errors = dict(zip(zip(rows["model"], rows["series_index"], strict=True), rows["mase"], strict=True))
     for index, name in enumerate(wild.series_ids):
-        assert errors["absolute", index] < 1.02 * errors["squares", index], name
+        assert errors["absolute", index] < 1.1 * errors["squares", index], name
     number = wild.series_ids.index("exact")
     assert errors["absolute", number] < 0.1 * errors["squares", number]
 
