@@ -150,5 +150,5 @@ def test_a_series_without_scale_does_not_count(sizes):
 def test_passes_are_checked(sizes):
     with pytest.raises(ValueError, match="passes: with loss='mse' the first is exact, expected 1, got 3"):
         LinearForecaster(**sizes).solve(outliers(), passes=3)
-    with pytest.raises(ValueError, match="solve: no least squares have loss='smape'.* loss='mae' or 'mase'"):
+    with pytest.raises(ValueError, match=r"solve: no least squares have loss='smape'.* loss='mae' or 'mase'"):
         LinearForecaster(loss="smape", **sizes).solve(outliers())

@@ -20,7 +20,7 @@ from seqlight.experiments import (
     forecast_future,
     refit,
 )
-from seqlight.experiments.members import cycle_candidate
+from seqlight.experiments.members import robust_candidate
 from seqlight.experiments.named_networks import named_network
 from seqlight.experiments.network_training import train_network
 from seqlight.experiments.refitting import all_training, share_of_time
@@ -63,7 +63,7 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Candid
     options = {"hidden_size": given.hidden_size, "num_layers": given.num_layers, **bounds}
     cycle = None
     if given.model == "segment_rnn":
-        with_cycle = [cycle_candidate(data, cycle, **bounds) for cycle in learnable_cycles(data)]
+        with_cycle = [robust_candidate(data, cycle, **bounds) for cycle in learnable_cycles(data)]
         cycle = best_cycle([one for one in with_cycle if one is not None], data)
     return train_network(
         lambda some: named_network(given.model, some, cycle, **options).build(),
