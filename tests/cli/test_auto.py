@@ -101,7 +101,7 @@ def test_what_does_not_fit_in_the_time_is_said_and_the_test_part_decides_nothing
         assert f"note: left out for lack of time (--max-time): {', '.join(NETWORKS)}\n" in printed
         found.append((member_rows(printed), printed[printed.index("Errors on the test part") :]))
     weights = [{name: row[:2] for name, row in rows.items()} for rows, _ in found]
-    assert weights[0] == weights[1] and len(weights[0]) == 5
+    assert weights[0] == weights[1] and len(weights[0]) == 6
     assert found[0][1] != found[1][1]
 
 
