@@ -5,92 +5,32 @@
 
 For each data set and model: training 70 %, validation 10 % (early stopping), calibration 10 % (margins, and
 the choice of the method by its interval score within that part), test 10 %, in order of time. The test part
-is read once, for the table. FOLDER holds ETTh1.csv and taxi_new_york.csv; the demo comes with the package.
+is read once, for the table. FOLDER holds ETTh1.csv, taxi_new_york.csv and m4_weekly_train.csv; the demo comes
+with the package. ``--checkpoints FOLDER`` keeps trained models and takes those that are there.
 """
 
 import argparse
 import math
-import tempfile
+import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-import seqlight
+sys.path.insert(0, str(Path(__file__).parent))
+
+from coverage_sets import DATA, MODELS, data_module, model
+
 from seqlight.data import CSVDataModule
-from seqlight.experiments import Candidate, baselines, build_forecaster, fit, select, trained
+from seqlight.experiments import Candidate, select
 from seqlight.experiments.intervals import Calibrated, IntervalRow, calibrate, wanted_quantiles
 from seqlight.experiments.training import quiet_lightning
 
 LEVELS = (80, 90, 95)
 WANTED = 2.5  # points from the level
 RESULTS = Path(__file__).with_name("results") / "coverage.md"
-DEMO = Path(seqlight.__file__).parent / "cli" / "demand.csv"
-MODELS = ("lstm", "lstm-normal", "linear")
-PARTS = {"val_size": 0.1, "calibration_size": 0.1, "test_size": 0.1}
-DATA = {
-    "ETTh1": {
-        "file": "ETTh1.csv",
-        "time_col": "date",
-        "target_cols": "OT",
-        "context_length": 168,
-        "prediction_length": 24,
-        "calendar_features": ["hour", "day_of_week"],
-    },
-    "taxi": {
-        "file": "taxi_new_york.csv",
-        "time_col": "time",
-        "target_cols": "#Passengers",
-        "context_length": 336,
-        "prediction_length": 48,
-        "calendar_features": ["hour", "day_of_week"],
-    },
-    "demo": {
-        "file": None,
-        "time_col": "timestamp",
-        "target_cols": "demand",
-        "id_col": "region",
-        "context_length": 168,
-        "prediction_length": 24,
-        "calendar_features": ["hour", "day_of_week"],
-        "missing": "mask",
-    },
-}
-
-
-def data_module(name: str, folder: Path) -> CSVDataModule:
-    """The series of one data set."""
-    options = dict(DATA[name])
-    file = options.pop("file")
-    data = CSVDataModule(DEMO if file is None else folder / str(file), **options, **PARTS)
-    data.setup("fit")
-    return data
-
-
-def lstm(data: CSVDataModule, given: argparse.Namespace, folder: str, head: str) -> Candidate:
-    """A peephole LSTM, trained as ``seqlight forecast`` trains it."""
-    options = {} if head == "point" else {"head": head}
-    fitted = fit(
-        lambda: build_forecaster("lstm", data, hidden_size=64, num_layers=1, peephole=True, **options),
-        data,
-        seed=0,
-        epochs=given.epochs,
-        max_time=given.max_time,
-        folder=Path(folder),
-    )
-    return trained("LSTM" if head == "point" else f"LSTM, {head} head", fitted)
-
-
-def candidates(data: CSVDataModule, given: argparse.Namespace, folder: str) -> Iterator[Candidate]:
-    """The models to make intervals for."""
-    if "lstm" in given.models:
-        yield lstm(data, given, folder, "point")
-    if "lstm-normal" in given.models:
-        yield lstm(data, given, folder, "normal")
-    if "linear" in given.models:
-        yield Candidate("linear", baselines(data)["linear"].predictor)
 
 
 def measure(candidate: Candidate, data: CSVDataModule) -> Calibrated:
@@ -129,11 +69,12 @@ def outside(name: str, model: str, found: Calibrated) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train, calibrate, judge, and write the table."""
     parser = argparse.ArgumentParser(description="coverage and interval score of prediction intervals")
-    parser.add_argument("--data", type=Path, default=Path("."), help="folder of ETTh1.csv, taxi_new_york.csv")
+    parser.add_argument("--data", type=Path, default=Path("."), help="folder of the CSV files")
     parser.add_argument("--only", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--epochs", type=int, help="at most so many; default: as seqlight forecast")
     parser.add_argument("--max-time", type=float, default=60.0, help="seconds of each training; default: 60")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--checkpoints", type=Path, help="folder of trained models")
     parser.add_argument("-o", "--output", type=Path, default=RESULTS)
     given = parser.parse_args(arguments)
     rows: list[str] = []
@@ -143,12 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         warnings.simplefilter("ignore", UserWarning)
         for name in given.only:
             data = data_module(name, given.data)
-            with tempfile.TemporaryDirectory() as folder:
-                for candidate in candidates(data, given, folder):
-                    found = measure(candidate, data)
-                    rows += table(name, candidate.name, found)
-                    missed += outside(name, candidate.name, found)
-                    print("\n".join(table(name, candidate.name, found)), flush=True)
+            for kind in given.models:
+                candidate = model(kind, name, data, given)
+                found = measure(candidate, data)
+                rows += table(name, candidate.name, found)
+                missed += outside(name, candidate.name, found)
+                print("\n".join(table(name, candidate.name, found)), flush=True)
     given.output.write_text(document(rows, missed, time.monotonic() - begun), encoding="utf-8")
     print(f"wrote {given.output}")
 

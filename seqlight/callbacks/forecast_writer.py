@@ -217,8 +217,7 @@ class ForecastWriter(PredictionWriter):
         method: IntervalMethod | None = getattr(forecaster, "intervals", None)
         if method is None or not set(self.levels or ()) <= set(interval_quantiles(method.levels)):
             return None
-        ids = [str(one) for one in datamodule.series_ids]
-        return method if method.series_ids is None else method.for_series(ids)
+        return method.for_data(datamodule)
 
     def write_on_batch_end(
         self,

@@ -7,7 +7,9 @@ from seqlight.data import ForecastDataModule
 from seqlight.evaluation.scored_windows import tell_data
 from seqlight.experiments.backtesting import Recipe
 from seqlight.experiments.candidates import Candidate
-from seqlight.experiments.intervals import compare_methods, preferred, wanted_quantiles
+from seqlight.experiments.intervals import compare_methods, preferred, scale_ratio, wanted_quantiles
+from seqlight.experiments.refitting import all_training
+from seqlight.experiments.refitting import refit as made_again
 from seqlight.intervals import (
     AdaptiveConformal,
     ConformalPredictor,
@@ -50,7 +52,7 @@ class FollowingPredictor(ConformalPredictor):
 
 
 def with_intervals(
-    model: Predictor | Recipe, levels: Sequence[float], *, method: str | None = None
+    model: Predictor | Recipe, levels: Sequence[float], *, method: str | None = None, refit: bool = False
 ) -> Recipe:
     """Return a recipe that makes a model's forecasts with intervals.
 
@@ -62,6 +64,9 @@ def with_intervals(
         model: a predictor or a recipe.
         levels: nominal coverages in per cent.
         method: the one to take, by its name in tables; None chooses.
+        refit: whether the model is then made again of all that is known at the cutoff
+            (:func:`seqlight.experiments.refit`), with the margins from before, relative to each series'
+            scale. A backtest thus measures how such intervals hold.
 
     Returns:
         A recipe; what it makes gives quantiles that are the bounds of the levels.
@@ -73,6 +78,9 @@ def with_intervals(
         made = model if isinstance(model, Predictor) else model(fold)
         candidate = made if isinstance(made, Candidate) else Candidate("", made)
         chosen = fitted_method(candidate.predictor, fold, levels, method)
+        if refit:
+            candidate = made_again(candidate, fold)
+            chosen = chosen.rescaled(scale_ratio(fold, all_training(fold)))
         return replace(candidate, predictor=FollowingPredictor(candidate.predictor, chosen))
 
     return recipe
@@ -101,5 +109,4 @@ def fitted_method(
         method = preferred(scores, methods) if scores else next(iter(methods))
     elif method not in methods:
         raise ValueError(f"method: expected one of {', '.join(map(repr, methods))}, got {method!r}")
-    ids = [str(one) for one in data.series_ids]
-    return methods[method].fit(windows, series_count=len(ids), series_ids=ids)
+    return methods[method].fit(windows, data=data)

@@ -95,6 +95,7 @@ def calibrate(
     *,
     method: str | None = None,
     every: bool = False,
+    refit_data: WindowDataModule | None = None,
 ) -> Calibrated:
     """Make intervals around a selection's forecast.
 
@@ -110,6 +111,9 @@ def calibrate(
         levels: in per cent.
         method: the one to take; None chooses.
         every: whether to judge all methods on the test part.
+        refit_data: where the selection's forecast is that of the model made again
+            (:func:`seqlight.experiments.refit`): the data of which it was. Margins keep their size relative
+            to each series' scale, which is that of these data then.
 
     Raises:
         ValueError: no calibration part, or a method that is unknown or cannot be had of this model.
@@ -136,25 +140,26 @@ def calibrate(
     if method is None:
         scores = compare_methods(calibration, levels, with_quantiles=with_quantiles)
         method = preferred(scores, methods) if scores else next(iter(methods))
-    ids = [str(one) for one in data.series_ids]
     bounds = value_range(selection.predictor)
     rows: dict[str, list[IntervalRow]] = {}
     of_test: dict[str, dict[float, Interval]] = {}
     for called, one in methods.items():
         if called != method and not every:
             continue
-        one.fit(calibration, series_count=len(ids), series_ids=ids)
+        one.fit(calibration, data=data)
         if isinstance(one, AdaptiveConformal):
             one.observe(test)
         of_test[called] = bounded(one, test, bounds)
         rows[called] = judge(called, of_test[called], test)
-    chosen = methods[method]
+    chosen, newest = methods[method], data
+    if refit_data is not None:
+        chosen, newest = chosen.rescaled(scale_ratio(data, refit_data)), refit_data
     future = ForecastWindows(
         forecast=selection.forecast,
         target=torch.full_like(selection.forecast.point, torch.nan),
         series_index=selection.series_index,
         start=selection.start,
-        scale=scale_of(data, selection.series_index),
+        scale=scale_of(newest, selection.series_index),
     )
     made = bounded(chosen, future, bounds)
     return Calibrated(
@@ -306,6 +311,14 @@ def scale_of(data: Any, series_index: Tensor) -> Tensor | None:
     """Return the denominators of MASE of some series, ``[B, C]``; None where the data have none."""
     scale = getattr(data, "scale", None)
     return None if scale is None else torch.as_tensor(scale)[series_index]
+
+
+def scale_ratio(before: Any, after: Any) -> Tensor:
+    """Return the denominators of MASE of the same series in other data over those before, ``[S, C]``."""
+    scales = [getattr(data, "scale", None) for data in (after, before)]
+    if scales[0] is None or scales[1] is None:
+        return torch.ones(len(before.series_ids), before.target_size)
+    return torch.as_tensor(scales[0]) / torch.as_tensor(scales[1])
 
 
 def empty_notes(method: SplitConformal, made: Mapping[float, Interval], point: Tensor) -> list[str]:

@@ -12,6 +12,9 @@ from seqlight.intervals.scores import SCORES, Score
 from seqlight.intervals.windows import ForecastWindows
 from seqlight.predictor import Forecast
 
+LEAST_WIDTH = 0.1
+"""No interval is narrower than this share of the model's own, where it has one."""
+
 
 class Interval(NamedTuple):
     """Bounds of one level, ``[B, H, C]`` in original units; NaN where there is none."""
@@ -60,6 +63,7 @@ class IntervalMethod(ABC):
         self,
         windows: ForecastWindows,
         *,
+        data: Any = None,
         series_count: int | None = None,
         series_ids: Sequence[str] | None = None,
     ) -> Self:
@@ -67,6 +71,8 @@ class IntervalMethod(ABC):
 
         Args:
             windows: forecasts of data that neither training nor choice has used.
+            data: the DataModule that the windows are of. It names the series, and a method that adapts keeps
+                by its times what it has seen, see :meth:`for_data`.
             series_count: S; None takes the highest ``series_index``.
             series_ids: names of the S series; needed to find them again in other data,
                 see :meth:`for_series`.
@@ -75,7 +81,7 @@ class IntervalMethod(ABC):
             Itself.
 
         Raises:
-            ValueError: no window, or numbers that do not fit together.
+            ValueError: no window, or numbers that do not fit together, or ``series_ids`` beside ``data``.
 
         """
 
@@ -124,7 +130,8 @@ class IntervalMethod(ABC):
                 )
             margin = margin.to(device)
             lower, upper, unit = (part.double() for part in self.score.frame(forecast, level))
-            made[level] = _ordered(lower - unit * margin[..., 0], upper + unit * margin[..., 1])
+            least = LEAST_WIDTH * (upper - lower)
+            made[level] = _ordered(lower - unit * margin[..., 0], upper + unit * margin[..., 1], least)
         return {
             level: Interval(*(b.to(dtype) for b in interval)) for level, interval in _nested(made).items()
         }
@@ -155,6 +162,21 @@ class IntervalMethod(ABC):
             "series_ids": self.series_ids,
         }
 
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take over what :meth:`state` of another one of the same arguments has given."""
+        self.load_tensors(state["tensors"])
+        ids = state.get("series_ids")
+        self.series_ids = None if ids is None else list(ids)
+
+    def for_data(self, data: Any) -> Self:
+        """Return the method for the series of a DataModule, see :meth:`for_series`.
+
+        Args:
+            data: has ``series_ids``.
+
+        """
+        return self if self.series_ids is None else self.for_series([str(one) for one in data.series_ids])
+
     def for_series(self, series_ids: Sequence[str]) -> Self:
         """Return the method for other data, which have these series in this order.
 
@@ -181,10 +203,18 @@ class IntervalMethod(ABC):
         return other
 
     def _settle_series(
-        self, windows: ForecastWindows, series_count: int | None, series_ids: Sequence[str] | None
+        self,
+        windows: ForecastWindows,
+        data: Any,
+        series_count: int | None,
+        series_ids: Sequence[str] | None,
     ) -> int:
         if not len(windows):
             raise ValueError("windows: expected at least one, got none")
+        if data is not None:
+            if series_ids is not None:
+                raise ValueError("series_ids: given beside data, which names its series; give one of them")
+            series_ids = [str(one) for one in data.series_ids]
         highest = int(windows.series_index.max()) + 1
         count = series_count if series_count is not None else len(series_ids) if series_ids else highest
         if count < highest or int(windows.series_index.min()) < 0:
@@ -212,11 +242,13 @@ def _rows(values: Tensor, rows: Tensor) -> Tensor:
     return taken.masked_fill((rows < 0).reshape(-1, *[1] * (values.ndim - 1)), torch.nan)
 
 
-def _ordered(lower: Tensor, upper: Tensor) -> Interval:
-    """Return bounds of which the lower is not above the upper: both are their middle where it was."""
+def _ordered(lower: Tensor, upper: Tensor, least: Tensor) -> Interval:
+    """Return bounds that are at least so far apart, about the same middle."""
     middle = (lower + upper) / 2
-    crossed = lower > upper
-    return Interval(torch.where(crossed, middle, lower), torch.where(crossed, middle, upper))
+    narrow = upper - lower < least
+    return Interval(
+        torch.where(narrow, middle - least / 2, lower), torch.where(narrow, middle + least / 2, upper)
+    )
 
 
 def _nested(made: dict[float, Interval]) -> dict[float, Interval]:

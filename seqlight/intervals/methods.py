@@ -49,7 +49,5 @@ def method_of_state(state: Mapping[str, Any]) -> IntervalMethod:
     if kind not in KINDS:
         raise ValueError(f"state: expected the kind {' or '.join(map(repr, KINDS))}, got {kind!r}")
     method = KINDS[kind](**state["arguments"])
-    method.load_tensors(state["tensors"])
-    ids = state.get("series_ids")
-    method.series_ids = None if ids is None else list(ids)
+    method.load_state(state)
     return method

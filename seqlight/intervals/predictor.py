@@ -1,13 +1,15 @@
 """A predictor with intervals around what it forecasts."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor
 
+from seqlight.intervals.adaptive import AdaptiveConformal
 from seqlight.intervals.levels import interval_quantiles
 from seqlight.intervals.method import Interval, IntervalMethod, quantile_columns
+from seqlight.intervals.windows import ForecastWindows
 from seqlight.predictor import Batch, Forecast, Predictor
 
 WHOLE = 1e-3
@@ -79,6 +81,29 @@ class ConformalPredictor:
         if allowed is not None:
             made = {level: within(interval, allowed) for level, interval in made.items()}
         return forecast, made
+
+    def observe(self, batches: Iterable[Batch]) -> Self:
+        """Forecast windows whose outcome is known by now, and have a method that adapts learn from it.
+
+        Args:
+            batches: with ``future_target``, such as ``data.test_dataloader()``; NaN where not known yet.
+
+        Returns:
+            Itself.
+
+        Raises:
+            ValueError: the method does not adapt, or see
+                :meth:`~seqlight.intervals.AdaptiveConformal.observe`.
+
+        """
+        if not isinstance(self.method, AdaptiveConformal):
+            raise ValueError(
+                f"method: expected one that adapts, such as AdaptiveConformal, got "
+                f"{type(self.method).__name__}, whose margins stay as they were fitted"
+            )
+        levels = self.method.quantile_levels
+        self.method.observe(ForecastWindows.collect(self.predictor, batches, quantile_levels=levels))
+        return self
 
     def predict(self, batch: Batch, *, quantile_levels: Sequence[float] = (), samples: int = 0) -> Forecast:
         """Forecast the windows of a batch, see :class:`~seqlight.predictor.Predictor`.

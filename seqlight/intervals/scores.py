@@ -34,6 +34,8 @@ class Score(ABC):
     """Whether scores of different series can be compared as they are."""
     needs_quantiles: ClassVar[bool] = False
     """Whether the model has to say something of its errors."""
+    signed: ClassVar[bool] = False
+    """Whether the larger score of the two sides can be below 0: a model's own interval can be too wide."""
 
     @abstractmethod
     def quantile_levels(self, levels: Sequence[float]) -> Levels:
@@ -94,6 +96,7 @@ class QuantileScore(Score):
 
     name = "quantile"
     needs_quantiles = True
+    signed = True
 
     def quantile_levels(self, levels: Sequence[float]) -> Levels:
         """Return the quantiles of the intervals' bounds."""

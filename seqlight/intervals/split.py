@@ -62,11 +62,12 @@ class SplitConformal(IntervalMethod):
         self,
         windows: ForecastWindows,
         *,
+        data: Any = None,
         series_count: int | None = None,
         series_ids: Sequence[str] | None = None,
     ) -> Self:
         """Take the quantiles of the scores, see :meth:`IntervalMethod.fit`."""
-        count = self._settle_series(windows, series_count, series_ids)
+        count = self._settle_series(windows, data, series_count, series_ids)
         index, everything = windows.series_index, torch.zeros_like(windows.series_index)
         own, pooled = [], []
         for level in self.levels:
@@ -101,6 +102,34 @@ class SplitConformal(IntervalMethod):
         shared = pooled[None, ..., place, :].expand_as(margin)
         return torch.where(margin.isnan(), shared * self._unit(scale), margin)
 
+    def rescaled(self, ratio: Tensor) -> Self:
+        """Return the method for errors of another size, such as those of a model of more data.
+
+        Scores in a series' units keep their size relative to its scale; those in units of the model's own
+        spread (``"scaled"``) stay as they are, and so do those of all series together, which are multiplied
+        by each window's scale anyway.
+
+        Args:
+            ratio: ``[S, C]``, each series' scale now over that at :meth:`fit`; taken for 1 where it is not
+                finite or not above 0, for there is no scale then.
+
+        """
+        other = self._copy()
+        if not self.score.normalised:
+            factor = torch.where(ratio.isfinite() & (ratio > 0), ratio.double(), 1.0)
+            for name in ("series_margin", "series_step"):
+                if name in other._tensors:
+                    value = other._tensors[name]
+                    shape = (len(factor), 1, factor.shape[1], *[1] * (value.ndim - 3))
+                    other._tensors[name] = value * factor.reshape(shape)
+        return other
+
+    def _copy(self) -> Self:
+        other = type(self)(**self.arguments())
+        other.load_tensors(self.tensors())
+        other.series_ids = self.series_ids
+        return other
+
     def empty_note(self, level: float) -> str:
         """Return why a bound of a level may be empty, one sentence."""
         needed = needed_scores(level, two_sided=not self.symmetric)
@@ -123,6 +152,11 @@ class SplitConformal(IntervalMethod):
             "symmetric": self.symmetric,
             "pooling": self.pooling,
         }
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there are margins."""
+        return bool(self._tensors)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the margins of each series ``[S, H, C, levels, 2]`` and of all ``[H, C, levels, 2]``."""

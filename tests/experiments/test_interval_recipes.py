@@ -5,10 +5,11 @@ import polars as pl
 import pytest
 import torch
 
-from seqlight.data import CSVDataModule
-from seqlight.experiments import Backtest, backtest
+from seqlight.data import CSVDataModule, ForecastDataModule
+from seqlight.experiments import Backtest, Candidate, backtest, baselines
 from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.intervals import judge_quantiles
+from seqlight.experiments.refitting import all_training
 from seqlight.intervals import AdaptiveConformal, ForecastWindows, SplitConformal
 from seqlight.models import NaiveForecaster
 
@@ -126,6 +127,27 @@ def test_the_method_is_chosen_before_the_cutoff() -> None:
     assert isinstance(made.predictor.method, SplitConformal)
     named = with_intervals(naive(), LEVELS, method="adaptive")(data_of(frame).until(np.array([200])))
     assert isinstance(named.predictor.method, AdaptiveConformal)
+
+
+def test_bounds_of_a_refitted_model_keep_their_size_relative_to_the_scale() -> None:
+    """The model is fitted on all that is known; its margins are those from before, in the series' units."""
+    fold = data_of(walk(growth=9.0)).until(np.array([200]))
+    fold.setup("fit")
+
+    def linear(data: ForecastDataModule) -> Candidate:
+        return baselines(data)["linear"]
+
+    plain = with_intervals(linear, LEVELS, method="split")(fold).predictor
+    again = with_intervals(linear, LEVELS, method="split", refit=True)(fold).predictor
+    everything = all_training(fold)
+    ratio = float(everything.scale[0, 0] / fold.scale[0, 0])
+    assert ratio > 1.1
+    at = (torch.tensor([0]), torch.tensor([200]), None)
+    torch.testing.assert_close(again.method.margins(80.0, *at), ratio * plain.method.margins(80.0, *at))
+    torch.testing.assert_close(
+        again.predictor.predict(next(iter(fold.val_dataloader()))).point,
+        baselines(everything)["linear"].predictor.predict(next(iter(fold.val_dataloader()))).point,
+    )
 
 
 def test_what_cannot_be_had_is_refused() -> None:

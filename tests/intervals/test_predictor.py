@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from seqlight.intervals import ConformalPredictor, ForecastWindows, SplitConformal, interval_methods
+from seqlight.intervals import (
+    AdaptiveConformal,
+    ConformalPredictor,
+    ForecastWindows,
+    SplitConformal,
+    interval_methods,
+)
 from seqlight.models import LinearForecaster, NaiveForecaster
 from seqlight.predictor import Predictor
 
@@ -152,3 +158,19 @@ def test_intervals_of_counts_are_counts():
     )
     assert (of_some.value_range.low, of_some.value_range.high) == (2.0, 8.0)
     assert of_some.value_range.integer
+
+
+def test_outcomes_can_be_observed_later():
+    values = walk()
+    windows = ForecastWindows.collect(naive(), [batch(values, list(range(6, 60)))])
+    adaptive = AdaptiveConformal([80], step_size=0.1)
+    predictor = ConformalPredictor(naive(), adaptive.fit(windows))
+    later = batch(values, list(range(65, 150)))
+    expected = AdaptiveConformal([80], step_size=0.1).fit(windows)
+    expected.observe(ForecastWindows.collect(naive(), [later]))
+    at = (torch.tensor([0]), torch.tensor([160]), None)
+    before = predictor.method.margins(80.0, *at)
+    assert torch.equal(predictor.observe([later]).method.margins(80.0, *at), expected.margins(80.0, *at))
+    assert not torch.equal(before, expected.margins(80.0, *at))
+    with pytest.raises(ValueError, match="method: expected one that adapts"):
+        conformal(naive(), values).observe([later])

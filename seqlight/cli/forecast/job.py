@@ -24,10 +24,11 @@ from seqlight.cli.level_arguments import METHODS, bound_columns
 from seqlight.cli.report import error_table, verdict
 from seqlight.cli.series_arguments import SeriesArguments
 from seqlight.cli.series_table import forecast_table
-from seqlight.data import CSVDataModule
+from seqlight.data import CSVDataModule, ForecastDataModule
 from seqlight.experiments import Candidate, Selection, select
 from seqlight.experiments.checkpoints import add_intervals, add_trained_until, save_checkpoint
 from seqlight.experiments.intervals import Calibrated, calibrate, wanted_quantiles
+from seqlight.experiments.refitting import all_training
 from seqlight.experiments.training import quiet_lightning
 from seqlight.models import SeqlightModule
 from seqlight.whole_files import staged, work_folder
@@ -94,7 +95,8 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         final = selection.candidates[selection.chosen]
         if given.refit:
             selection, final = made_again(given, selection, data, console)
-        calibrated = intervals(selection, data, given, console)
+        again = final is not selection.candidates[selection.chosen]
+        calibrated = intervals(selection, data, given, console, all_training(data) if again else None)
         written: tuple[float, ...] = ()
         if calibrated is not None:
             selection, written = calibrated.selection, calibrated.selection.forecast.quantile_levels
@@ -139,9 +141,15 @@ def selected(
 
 
 def intervals(
-    selection: Selection, data: CSVDataModule, given: ForecastArguments, console: Console
+    selection: Selection,
+    data: CSVDataModule,
+    given: ForecastArguments,
+    console: Console,
+    refit_data: ForecastDataModule | None = None,
 ) -> Calibrated | None:
     """Make the intervals and print how they held; None where none are wanted or can be had.
+
+    ``refit_data`` are those of which the model was made again.
 
     Raises:
         CommandError: the method that the user names needs a model that says something of its errors.
@@ -153,7 +161,9 @@ def intervals(
         return None
     named = None if given.interval_method == "auto" else METHODS[given.interval_method]
     try:
-        made = calibrate(selection, data, given.levels, method=named, every=given.all_intervals)
+        made = calibrate(
+            selection, data, given.levels, method=named, every=given.all_intervals, refit_data=refit_data
+        )
     except ValueError as error:
         if named is None or not str(error).startswith("method:"):
             raise
