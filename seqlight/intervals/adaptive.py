@@ -27,13 +27,12 @@ NO_ROW = torch.iinfo(torch.int64).min // 2
 class AdaptiveConformal(SplitConformal):
     """Split conformal margins that grow with each miss and shrink with each hit (quantile tracking).
 
-    After :meth:`fit` the margins are those of :class:`SplitConformal`, smoothed over neighbouring steps ahead
-    (:func:`seqlight.intervals.smoothing.smooth_over_steps`). :meth:`observe` takes later forecasts beside
-    what came, and moves a series' margins by a factor, one for all steps ahead of a channel and level, see
-    :func:`seqlight.intervals.tracking.track`: few windows say too little of each step by itself. Coverage is
-    thus kept over the steps together. The factor is ``1 + shift``, and ``exp(shift)`` below 1, so that no
-    margin comes to 0. Where margins can have either sign (score ``"quantile"``, or a bound for each side),
-    the shift is added, in units of the series' typical score.
+    After :meth:`fit` the margins are those of :class:`SplitConformal`, smoothed over neighbouring steps ahead.
+    :meth:`observe` takes later forecasts beside what came, and moves a series' margins by a factor, one for
+    all steps ahead of a channel and level (:func:`seqlight.intervals.tracking.track`), for few windows say
+    too little of each step by itself. Coverage is thus kept over the steps together. The factor is
+    ``1 + shift``, and ``exp(shift)`` below 1, so that no margin comes to 0. Where margins can have either
+    sign (score ``"quantile"``, or a bound for each side), the shift is added, in typical scores.
 
     The score of step h of a forecast is used only for forecasts that begin after its target's row:
     :meth:`margins` takes of all that was observed what was known at each window's ``start``. A margin of a
@@ -82,8 +81,7 @@ class AdaptiveConformal(SplitConformal):
         self._events: Events | None = None
         self._path: Path | None = None
         self._known_first: Tensor | None = None
-        self._begin = 0
-        """The entry of the path from which on it is made of what this object has observed."""
+        self._begin = 0  # the entry of the path that what this object observes goes on from
         self._data: Any = None
         self._times: dict[str, int] | None = None
         self._why_rows_are_unknown = ""
@@ -255,8 +253,7 @@ class AdaptiveConformal(SplitConformal):
 
     def _unseen(self, windows: ForecastWindows) -> ForecastWindows:
         """Return the windows with targets in rows that were not used before loading."""
-        assert self._known_first is not None
-        if not self._begin:
+        if not self._begin or self._known_first is None:
             return windows
         rows = windows.start + windows.target.shape[1] - self._known_first[windows.series_index]
         unseen = rows > self._begin
