@@ -27,7 +27,7 @@ NO_ROW = torch.iinfo(torch.int64).min // 2
 class AdaptiveConformal(SplitConformal):
     """Split conformal margins that grow with each miss and shrink with each hit (quantile tracking).
 
-    After :meth:`fit` the margins are those of :class:`SplitConformal`, smoothed over neighbouring steps ahead.
+    After :meth:`fit` the margins are those of :class:`SplitConformal`, smoothed over neighbouring steps.
     :meth:`observe` takes later forecasts beside what came, and moves a series' margins by a factor, one for
     all steps ahead of a channel and level (:func:`seqlight.intervals.tracking.track`), for few windows say
     too little of each step by itself. Coverage is thus kept over the steps together. The factor is
