@@ -12,7 +12,10 @@ from seqlight.cli.parser import Parser
 if TYPE_CHECKING:
     from seqlight.report import Origin
 
-NO_SETTINGS = ("command", "csv", "inputs", "source", "output", "plot", "save", "report", "progress", "suffix")
+NO_SETTINGS = (
+    *("command", "csv", "inputs", "source", "output", "outputs", "plot", "save", "report", "progress"),
+    "suffix",
+)
 
 
 def add_report_option(results: Any) -> None:

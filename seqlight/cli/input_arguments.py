@@ -102,18 +102,7 @@ def add_input_options(parser: Parser) -> None:
         "default: found",
         target_help="numeric column to forecast; repeat it for several; default: the only one there is",
     )
-    source.add_argument(
-        "--layout",
-        choices=["long", "wide", "rows"],
-        help="long: a row for each time (of each series); wide: each column of numbers is a series; rows: "
-        "each row is one, its columns named by times or numbered; --target then names the values, --id of "
-        "wide and --time of rows what the file has no column of; default: found",
-    )
-    source.add_argument(
-        "--file-id",
-        metavar="COLUMN",
-        help="of several files: take their names for ids of series, and call that column so",
-    )
+    add_layout_options(source)
     source.add_argument(
         "--missing",
         choices=["mask", "error"],
@@ -132,6 +121,22 @@ def add_input_options(parser: Parser) -> None:
         help="round times that jitter around a regular grid to it, that of --frequency if given",
     )
     add_format_options(source)
+
+
+def add_layout_options(source: Any) -> None:
+    """Add what of the file is a series to a group of options."""
+    source.add_argument(
+        "--layout",
+        choices=["long", "wide", "rows"],
+        help="long: a row for each time (of each series); wide: each column of numbers is a series; rows: "
+        "each row is one, its columns named by times or numbered; --target then names the values, --id of "
+        "wide and --time of rows what the file has no column of; default: found",
+    )
+    source.add_argument(
+        "--file-id",
+        metavar="COLUMN",
+        help="of several files: take their names for ids of series, and call that column so",
+    )
 
 
 def add_source_options(source: Any, *, time_help: str, target_help: str) -> None:

@@ -20,7 +20,7 @@ class ImputationPanel:
     Args:
         title: the series' name, written above the panel.
         unit: what the values are, written beside the y axis; a column's name will do.
-        time: ``datetime64`` [N], increasing.
+        time: ``datetime64`` [N], or steps as integers, increasing.
         values: float [N], known and filled ones; NaN where a cell stayed empty.
         filled: bool [N], which were filled.
 
@@ -30,7 +30,7 @@ class ImputationPanel:
 
     title: str
     unit: str
-    time: NDArray[np.datetime64]
+    time: NDArray[np.datetime64] | NDArray[np.int64]
     values: NDArray[np.floating[Any]]
     filled: NDArray[np.bool_]
 
@@ -94,4 +94,5 @@ def draw_filled(ax: Axes, panel: ImputationPanel) -> None:
         markersize=size,
         label="filled",
     )
-    style_axes(ax, title=panel.title, unit=panel.unit)
+    dates = np.issubdtype(panel.time.dtype, np.datetime64)
+    style_axes(ax, title=panel.title, unit=panel.unit, dates=dates)

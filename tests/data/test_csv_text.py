@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlight.data import CSVDialect, DataError
-from seqlight.data.io.csv_text import read_csv_text
+from seqlight.data.io.csv_text import CSVText, read_csv_text
+from seqlight.data.io.filled_cells import FilledCells
 from seqlight.data.io.text_file import open_text
 
 
@@ -22,6 +23,10 @@ def text_of(tmp_path: Path, content: bytes, **dialect):
     return read_csv_text(open_text(path, settled.encoding), settled)
 
 
+def filled(text: CSVText, name: str, values, gone, suffix: str) -> bytes:
+    return text.filled(FilledCells({name: values}, {name: gone}, {}).with_marks(suffix))
+
+
 ODD = '\ufefftime,"a ""b""",note\r\n1, 1.50 ,"x,\ny"\r\n\r\n2,NA,""\r\n3,-0.25,plain'
 
 
@@ -29,7 +34,7 @@ def test_every_other_byte_stays(tmp_path):
     """Byte order mark, blanks, quotes, separators and line ends in quotes, blank lines, no last line end."""
     text = text_of(tmp_path, ODD.encode())
     values, gone = np.array([0, 7.123, 0], np.float32), np.array([False, True, False])
-    written = text.filled({'a "b"': values}, {'a "b"': gone}, "_filled").decode()
+    written = filled(text, 'a "b"', values, gone, "_filled").decode()
     assert written == (
         '\ufefftime,"a ""b""",note,"a ""b""_filled"\r\n'
         '1, 1.50 ,"x,\ny",false\r\n\r\n2,7.12,"",true\r\n3,-0.25,plain,false'
@@ -48,7 +53,7 @@ def test_what_python_writes_comes_back(tmp_path_factory, rows, end):
     text = text_of(tmp_path_factory.mktemp("csv"), out.getvalue().encode())
     assert text.names() == ["one", "two"]
     nothing = np.zeros(len(rows))
-    written = text.filled({"one": nothing}, {"one": nothing.astype(bool)}, "_x").decode()
+    written = filled(text, "one", nothing, nothing.astype(bool), "_x").decode()
     assert written.replace(",false" + end, end) == out.getvalue().replace('"two"', '"two",one_x')
     assert [tuple(row[:2]) for row in csv.reader(io.StringIO(written, newline=""))][1:] == rows
 
@@ -69,7 +74,7 @@ def test_a_filled_number_looks_like_the_known_ones(tmp_path, known, value, expec
         tmp_path, "\n".join(["t,y", *(f"{i},{cell}" for i, cell in enumerate([*known, ""]))]).encode()
     )
     gone = np.array([False, False, True])
-    written = text.filled({"y": np.full(3, value, np.float32)}, {"y": gone}, "_filled").decode()
+    written = filled(text, "y", np.full(3, value, np.float32), gone, "_filled").decode()
     assert written.splitlines()[-1] == f"2,{expected},true"
 
 
@@ -77,7 +82,7 @@ def test_other_encodings_and_decimal_commas(tmp_path):
     content = "Zeit;Größe\n1;1,25\n2;\n".encode("latin-1")
     text = text_of(tmp_path, content, separator=";", decimal_comma=True, encoding="latin-1")
     assert text.numbers("Größe").to_list() == [1.25, None]
-    written = text.filled({"Größe": np.array([0, 3.5])}, {"Größe": np.array([False, True])}, "_neu")
+    written = filled(text, "Größe", np.array([0, 3.5]), np.array([False, True]), "_neu")
     assert written == "Zeit;Größe;Größe_neu\n1;1,25;false\n2;3,50;true\n".encode("latin-1")
 
 
@@ -97,7 +102,7 @@ def test_new_rows(tmp_path):
     text, old, new = text.with_rows(np.array([0, 0]), {"t": ["2", "3"]}, ["id"])
     assert (old.tolist(), new.tolist()) == ([0, 3], [1, 2])
     nothing = np.zeros(4)
-    written = text.filled({"y": nothing}, {"y": nothing.astype(bool)}, "_f").decode()
+    written = filled(text, "y", nothing, nothing.astype(bool), "_f").decode()
     assert written == '"t",id,y,y_f\n"1",a,5,false\n"2",a,,false\n"3",a,,false\n\n"4",a,6,false'
 
 

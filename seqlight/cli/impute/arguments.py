@@ -1,19 +1,19 @@
 """The arguments of ``seqlight impute``, read and checked without importing torch."""
 
-import argparse
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.html_report import add_report_option, keep_command
+from seqlight.cli.impute.outputs import settle_outputs
 from seqlight.cli.input_arguments import (
     add_format_options,
+    add_layout_options,
     add_source_options,
     add_step_options,
     settle_source,
 )
-from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, duration, positive_float, positive_int, seed
 
 Method = Literal["auto", "rnn", "conv", "linear", "last"]
@@ -21,10 +21,12 @@ Method = Literal["auto", "rnn", "conv", "linear", "last"]
 DESCRIPTION = """\
 Fill the empty cells of a CSV, and mark which ones were filled.
 
-The file has one row per time (and per series, with --id) and one or more numeric columns. Rows may be in any
-order, at any times: the models are told the time between rows. The output is the input, byte for byte, but
-for the filled cells and one more column per target, COLUMN_filled, that is true where a cell was filled.
-Rows are filled, not added; --insert-rows adds those that are absent from a regular time grid.
+The file has one row per time (and per series, with --id) and one or more numeric columns; or each row is a
+series (--layout rows). Rows may be in any order, at any times: the models are told the time between rows. The
+output is the input, byte for byte, but for the filled cells and one more column per target, COLUMN_filled,
+that is true where a cell was filled; where rows are series, one more column names the filled columns of each.
+Several files are one data set, and each is written again into a folder. Rows are filled, not added;
+--insert-rows adds those that are absent from a regular time grid.
 
 A share of the known cells is hidden, in runs as long as the file's own gaps, and filled again by each method:
 the table that is printed shows the errors on them, in the columns' units. With --model auto (the default) two
@@ -35,7 +37,8 @@ EPILOG = """\
 examples:
   seqlight impute --demo -o filled.csv --plot filled.png
   seqlight impute sensors.csv -o filled.csv
-  seqlight impute sales.csv --time ds --target y --id shop --model linear -o filled.csv"""
+  seqlight impute sales.csv --time ds --target y --id shop --model linear -o filled.csv
+  seqlight impute 'station-*.csv' --file-id station -o filled"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,9 @@ class ImputeArguments:
     missing_values: list[str]
     skip_rows: int | None
     skip_footer: int | None
+    layout: Literal["long", "wide", "rows"] | None
     sheet: str | None
+    file_id: str | None
     time_format: str | None
     model: Method
     window: int | None
@@ -66,7 +71,7 @@ class ImputeArguments:
     max_time: float
     hide: float
     seed: int
-    output: Path
+    outputs: list[Path]
     suffix: str
     plot: Path | None
     report: Path | None
@@ -81,7 +86,8 @@ def build_parser() -> Parser:
     source = parser.add_argument_group("input")
     add_source_options(
         source,
-        time_help="column of timestamps; default: the only one that holds any",
+        time_help="column of timestamps; repeat it where date and time stand in two; none: rows are steps; "
+        "default: found",
         target_help="numeric column to fill; repeat it for several; default: all numeric columns",
     )
     source.add_argument(
@@ -92,8 +98,8 @@ def build_parser() -> Parser:
     add_step_options(
         source, help="time between two rows for --insert-rows, such as 1h, 30min, 1mo; default: found"
     )
+    add_layout_options(source)
     add_format_options(source)
-    source.add_argument("--layout", help=argparse.SUPPRESS)  # of the other commands, refused with a reason
 
     model = parser.add_argument_group("model")
     model.add_argument(
@@ -134,10 +140,9 @@ def build_parser() -> Parser:
         "-o",
         "--output",
         type=Path,
-        default=Path("filled.csv"),
         metavar="CSV",
-        help="the filled file (compressed if it ends in .gz), replaced if there is one already; "
-        "default: filled.csv",
+        help="the filled file (compressed if it ends in .gz), replaced if there is one already; of several "
+        "files, the folder of the filled ones; default: filled.csv, or filled",
     )
     results.add_argument(
         "--suffix",
@@ -164,15 +169,7 @@ def parse(arguments: list[str]) -> ImputeArguments:
     parser = build_parser()
     given = parser.parse_args(arguments)
     keep_command(parser, given, arguments)
-    if given.layout not in (None, "long"):
-        raise CommandError(
-            f"--layout {given.layout}: is no option of impute, which writes the file as it is. Where columns "
-            "are series (wide), leave it out: every column of numbers is filled; where rows are series, turn "
-            "them into columns first, one row for each time"
-        )
     settle_source(parser, given)
-    if len(given.paths) > 1:
-        raise CommandError("one file is filled at a time; give one, or call the command for each")
     if given.hide >= 0.9:
         raise CommandError(f"--hide: expected a share below 0.9, so that enough is left, got {given.hide:g}")
     if given.frequency is not None and not given.insert_rows:
@@ -181,5 +178,5 @@ def parse(arguments: list[str]) -> ImputeArguments:
         raise CommandError("--suffix: expected some text, so that the new columns have names of their own")
     if given.save is not None and given.model in ("linear", "last"):
         raise CommandError(f"--save: --model {given.model} trains no network that could be kept")
-    check_outputs(given)
+    settle_outputs(given)
     return collected(ImputeArguments, given)

@@ -1,8 +1,10 @@
 """The work of ``seqlight impute``: train, compare on hidden cells, fill, write."""
 
 import gzip
+import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from seqlight.cli.html_report import origin_of
 from seqlight.cli.impute.arguments import ImputeArguments
 from seqlight.cli.impute.plan import NETWORKS, ImputePlan
 from seqlight.cli.impute.report import best_methods, imputation_table, imputation_verdict
-from seqlight.cli.input_arguments import dialect_arguments
+from seqlight.cli.input_arguments import dialect_arguments, path_argument
 from seqlight.cli.training_summary import steps_summary
 from seqlight.data import CSVImputationDataModule
 from seqlight.data.windows.held_out import run_lengths
@@ -36,6 +38,7 @@ NAMES = {
     "last": "last value",
 }
 ROWS_IN_PANEL = 500
+MOST_NAMED = 5  # files in the last line
 TRAINING_WINDOWS = 8  # start in every window's length of rows
 
 
@@ -73,8 +76,9 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
         else:
             console.print("no cell is empty: nothing to fill, and every mark is false")
         values, checkpoint = done.values, done.checkpoint
-        filled = missing & np.isfinite(values)
-        left = int((missing & ~filled).sum())
+        there = data.written_cells[:, None]  # a numbered step may have no column
+        filled = missing & np.isfinite(values) & there
+        left = int((missing & ~filled & there).sum())
         if left:
             console.print(
                 f"note: {left:,} cells stay empty: nothing is known of their column in their series"
@@ -82,13 +86,14 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
         save = given.save if checkpoint is not None else None
         if given.save is not None and save is None:
             console.print("note: no network was trained, so --save has nothing to write")
-        outputs = [path for path in (given.output, given.plot, given.report, save) if path is not None]
-        with staged(outputs) as temporary:
+        more = [path for path in (given.plot, given.report, save) if path is not None]
+        outputs = [*given.outputs, *more]
+        with made_folder(given.outputs[0].parent), staged(outputs) as temporary:
             paths = dict(zip(outputs, temporary, strict=True))
-            content = data.filled_csv(values, filled, suffix=given.suffix)
-            if given.output.suffix == ".gz":
-                content = gzip.compress(content, mtime=0)
-            paths[given.output].write_bytes(content)
+            contents = data.filled_files(values, filled, suffix=given.suffix)
+            for path, content in zip(given.outputs, contents, strict=True):
+                packed = gzip.compress(content, mtime=0) if path.suffix == ".gz" else content
+                paths[path].write_bytes(packed)
             if given.plot is not None:
                 draw(data, plan, values, filled).savefig(
                     paths[given.plot], format=given.plot.suffix[1:].lower()
@@ -97,10 +102,26 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
                 write_report(given, plan, data, done, filled, paths[given.report])
             if save is not None and checkpoint is not None:
                 paths[save].write_bytes(checkpoint.read_bytes())
+    named = given.outputs
+    if len(named) > MOST_NAMED:
+        named = [named[0].parent / f"{named[0].name} and {len(named) - 1} more"]
     console.print(
-        f"\nfilled {int(filled.sum()):,} cells; wrote {', '.join(str(path) for path in outputs)}",
+        f"\nfilled {int(filled.sum()):,} cells; wrote {', '.join(str(path) for path in [*named, *more])}",
         markup=False,
     )
+
+
+@contextmanager
+def made_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of the outputs; where the block fails, remove it again if it was made here."""
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        if made:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def write_report(
@@ -130,9 +151,10 @@ def write_report(
 
 def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataModule:
     """The data module of the plan."""
+    settled = dialect_arguments(given) | {"layout": plan.layout}
     data = CSVImputationDataModule(
-        given.csv,
-        time_col=plan.time,
+        path_argument(given),
+        time_col=plan.time or None,
         target_cols=plan.targets,
         id_col=plan.ids or None,
         window_length=plan.window_length,
@@ -143,7 +165,7 @@ def build_data(given: ImputeArguments, plan: ImputePlan) -> CSVImputationDataMod
         calendar_features=plan.calendar_features,
         insert_rows=given.insert_rows,
         frequency=given.frequency,
-        **dialect_arguments(given),
+        **settled,
         time_format=given.time_format,
         seed=given.seed,
     )

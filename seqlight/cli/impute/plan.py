@@ -1,22 +1,23 @@
 """What there is to fill: reads the file, without torch, and settles what the user left open."""
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from seqlight.cli.errors import CommandError
 from seqlight.cli.impute.arguments import ImputeArguments
-from seqlight.cli.input_arguments import dialect_of
+from seqlight.cli.input_arguments import dialect_of, source_name, source_of
 from seqlight.cli.sizes import choose_calendar_features
 from seqlight.cli.time_column import found_line, found_options, found_reading
 from seqlight.cli.wording import as_options
-from seqlight.data import read_table
-from seqlight.data.io.csv_text import CSVText, read_csv_text
+from seqlight.data import CSVDialect, DataError, read_table
+from seqlight.data.io.column_names import column_names
 from seqlight.data.io.detect import Reading
-from seqlight.data.io.sources import open_source
-from seqlight.data.io.text_file import TextFile
+from seqlight.data.io.dialect import Layout
+from seqlight.data.io.samples import SAMPLE_ROWS, is_empty, sample_of
+from seqlight.data.io.sources import SeveralFiles, open_source
 from seqlight.data.store.timed_rows import TimedRows, absent_rows, read_timed_rows
 from seqlight.data.windows.held_out import gap_pattern
 
@@ -40,6 +41,7 @@ class ImputePlan:
     time: list[str]
     ids: list[str]
     targets: list[str]
+    layout: Layout
     methods: tuple[str, ...]
     missing: dict[str, int]
     window_length: int
@@ -57,25 +59,22 @@ def plan(given: ImputeArguments) -> ImputePlan:
         CommandError: there is no column to fill, a new column's name is taken, or too little is known.
         seqlight.data.DataError: the file cannot be read or its series are not what they should be.
     """
-    dialect = dialect_of(given)
-    source = open_source(given.csv, dialect, in_memory=True)
+    source = open_source(source_of(given), dialect_of(given), in_memory=True)
+    if given.file_id is not None and not isinstance(source, SeveralFiles):
+        raise CommandError("--file-id: names series by their files, and there is one file; leave it out")
     reading = found_in(source, given)
-    time, ids = list(reading.time_cols), list(reading.id_cols)
-    if isinstance(source, TextFile):
-        # With no target this checks that it is a CSV with these columns, all rows as wide as the header.
-        wanted = given.targets or []
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            table = read_table(source, time_cols=time, target_cols=wanted, id_cols=ids, dialect=dialect)
-        assert table.dialect is not None  # of text
-        text = read_csv_text(source, table.dialect)
-        names = text.names()
-        targets = wanted or numeric_columns(text, given, [*time, *ids])
-    else:
-        targets = list(reading.target_cols)
-        names = [*time, *ids, *targets]
+    dialect = replace(dialect_of(given), layout=reading.layout)
+    time, ids, targets = list(reading.time_cols), list(reading.id_cols), list(reading.target_cols)
+    names = column_names(source, dialect)
+    if reading.layout == "long":
+        if given.targets is None:
+            targets += late_columns(source, dialect, reading)
+            targets.sort(key=names.index)
         check_numeric(targets, given)
-    for name in targets:
+    if given.insert_rows and not (time and reading.layout != "rows"):
+        why = "the rows have no times" if not time else "each row is a series, whose times are columns"
+        raise CommandError(f"--insert-rows: {why}, so that no row could be added; leave it out")
+    for name in [*targets, *(names if reading.layout == "wide" else [])]:
         if name + given.suffix in names:
             raise CommandError(
                 f"{given.csv}: there is a column {name + given.suffix!r} already, the name of a new one; "
@@ -83,16 +82,21 @@ def plan(given: ImputeArguments) -> ImputePlan:
             )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        rows = read_timed_rows(
-            source,
-            time_col=time,
-            target_cols=targets,
-            id_col=ids,
-            dialect=dialect,
-            time_format=given.time_format,
-            insert_rows=given.insert_rows,
-            frequency=given.frequency,
-        )
+        try:
+            rows = read_timed_rows(
+                source,
+                time_col=time,
+                target_cols=targets,
+                id_col=ids,
+                dialect=dialect,
+                time_format=given.time_format,
+                insert_rows=given.insert_rows,
+                frequency=given.frequency,
+            )
+        except DataError as error:
+            if given.targets is None and "expected a number" in str(error):
+                raise DataError(f"{error}; or name the columns to fill with target_cols") from None
+            raise
     found = found_line(found_options(given, reading, every_target=True))
     notes = [found] if found else []
     notes += list(dict.fromkeys(as_options(str(warning.message)) for warning in caught))
@@ -114,6 +118,7 @@ def plan(given: ImputeArguments) -> ImputePlan:
         time=time,
         ids=ids,
         targets=targets,
+        layout=reading.layout,
         methods=choose_methods(given, int(observed.sum()), any(missing.values()), notes),
         missing=missing,
         window_length=window,
@@ -126,38 +131,28 @@ def plan(given: ImputeArguments) -> ImputePlan:
 
 
 def found_in(source: Any, given: ImputeArguments) -> Reading:
-    """The columns of the file, those found that were not given.
+    """The columns and the layout of the file, those found that were not given.
 
     Raises:
-        CommandError: there are several to choose from, or the file is in no long form.
+        CommandError: there are several to choose from.
     """
-    reading = found_reading(source, dialect_of(given), given, "impute", every_target=True)
-    if reading.layout != "long":
-        raise CommandError(
-            f"{given.csv}: each row is a series, by the names of its columns; what is filled has a row for "
-            "each time, with its columns for --time and --target"
-        )
-    if not reading.time_cols:
-        raise CommandError(
-            f"{given.csv}: has no column of times, by which missing cells are filled; number its rows in a "
-            "column of dates, and name that one with --time"
-        )
-    return reading
+    return found_reading(source, dialect_of(given), given, "impute", every_target=True)
 
 
-def numeric_columns(text: CSVText, given: ImputeArguments, others: list[str]) -> list[str]:
-    """The columns of numbers, but for others such as time and id.
-
-    Raises:
-        CommandError: there is none.
-    """
-    names = text.names()
-    found = [
-        name
-        for name in names
-        if name not in text.resolved(others) and names.count(name) == 1 and text.numbers(name) is not None
-    ]
-    check_numeric(found, given)
+def late_columns(source: Any, dialect: CSVDialect, reading: Reading) -> list[str]:
+    """The columns without a cell in the first rows that hold numbers further down."""
+    sample = sample_of(source, dialect)
+    taken = {*reading.time_cols, *reading.id_cols, *reading.target_cols}
+    found = []
+    for name in sample.frame.columns:
+        if name in taken or sample.frame.height < SAMPLE_ROWS or not is_empty(sample.frame[name], dialect):
+            continue
+        try:
+            table = read_table(source, time_cols=reading.time_cols, target_cols=[name], dialect=dialect)
+        except DataError:  # it holds text
+            continue
+        if np.isfinite(table.values).any():
+            found.append(name)
     return found
 
 
@@ -190,7 +185,9 @@ def choose_methods(
 
 
 def step_and_span(rows: TimedRows) -> tuple[float, float]:
-    """Median step and span of the longest series, in microseconds."""
+    """Median step and span of the longest series, in microseconds; 0 where rows have no times."""
+    if not rows.has_times:
+        return 0.0, 0.0
     longest = int(np.argmax(rows.store.lengths))
     times = rows.times[slice(*rows.store.indptr[longest : longest + 2])]
     if len(times) < 2:
@@ -205,7 +202,7 @@ def describe(given: ImputeArguments, rows: TimedRows, missing: dict[str, int]) -
     length = f"{low:,}" if low == high else f"{low:,} to {high:,}"
     series = f"{len(lengths)} series of {length} rows" if len(lengths) > 1 else f"{length} rows"
     added = int((rows.order < 0).sum())
-    parts = [f"{given.csv.name}: {series}"]
+    parts = [f"{source_name(given)}: {series}"]
     if given.insert_rows:
         parts.append(f"{added:,} of them added" if added else "no row is absent")
     empty, cells = sum(missing.values()), rows.store.values.size

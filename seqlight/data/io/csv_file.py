@@ -14,7 +14,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.cells import NumberColumns
 from seqlight.data.io.columns import Wanted
 from seqlight.data.io.csv_checks import explain_broken_rows, field_counts
-from seqlight.data.io.csv_head import check_line_ends, find_head
+from seqlight.data.io.csv_head import find_head
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.repeats import text_columns
 from seqlight.data.io.row_filter import RowFilter
@@ -77,7 +77,6 @@ class _Reader:
         self.notes = notes  # about values
 
     def read(self, wanted: Wanted) -> Table:
-        check_line_ends(self.file)
         self._find_head(wanted)
         head = self.head
         index = {name: position for position, name in enumerate(head.names)}

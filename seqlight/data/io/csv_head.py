@@ -53,6 +53,7 @@ def find_head(file: TextFile, dialect: CSVDialect, wanted: Sequence[str] = ()) -
     Raises:
         DataError: the header is not well-formed.
     """
+    check_line_ends(file)
     lines = [line.removesuffix("\r") for line in file.head.split("\n")]
     separators = SEPARATORS if dialect.separator is None else (dialect.separator,)
     heads = [head for separator in separators if (head := _head(file, dialect, lines, separator, wanted))]

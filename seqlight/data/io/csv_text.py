@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqlight.data.errors import DataError
 from seqlight.data.io.csv_head import CSVHead, find_head
 from seqlight.data.io.dialect import CSVDialect
+from seqlight.data.io.filled_cells import FilledCells
 from seqlight.data.io.numbers import NumberStyle, TextNumbers, is_missing, read_numbers, tidied
 from seqlight.data.io.signs import without_signs
 from seqlight.data.io.text_file import TextFile
@@ -87,13 +88,21 @@ class CSVText:
 
     def decimals(self, name: str, style: NumberStyle) -> int | None:
         """Most decimals that a number of the column is written with; None if one has an exponent."""
-        text = tidied(self.column(name))
+        return self._most_decimals(self.column(name), style)
+
+    def _most_decimals(self, cells: pl.Series, style: NumberStyle) -> int | None:
+        text = tidied(cells)
         missing = is_missing(text, self.dialect.missing_values)
         number = without_signs(text, missing)[0].filter(~missing)
         if number.str.contains("[eE]").any():
             return None
         longest = number.str.split_exact(style.decimal, 1).struct.field("field_1").str.len_chars().max()
         return min(longest, _MOST_DECIMALS) if isinstance(longest, int) else 0
+
+    def _row_decimals(self, columns: Sequence[int], row: int, style: NumberStyle) -> int | None:
+        """Likewise of some cells of one row."""
+        cells = pl.Series([unquoted(self.rows[row][index]) for index in columns], dtype=pl.String)
+        return self._most_decimals(cells, style)
 
     def with_rows(
         self, after: NDArray[np.int64], cells: Mapping[str, Sequence[str]], copied: Sequence[str]
@@ -133,49 +142,47 @@ class CSVText:
             result.blanks.append(self.blanks[row + 1])
         return result, old, new
 
-    def filled(
-        self, values: Mapping[str, NDArray[np.float32]], filled: Mapping[str, NDArray[np.bool_]], suffix: str
-    ) -> bytes:
-        """The file with some cells filled, and one more column for each name of ``values`` that tells which.
+    def filled(self, cells: FilledCells) -> bytes:
+        """Return the file with some cells filled, and more columns that tell which.
 
-        Every other byte stays as it is. A value is written with as many decimals as the column's known cells
-        have at most, and no more than float32 can carry. The new columns, ``name + suffix``, hold "true"
-        where a cell was filled and "false" elsewhere.
-
-        Args:
-            values: by column name, [rows] in the order of the file.
-            filled: by column name, [rows]: which cells to write.
-            suffix: of the new columns' names.
+        Every other byte stays as it is. A value is written with as many decimals as the known cells of its
+        column have at most (of its row, where columns are steps), and no more than float32 can carry.
         """
         columns = self.names()
+        index_of = {name: columns.index(self.head.resolve(name)) for name in cells.values}
+        places = list(index_of.values())
+        of_row: dict[int, int | None] = {}
         written = {}
-        for name, column_values in values.items():
+        for name, values in cells.values.items():
             style = self._read(name).style
-            decimals = self.decimals(name, style)
-            cells = np.flatnonzero(filled[name])
+            decimals = None if cells.alike else self.decimals(name, style)
             before, behind = self._signs(name)
-            texts = (
-                self._quoted_number(
-                    before + self._number(float(column_values[row]), decimals, style) + behind, style
-                )
-                for row in cells
-            )
-            written[columns.index(self.head.resolve(name))] = dict(zip(cells.tolist(), texts, strict=True))
+            texts = {}
+            for place in np.flatnonzero(cells.filled[name]).tolist():
+                if cells.alike:
+                    if place not in of_row:
+                        of_row[place] = self._row_decimals(places, place, style)
+                    decimals = of_row[place]
+                signed = before + self._number(float(values[place]), decimals, style) + behind
+                texts[place] = self._quoted_number(signed, style)
+            written[index_of[name]] = texts
         separator = self.dialect.separator or ","
-        padding = separator * len(values)
-        header = [*self.header, *(self._quoted(name + suffix) for name in values)]
+        padding = separator * len(cells.marks)
+        header = [*self.header, *map(self._quoted, cells.marks)]
         out = io.StringIO(newline="")
         out.write(self.above + separator.join(header) + (self.header_end or "\n"))
         for labels, end in self.labels:
-            out.write(separator.join([*labels, *[""] * len(values)]) + end)
+            out.write(separator.join([*labels, *[""] * len(cells.marks)]) + end)
+        filled_rows = {place for texts in written.values() for place in texts}
+        marks: list[tuple[str, ...]] = list(zip(*cells.marks.values(), strict=True))
         for number, (row, end, blank) in enumerate(zip(self.rows, self.ends, self.blanks[:-1], strict=True)):
-            if any(number in cells for cells in written.values()):
+            if number in filled_rows:
                 row = [
                     written[index].get(number, field) if index in written else field
                     for index, field in enumerate(row)
                 ]
-            marks = ["true" if filled[name][number] else "false" for name in values]
-            out.write(blank.replace(_PAD, padding) + separator.join([*row, *marks]) + end)
+            own = map(self._quoted, marks[number])
+            out.write(blank.replace(_PAD, padding) + separator.join([*row, *own]) + end)
         out.write(self.blanks[-1].replace(_PAD, padding))
         return self.file.encode(out.getvalue())
 

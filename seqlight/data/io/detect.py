@@ -177,7 +177,7 @@ class _Search:
         numeric = [name for name in free if is_numeric(self.frame[name], self.dialect)]
         if every_target and target_cols is None:
             if id_cols is None:
-                id_cols = self._ids(time_cols, free, numbers=True)
+                id_cols = self._ids(time_cols, free, numbers=True, values=True)
             target_cols = [name for name in numeric if name not in id_cols]
         if target_cols is None:
             target_cols = [self._target(numeric, time_cols)]
@@ -209,10 +209,13 @@ class _Search:
             raise DataError(f"target_cols: which column is to be forecast? {listed}{more} hold numbers{wide}")
         return numeric[0]
 
-    def _ids(self, time_cols: Sequence[str], free: Sequence[str], *, numbers: bool = False) -> list[str]:
+    def _ids(
+        self, time_cols: Sequence[str], free: Sequence[str], *, numbers: bool = False, values: bool = False
+    ) -> list[str]:
         """The fewest columns that tell rows of one time apart; none where no time repeats.
 
-        Text first; whole numbers, such as those of shops, only where no text does it.
+        Text first; whole numbers, such as those of shops, only where no text does it. Where these may be
+        values too, ask unless there is only one choice.
         """
         times = [self.sample.resolve(name) for name in time_cols]
         if times and not self.frame.select(times).is_duplicated().any():
@@ -225,12 +228,16 @@ class _Search:
             texts = [name for name in texts if not is_clock(self.frame[name])]
         whole = [name for name in free if numbers and name not in texts and self._is_code(name)]
         for candidates in (texts, [name for name in free if name in texts or name in whole]):
+            fitting: list[list[str]] = []
             for size in (1, 2):
-                fitting = [
+                fitting += [
                     list(names)
                     for names in combinations(candidates, size)
-                    if not self.frame.select([*times, *names]).is_duplicated().any()
+                    if not any(set(fewer) <= set(names) for fewer in fitting)
+                    and not self.frame.select([*times, *names]).is_duplicated().any()
                 ]
+                if values and size == 1 and candidates is not texts:
+                    continue  # one may be a column of values by whose chance no row is another's
                 if len(fitting) > 1:
                     choices = " or ".join(" with ".join(map(repr, names)) for names in fitting[:_MOST_NAMED])
                     raise DataError(f"id_col: which column names the series? {choices} would do")

@@ -12,7 +12,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.columns import Wanted
 from seqlight.data.io.layout_headers import StepColumns, step_columns
 from seqlight.data.io.sentinels import find_sentinels
-from seqlight.data.io.table import Table
+from seqlight.data.io.table import FileCells, Table
 
 SERIES_ID = "series_id"  # what the ids are called where no column has them
 TARGET = "y"  # and the values
@@ -31,6 +31,7 @@ def read_laid_out(
     *,
     time_format: str | None = None,
     texts: Sequence[str] = (),
+    whole: bool = False,
 ) -> Table:
     """Read a file in which each column, or each row, is a series.
 
@@ -43,25 +44,33 @@ def read_laid_out(
         read: reads columns as they are, without notes on their values where its second argument is False.
         time_format: strftime pattern of times; None finds it.
         texts: the columns that hold no numbers.
+        whole: keep the cells before the first known one of each series.
 
     Raises:
         DataError: a name stands for a column and for something else, or no column is a series or a step.
     """
     kind = _Wide if layout == "wide" else _Rows
-    return kind(source, list(names), wanted, list(texts), time_format).read(read)
+    return kind(source, list(names), wanted, list(texts), time_format, whole).read(read)
 
 
 class _LaidOut:
     layout = ""
 
     def __init__(
-        self, source: str, names: list[str], wanted: Wanted, texts: list[str], time_format: str | None
+        self,
+        source: str,
+        names: list[str],
+        wanted: Wanted,
+        texts: list[str],
+        time_format: str | None,
+        whole: bool,
     ) -> None:
         self.source = source
         self.names = names
         self.wanted = wanted
         self.texts = texts
         self.time_format = time_format
+        self.whole = whole
         if len(wanted.targets) > 1:
             raise DataError(
                 f"target_cols: with layout={self.layout!r} there is one target, whose name is yours to "
@@ -112,13 +121,16 @@ class _Wide(_LaidOut):
         rows, count = table.values.shape
         values = np.ascontiguousarray(table.values.T).reshape(-1, 1)
         # Where a series begins is not seen by steps: theirs are those of the file.
-        keep = _from_first_known(table.values.T).ravel() if table.time is not None else None
+        keep = None
+        if table.time is not None and not self.whole:
+            keep = _from_first_known(table.values.T).ravel()
         row_of = np.tile(np.arange(rows, dtype=np.int64), count)
         codes = np.repeat(np.arange(count, dtype=np.int64), rows)
         if keep is not None and not keep.all():
             values, row_of, codes = values[keep], row_of[keep], codes[keep]
         ids = pl.Series(wanted.ids[0] if wanted.ids else SERIES_ID, series, pl.Categorical).gather(codes)
-        return _melted(table, values, row_of, pl.DataFrame([ids]), table.time)
+        cells = FileCells(tuple(series), row_of, codes)
+        return _melted(table, values, row_of, pl.DataFrame([ids]), table.time, cells)
 
 
 class _Rows(_LaidOut):
@@ -154,17 +166,28 @@ class _Rows(_LaidOut):
         if steps.steps is None:
             axis = pl.Series(wanted.time[0] if wanted.time else "time", steps.names, pl.String)
             time = axis.gather(np.tile(order, rows))
-            keep = _from_first_known(values).ravel()
+            keep = None if self.whole else _from_first_known(values).ravel()
         row_of = np.repeat(np.arange(rows, dtype=np.int64), count)
+        column = np.tile(self._columns(steps, count), rows)
         values = values.reshape(-1, 1)
         if keep is not None and not keep.all() and time is not None:
             values, row_of, time = values[keep], row_of[keep], time.filter(pl.Series(keep))
+            column = column[keep]
         keys = table.keys
         if keys is None and rows > 1:
             keys = pl.DataFrame({SERIES_ID: [str(number) for number in range(1, rows + 1)]})
-        melted = _melted(table, values, row_of, None if keys is None else keys[row_of], time)
+        cells = FileCells(tuple(steps.names), row_of, column)
+        melted = _melted(table, values, row_of, None if keys is None else keys[row_of], time, cells)
         melted.steps = steps.steps
         return melted
+
+    def _columns(self, steps: StepColumns, count: int) -> NDArray[np.int64]:
+        """[T] the file's column of each step, -1 where it has none."""
+        if steps.positions is None:
+            return np.arange(count, dtype=np.int64)
+        column = np.full(count, -1, np.int64)
+        column[steps.positions] = np.arange(len(steps.positions))
+        return column
 
     def _in_order(
         self, values: NDArray[np.float32], steps: StepColumns
@@ -239,6 +262,7 @@ def _melted(
     row_of: NDArray[np.int64],
     keys: pl.DataFrame | None,
     time: pl.Series | None,
+    cells: FileCells,
 ) -> Table:
     """A long table, whose rows are cells of ``table``'s rows ``row_of``."""
     numbers = table.row_numbers
@@ -255,4 +279,5 @@ def _melted(
         covariates=table.covariates[row_of] if table.covariates.width else table.covariates,
         row_numbers=numbers[row_of],
         other_columns=None,
+        cells=cells,
     )

@@ -28,6 +28,7 @@ def read_table(
     covariate_cols: Sequence[str] = (),
     dialect: CSVDialect | None = None,
     layout: Layout | None = None,
+    whole: bool = False,
 ) -> Table:
     """Read the named columns of a file, standard input or frame, once.
 
@@ -48,6 +49,8 @@ def read_table(
             "rows": each row is a series, its columns named by times or numbered. In the latter two
             ``target_cols`` is a name for the values, ``id_cols`` of "wide" one for the names of the columns
             and ``time_cols`` of "rows" one for the times. None takes the dialect's, else "long".
+        whole: of "wide" and "rows" keep the cells before the first known one of each series, which are
+            otherwise taken for the time before it began.
 
     Raises:
         DataError: the source cannot be read, a column is not there, or cells are not what they should be.
@@ -58,15 +61,15 @@ def read_table(
     wanted = Wanted(list(time_cols), list(target_cols), ids, list(covariate_cols))
     layout = layout or dialect.layout or "long"
     if isinstance(opened, SeveralFiles):
-        return _read_several(opened, wanted, dialect, layout)
+        return _read_several(opened, wanted, dialect, layout, whole)
     if dialect.file_id is not None:
         raise DataError(
             f"file_id: {dialect.file_id!r} is to name the series by their files, of which there is one"
         )
-    return _read_one(opened, wanted, dialect, layout)
+    return _read_one(opened, wanted, dialect, layout, whole)
 
 
-def _read_one(opened: Any, wanted: Wanted, dialect: CSVDialect, layout: str) -> Table:
+def _read_one(opened: Any, wanted: Wanted, dialect: CSVDialect, layout: str, whole: bool) -> Table:
     def read(columns: Wanted, notes: bool) -> Table:
         named: dict[str, Any] = {
             "time_cols": columns.time,
@@ -93,17 +96,20 @@ def _read_one(opened: Any, wanted: Wanted, dialect: CSVDialect, layout: str) -> 
         wanted,
         read,
         texts=text_columns_of(sample, dialect),
+        whole=whole,
     )
 
 
-def _read_several(several: SeveralFiles, wanted: Wanted, dialect: CSVDialect, layout: str) -> Table:
+def _read_several(
+    several: SeveralFiles, wanted: Wanted, dialect: CSVDialect, layout: str, whole: bool
+) -> Table:
     first: Sample | None = None
     for file in several.files:
         sample = sample_of(file, dialect, [name for _, name in wanted.pairs()] if layout == "long" else ())
         if first is None:
             first = sample
         check_same_columns(first.name, first.names, sample.name, sample.names)
-    tables = [_read_one(file, wanted, dialect, layout) for file in several.files]
+    tables = [_read_one(file, wanted, dialect, layout, whole) for file in several.files]
     if dialect.file_id is not None:
         for table, stem in zip(tables, several.stems, strict=True):
             own = pl.DataFrame({dialect.file_id: [stem] * len(table.values)})

@@ -14,6 +14,21 @@ from seqlight.data.time.combined_columns import CombinedTimes, combine_time_colu
 from seqlight.data.time.step_names import StepNames
 
 
+@dataclass(frozen=True)
+class FileCells:
+    """Which cell of a file each row of a long table is, where columns or rows of the file are series.
+
+    Attributes:
+        columns: names of the file's columns of values.
+        row: [N] int64 row of data in the file.
+        column: [N] int64 index into ``columns``; -1 for a step that the file has no column of.
+    """
+
+    columns: tuple[str, ...]
+    row: NDArray[np.int64]
+    column: NDArray[np.int64]
+
+
 @dataclass
 class Table:
     """Time, id, target and covariate columns in the order of the source.
@@ -36,6 +51,7 @@ class Table:
         combined: how ``time`` was joined of several columns; None where it is one.
         other_columns: reads the columns that are none of the above, for messages.
         parts: the tables of several files that were joined; their rows follow one another.
+        cells: where the rows stand in the file; None where row i is the file's row i.
     """
 
     source: str
@@ -51,6 +67,7 @@ class Table:
     steps: StepNames | None = None
     other_columns: Callable[[], pl.DataFrame] | None = None
     parts: list["Table"] = field(default_factory=list)
+    cells: FileCells | None = None
 
     @property
     def ids(self) -> pl.Series | None:
@@ -106,6 +123,7 @@ def joined_tables(source: str, tables: Sequence[Table]) -> Table:
         covariates=pl.concat([table.covariates for table in tables], how="vertical_relaxed"),
         other_columns=lambda: pl.concat([read() for read in others], how="diagonal_relaxed"),
         parts=[replace(table, time=None, keys=None, other_columns=None) for table in tables],
+        cells=None,
     )
     return joined
 
