@@ -18,7 +18,6 @@ import csv
 import logging
 import statistics
 import subprocess
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -28,11 +27,10 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 import torch
-from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning import Trainer
 from torch.utils.data import DataLoader, Dataset
 
-import seqlight
+from seqlight.experiments import fit
 from seqlight.models import ConvImputer, Imputer, LastValueImputer, LinearInterpolationImputer, RNNImputer
 
 HOURS, MONTHS = 48, (14, 19)
@@ -137,49 +135,25 @@ def networks(task: Task, columns: int) -> dict[str, Callable[[], Imputer]]:
     }
 
 
-def trainer(folder: str, **options: object) -> Trainer:
-    """Return a Trainer that says nothing."""
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        default_root_dir=folder,
-        **options,
+def trained(build: Callable[[], Imputer], parts: list[Part], seed: int, steps: int) -> Imputer:
+    """Train, and return the state with the lowest validation loss: the error on hidden cells."""
+    training = DataLoader(
+        Windows(parts[0], STRIDE, judged=False),
+        batch_size=BATCH,
+        shuffle=True,
+        drop_last=True,
+        generator=torch.Generator().manual_seed(seed),
     )
+    validation = DataLoader(Windows(parts[1], HOURS, judged=True), batch_size=256)
+    return fit(build, (training, validation), seed=seed, steps=steps, accelerator="cpu").model
 
 
-def trained(model: Imputer, parts: list[Part], seed: int, steps: int, folder: str) -> Imputer:
-    """Train, and return the state with the lowest validation error."""
-    best = ModelCheckpoint(monitor="val_mae", dirpath=folder)
-    order = torch.Generator().manual_seed(seed)
-    trainer(
-        folder,
-        max_steps=steps,
-        max_epochs=-1,
-        val_check_interval=max(1, steps // 10),
-        check_val_every_n_epoch=None,
-        gradient_clip_val=1.0,
-        callbacks=[best],
-    ).fit(
-        model,
-        DataLoader(
-            Windows(parts[0], STRIDE, judged=False),
-            batch_size=BATCH,
-            shuffle=True,
-            drop_last=True,
-            generator=order,
-        ),
-        DataLoader(Windows(parts[1], HOURS, judged=True), batch_size=256),
-    )
-    return seqlight.load(best.best_model_path)
-
-
-def error(model: Imputer, part: Part, folder: str) -> float:
+def error(model: Imputer, part: Part) -> float:
     """Return the mean absolute error over the hidden cells of a part."""
     windows = DataLoader(Windows(part, HOURS, judged=True), batch_size=256)
-    (logged,) = trainer(folder).validate(model, windows, verbose=False)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    trainer = Trainer(accelerator="cpu", enable_checkpointing=False, **quiet)
+    (logged,) = trainer.validate(model, windows, verbose=False)
     return float(logged["val_mae"])
 
 
@@ -221,32 +195,29 @@ def main() -> None:
     for name in given.tasks:
         parts = read_parts(given.csv, TASKS[name])
         columns = parts[0].values.shape[-1]
-        with tempfile.TemporaryDirectory() as folder:
-            methods: dict[str, list[Imputer]] = {
-                "last value": [LastValueImputer(target_size=columns)],
-                "line": [LinearInterpolationImputer(target_size=columns)],
-            }
-            seconds = {}
-            for method, build in networks(TASKS[name], columns).items():
-                begun = time.perf_counter()
-                methods[method] = []
-                for seed in given.seeds:
-                    seed_everything(seed, verbose=False)
-                    methods[method].append(trained(build(), parts, seed, given.steps, folder))
-                seconds[method] = (time.perf_counter() - begun) / len(given.seeds)
-            for method, models in methods.items():
-                validation = [error(model, parts[1], folder) for model in models]
-                cells = [name, method, f"{statistics.median(validation):.3f}"]
-                cells.append("" if len(models) == 1 else f"{min(validation):.3f} to {max(validation):.3f}")
-                if given.read_test:
-                    test = [error(model, parts[2], folder) for model in models]
-                    logged += [
-                        [name, method, seed, f"{one:.4f}"]
-                        for seed, one in zip(given.seeds, test, strict=False)
-                    ]
-                    cells.append(f"{statistics.median(test):.3f}")
-                cells.append(f"{seconds[method]:.0f}" if method in seconds else "")
-                print(f"| {' | '.join(cells)} |", flush=True)
+        methods: dict[str, list[Imputer]] = {
+            "last value": [LastValueImputer(target_size=columns)],
+            "line": [LinearInterpolationImputer(target_size=columns)],
+        }
+        seconds = {}
+        for method, build in networks(TASKS[name], columns).items():
+            begun = time.perf_counter()
+            methods[method] = []
+            for seed in given.seeds:
+                methods[method].append(trained(build, parts, seed, given.steps))
+            seconds[method] = (time.perf_counter() - begun) / len(given.seeds)
+        for method, models in methods.items():
+            validation = [error(model, parts[1]) for model in models]
+            cells = [name, method, f"{statistics.median(validation):.3f}"]
+            cells.append("" if len(models) == 1 else f"{min(validation):.3f} to {max(validation):.3f}")
+            if given.read_test:
+                test = [error(model, parts[2]) for model in models]
+                logged += [
+                    [name, method, seed, f"{one:.4f}"] for seed, one in zip(given.seeds, test, strict=False)
+                ]
+                cells.append(f"{statistics.median(test):.3f}")
+            cells.append(f"{seconds[method]:.0f}" if method in seconds else "")
+            print(f"| {' | '.join(cells)} |", flush=True)
         for method, published in PUBLISHED.get(name, {}).items():
             if given.read_test:
                 print(f"| {name} | {method}, published | | | {published:.3f} | |")

@@ -28,6 +28,7 @@ from seqlight.models import (
     LSTMForecaster,
     NaiveForecaster,
     SeasonalNaiveForecaster,
+    WindowForecaster,
 )
 
 
@@ -179,7 +180,7 @@ def solve_linear(data: CSVDataModule) -> Forecaster:
 def evaluate(series: Series, folder: Path, seeds: list[int], console: Console) -> list[ComparisonRow]:
     """Return the rows of all forecasters on the test part."""
     data = data_module(series, folder)
-    baselines: dict[str, Forecaster] = {"naive": NaiveForecaster(**sizes_of(data))}
+    baselines: dict[str, WindowForecaster] = {"naive": NaiveForecaster(**sizes_of(data))}
     for season in series.seasons:
         baselines[f"seasonal naive, period {season}"] = SeasonalNaiveForecaster(
             season_length=season, **sizes_of(data)

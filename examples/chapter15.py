@@ -42,7 +42,7 @@ from worker_processes import run_side_by_side
 
 from seqlight.data import SyntheticDataModule
 from seqlight.experiments import fit
-from seqlight.models import Forecaster, NaiveForecaster
+from seqlight.models import NaiveForecaster, WindowForecaster
 from seqlight.nn import CausalConv1d
 
 
@@ -79,7 +79,7 @@ class ReportEpochs(Callback):
         self.report()
 
 
-def validate(model: Forecaster, steps: int) -> float:
+def validate(model: WindowForecaster, steps: int) -> float:
     """Return the MSE on the validation series."""
     data = SyntheticDataModule(prediction_length=steps, batch_size=2000)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
@@ -88,7 +88,7 @@ def validate(model: Forecaster, steps: int) -> float:
     return metrics["val_loss"]
 
 
-def train(model: Forecaster, steps: int, task: Task, report: Callable[[], None]) -> list[float]:
+def train(model: WindowForecaster, steps: int, task: Task, report: Callable[[], None]) -> list[float]:
     """Train as the book did and return the validation MSE after each epoch."""
     data = SyntheticDataModule(prediction_length=steps, batch_size=32)
     loader = data.train_dataloader()

@@ -17,6 +17,7 @@ from seqlight.models import (
     RNNForecaster,
     SequenceNetwork,
     WaveNetForecaster,
+    WindowForecaster,
 )
 from seqlight.nn import RNN
 
@@ -48,7 +49,7 @@ class Row:
     """
 
     title: str
-    forecaster: type[Forecaster]
+    forecaster: type[WindowForecaster]
     book: dict[int, tuple[float, ...]]
     options: dict[str, Any] = field(default_factory=dict)
     feeds_back: bool = False
@@ -61,7 +62,7 @@ class Row:
             return []
         return [steps for steps in self.book if not (self.feeds_back and steps == 10)]
 
-    def build(self, steps: int, **options: Any) -> Forecaster:
+    def build(self, steps: int, **options: Any) -> WindowForecaster:
         """Return an untrained model that forecasts ``steps`` steps ahead."""
         sizes = {"context_length": 50, "prediction_length": steps}
         if self.forecaster is NaiveForecaster:

@@ -10,14 +10,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from lightning import Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from lightning import Trainer
 from matplotlib.figure import Figure
 
 import seqlight
 from seqlight.callbacks import ForecastWriter, forecast_frame
 from seqlight.data import CSVDataModule
 from seqlight.evaluation import compare
+from seqlight.experiments import fit
 from seqlight.models import LinearForecaster, LSTMForecaster, NaiveForecaster, SeasonalNaiveForecaster
 
 DEMAND = Path(seqlight.__file__).parent / "cli" / "demand.csv"
@@ -48,7 +48,6 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Train, compare, forecast, draw."""
     given = arguments()
-    seed_everything(0)
     data = CSVDataModule(
         given.csv,
         time_col=given.time_col,
@@ -66,19 +65,18 @@ def main() -> None:
         "future_covariate_size": data.future_covariate_size,
         "observed_indicator": data.observed_indicator,
     }
-    model = LSTMForecaster(
-        **sizes, hidden_size=given.hidden_size, peephole=True, lr=1e-2, lr_schedule="one_cycle"
+    fitted = fit(  # clipped gradients, early stopping, the checkpoint of the best epoch
+        lambda: LSTMForecaster(
+            **sizes, hidden_size=given.hidden_size, peephole=True, lr=1e-2, lr_schedule="one_cycle"
+        ),
+        data,
+        seed=0,
+        epochs=given.epochs,
+        folder=given.out / "checkpoints",
+        progress=True,
     )
-
-    best = ModelCheckpoint(dirpath=given.out / "checkpoints", monitor="val_loss")
-    trainer = Trainer(
-        max_epochs=given.epochs,
-        gradient_clip_val=1.0,
-        callbacks=[best, EarlyStopping("val_loss", patience=6), ForecastWriter(given.out / "forecast.csv")],
-        logger=False,
-    )
-    trainer.fit(model, data)
-    model = seqlight.load(best.best_model_path)
+    model = fitted.model
+    print(f"epoch {fitted.best_epoch} of {fitted.limit} was best, validation loss {fitted.val_loss:.4g}")
 
     forecasters = {
         "peephole LSTM": model,
@@ -92,7 +90,8 @@ def main() -> None:
             f"{row['model']:<16}{row['mae']:>10.4g}{row['rmse']:>10.4g}{row['mase']:>8.3f}{row['smape']:>8.2%}"
         )
 
-    predictions = trainer.predict(model, data)  # ForecastWriter writes forecast.csv
+    trainer = Trainer(callbacks=[ForecastWriter(given.out / "forecast.csv")], logger=False)
+    predictions = trainer.predict(model, data)
     draw(data, forecast_frame(predictions, data)[given.target_col].to_numpy()).savefig(
         given.out / "forecast.png"
     )

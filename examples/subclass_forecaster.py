@@ -2,6 +2,8 @@
 
 The network here is a stack of two torch.nn.GRU layers. Training, validation, metrics in the data's units,
 missing cells, checkpoints, ``seqlight.load`` and the strategies for several steps ahead are ``Forecaster``'s.
+A plain Trainer trains it, to show that it is a LightningModule like any other; ``seqlight.experiments.fit``
+adds early stopping and the best epoch's weights.
 
     python examples/subclass_forecaster.py
     python examples/subclass_forecaster.py --strategy every_step --epochs 5
