@@ -11,7 +11,7 @@ import torch
 
 import seqlight
 from seqlight.data import CSVDataModule
-from seqlight.models import LSTMForecaster, SeasonalNaiveForecaster
+from seqlight.models import LSTMForecaster
 
 Run = Callable[..., int]
 
@@ -225,6 +225,6 @@ def test_a_class_of_ones_own_keeps_its_traceback(two_series_csv: Path, run: Run)
         run("fit", f"--model={__name__}.Mistaken", *data_options(two_series_csv), *QUICK)
 
 
-class Mistaken(SeasonalNaiveForecaster):
+class Mistaken(LSTMForecaster):
     def build_network(self) -> torch.nn.Module:
         raise ValueError("a mistake in a class of one's own")

@@ -297,8 +297,7 @@ def test_schema_of_other_data_is_refused(change: Any, message: str | None, stage
         def predict_dataloader(self) -> Any:
             return self.val_dataloader()
 
-    model = models.NaiveForecaster(**SIZES)
-    model.schema = SCHEMA
+    model = models.LinearForecaster(targets_alone=True, schema=SCHEMA, **SIZES)
     data = Data(shuffled=False)
     run = getattr(trainer(max_epochs=1), stage)
     if message is None:
