@@ -98,7 +98,11 @@ def train_member(
     torch.manual_seed(seed)
     planned: dict[str, Any] = {"epochs": epochs}
     if epochs is None:
-        found = None if share <= 0 else schedule(network.build(), data, share)
+        found = None
+        if share > 0:
+            untrained = network.build()  # which may begin as a linear forecast
+            share -= time.monotonic() - began
+            found = schedule(untrained, data, share)
         if found is None:
             made.left_out.append(network.title)
             return None

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,9 @@ def robust_candidate(data: WindowDataModule, cycle: int | None, **bounds: Any) -
     return Candidate(name, model, seconds=time.monotonic() - started, again=again)
 
 
-def robust_linear(data: WindowDataModule, cycle: int | None = None, **bounds: Any) -> LinearForecaster | None:
+def robust_linear(
+    data: WindowDataModule, cycle: int | None = None, *, targets_alone: bool | None = None, **bounds: Any
+) -> LinearForecaster | None:
     """Return the linear forecast of least absolute errors, of each channel from its own past.
 
     One set of weights serves all channels and series, each of which counts in units of its own MASE, so that
@@ -93,13 +96,14 @@ def robust_linear(data: WindowDataModule, cycle: int | None = None, **bounds: An
     Args:
         data: a DataModule that is set up.
         cycle: steps of a cycle whose mean shape is taken away first.
+        targets_alone: leave all covariates out; None leaves out those of the calendar alone.
         bounds: as in :func:`simple_members`.
 
     Returns:
         The forecaster, or None where the equations take more than ``EQUATION_BYTES``.
 
     """
-    alone = not _knows_more_than_the_clock(data)
+    alone = not _knows_more_than_the_clock(data) if targets_alone is None else targets_alone
     model = LinearForecaster(
         **(window_arguments(data) | {"targets_alone": True} if alone else forecaster_arguments(data)),
         cycle=cycle,
@@ -139,21 +143,12 @@ def networks(data: WindowDataModule, cycle: int | None = None, **options: Any) -
 
     """
     own = {name: options.pop(name) for name in ("hidden_size", "num_layers") if name in options}
+    linear = cache(lambda: robust_linear(data, cycle, targets_alone=True))
     return [
         Network(
             "segment_rnn",
             "segment RNN",
-            lambda: SegmentRNNForecaster(
-                **forecaster_arguments(data),
-                cycle=cycle,
-                segment_length=segment_length(data),
-                dropout=0.1,
-                transform=transform_of(data),
-                loss="mae",
-                lr=2e-3,
-                lr_schedule="one_cycle",
-                **options,
-            ),
+            lambda: _segment_rnn(data, cycle, linear(), **options),
         ),
         Network("es_rnn", "ES-RNN", lambda: _es_rnn(data, **options)),
         Network(
@@ -161,6 +156,28 @@ def networks(data: WindowDataModule, cycle: int | None = None, **options: Any) -
         ),
         Network("tcn", "TCN", lambda: build_forecaster("tcn", data, dropout=0.1, lr=3e-3, **options)),
     ]
+
+
+def _segment_rnn(
+    data: WindowDataModule, cycle: int | None, linear: LinearForecaster | None, **options: Any
+) -> SegmentRNNForecaster:
+    """Return the network of segments, which begins as the linear forecast of the targets where there is one.
+
+    Alone it would need many passes over the data to come to what one solution of equations gives.
+    """
+    model = SegmentRNNForecaster(
+        **forecaster_arguments(data),
+        cycle=cycle,
+        segment_length=segment_length(data),
+        dropout=0.1,
+        linear_skip=linear is not None,
+        transform=transform_of(data),
+        loss=loss_of(data),
+        lr=2e-3,
+        lr_schedule="one_cycle",
+        **options,
+    )
+    return model if linear is None else model.begin_as(linear)
 
 
 def _es_rnn(data: WindowDataModule, **options: Any) -> ESRNNForecaster:

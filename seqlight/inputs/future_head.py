@@ -99,6 +99,13 @@ class FutureHead(nn.Module):
         return mixed[:, ::stride]
 
     @torch.no_grad()
+    def begin_with_nothing_(self) -> None:
+        """Set its last maps to 0, so that the output comes back as it is until it is trained."""
+        for last in (self.own_row, self.out):
+            if last is not None:
+                last.weight.zero_()
+
+    @torch.no_grad()
     def set_linear_(self, weight: Tensor) -> None:
         """Set the maps of a linear head: ``weight`` ``[O, H * K]`` on rows that lie one behind the other."""
         self.mix.weight.copy_(weight.unflatten(1, (self.prediction_length, -1)).transpose(1, 2))

@@ -33,6 +33,9 @@ class SegmentRNN(nn.Module):
     which errors and gradients travel is that of segments. Where w does not divide L, the first segment is
     filled with zeros in front; where it does not divide H, the last one is cut.
 
+    With ``skip_size`` the first channels of the input also reach the output by one linear layer beside all
+    this, :math:`y + W_s x + b_s`, so that the recurrence learns what a linear forecast leaves.
+
     Args:
         input_size: channels I of each input step.
         output_size: channels K of each future step.
@@ -44,6 +47,8 @@ class SegmentRNN(nn.Module):
         channels: C, where rows are channels of a window, one after the other, as those of
             :class:`ChannelIndependent` are: row r then has the vector q of channel ``r % C``. 1 for none.
         dropout: probability of dropping an element of g, in training.
+        skip_size: channels of the input, the first ones, of the linear layer from input to output; 0 for no
+            such layer.
 
     Raises:
         ValueError: a size below 1, an unknown cell, or an odd ``hidden_size`` with several channels.
@@ -67,6 +72,7 @@ class SegmentRNN(nn.Module):
         cell: Literal["gru", "lstm", "rnn"] = "gru",
         channels: int = 1,
         dropout: float = 0.0,
+        skip_size: int = 0,
     ) -> None:
         super().__init__()
         sizes = {
@@ -83,6 +89,11 @@ class SegmentRNN(nn.Module):
                 raise ValueError(f"SegmentRNN: {name} expected an integer of at least 1, got {size!r}")
         if cell not in _CELLS:
             raise ValueError(f"SegmentRNN: cell expected one of {', '.join(_CELLS)}, got {cell!r}")
+        if isinstance(skip_size, bool) or not isinstance(skip_size, int) or not 0 <= skip_size <= input_size:
+            raise ValueError(
+                f"SegmentRNN: skip_size expected an integer from 0 to input_size = {input_size}, got "
+                f"{skip_size!r}"
+            )
         if channels > 1 and hidden_size % 2:
             raise ValueError(
                 f"SegmentRNN: hidden_size expected an even number, half of which tells the {channels} "
@@ -102,6 +113,10 @@ class SegmentRNN(nn.Module):
             self.channel_embedding = nn.Parameter(torch.randn(channels, hidden_size - of_position))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, segment_length * output_size)
+        self.skip_size = skip_size
+        self.skip: nn.Linear | None = None
+        if skip_size:
+            self.skip = nn.Linear(context_length * skip_size, prediction_length * output_size)
 
     def forward(self, x: Tensor, state: None = None) -> tuple[Tensor, None]:
         """Return the future ``[B, 1, H * K]``, steps first, of a window ``[B, L, I]``, and no state."""
@@ -113,7 +128,10 @@ class SegmentRNN(nn.Module):
         repeated = _repeated(state_of_past, self.segments)
         decoded, _ = self.core(self._wanted(x.shape[0]), repeated)
         future = self.head(self.dropout(decoded)).view(x.shape[0], self.segments * self.segment_length, -1)
-        return future[:, : self.prediction_length].flatten(1).unsqueeze(1), None
+        output = future[:, : self.prediction_length].flatten(1)
+        if self.skip is not None:
+            output = output + self.skip(x[:, :, : self.skip_size].flatten(1))
+        return output.unsqueeze(1), None
 
     def _wanted(self, rows: int) -> Tensor:
         """Return the decoder's inputs ``[rows * m, 1, d]``."""

@@ -69,7 +69,7 @@ TRAINED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
         COVARIATES,
     ),
     "SegmentRNNForecaster": (
-        lambda: models.SegmentRNNForecaster(cycle=6, segment_length=5, **FORECASTER),
+        lambda: models.SegmentRNNForecaster(cycle=6, segment_length=5, linear_skip=True, **FORECASTER),
         COVARIATES,
     ),
     "WaveNetForecaster": (

@@ -42,6 +42,15 @@ def test_equations(cell, torch_cell, length, horizon, channels):
     torch.testing.assert_close(output, by_torch(net, x, torch_cell))
 
 
+@pytest.mark.parametrize("skip_size", [1, 2])
+def test_skip_adds_a_linear_map_of_the_first_channels(skip_size):
+    torch.manual_seed(0)
+    net = SegmentRNN(2, 3, 10, 7, skip_size=skip_size, **SIZES).double()
+    x = torch.randn(6, 10, 2, dtype=torch.float64)
+    beside = nn.functional.linear(x[:, :, :skip_size].flatten(1), net.skip.weight, net.skip.bias)
+    torch.testing.assert_close(net(x)[0], by_torch(net, x, nn.GRU) + beside.unsqueeze(1))
+
+
 def test_every_step_of_the_window_and_no_other_row_counts():
     net = SegmentRNN(1, 1, 10, 7, channels=3, **SIZES).double()
     x = torch.randn(6, 10, 1, dtype=torch.float64, requires_grad=True)
@@ -75,6 +84,10 @@ def test_errors():
         ValueError, match=r"SegmentRNN: segment_length expected an integer of at least 1, got 0"
     ):
         SegmentRNN(1, 1, 8, 4, segment_length=0)
+    with pytest.raises(
+        ValueError, match=r"SegmentRNN: skip_size expected an integer from 0 to input_size = 1, got 2"
+    ):
+        SegmentRNN(1, 1, 8, 4, skip_size=2)
     with pytest.raises(ValueError, match=r"SegmentRNN: cell expected one of gru, lstm, rnn, got 'tcn'"):
         SegmentRNN(1, 1, 8, 4, cell="tcn")
     with pytest.raises(ValueError, match=r"SegmentRNN: hidden_size expected an even number.* got 5"):
