@@ -12,7 +12,9 @@ import torch
 from torch import Tensor
 
 from seqlight.data import CSVDataModule
-from seqlight.predictor import Predictor
+from seqlight.metrics.functional import weighted_quantile_loss
+from seqlight.metrics.probabilistic import NINE_LEVELS
+from seqlight.predictor import Forecast, Predictor
 
 Errors = dict[str, dict[str, float]]
 """Errors by metric, by model."""
@@ -208,11 +210,17 @@ def gift(folder: Path, seed: int, *, context: int) -> CSVDataModule:
 
 
 def gift_errors(predictors: Mapping[str, Predictor], data: CSVDataModule, part: str, folder: Path) -> Errors:
-    """Mean over windows of MASE, season 24, scaled on all before each window; relative to seasonal naive."""
+    """Mean over windows of MASE, season 24, scaled on all before each window; relative to seasonal naive.
+
+    WQL is the mean weighted quantile loss over the levels 0.1 to 0.9, of all windows together; a predictor
+    without quantiles repeats its point at each level.
+    """
     dataset = data.dataset("val" if part == "val" else "test")
     store = data.store
     first = (data.split.train_stop if part == "val" else data.split.val_stop).tolist()
     sums = dict.fromkeys([*predictors, "seasonal naive"], 0.0)
+    quantiles: dict[str, list[Tensor]] = {name: [] for name in sums}
+    futures: list[Tensor] = []
     count = 0
     for numbers in torch.arange(len(dataset)).split(512):
         batch = dataset.__getitems__(numbers)
@@ -221,21 +229,39 @@ def gift_errors(predictors: Mapping[str, Predictor], data: CSVDataModule, part: 
         if not len(rows):
             continue
         batch = {name: value[rows] for name, value in batch.items()}
-        preds = {name: predictor.predict(batch).point for name, predictor in predictors.items()}
-        preds["seasonal naive"] = batch["past_target"][:, -24:].repeat(1, 2, 1)
+        found = {
+            name: predictor.predict(batch, quantile_levels=NINE_LEVELS)
+            for name, predictor in predictors.items()
+        }
+        found["seasonal naive"] = Forecast(batch["past_target"][:, -24:].repeat(1, 2, 1))
+        futures.append(batch["future_target"])
+        for name, forecast in found.items():
+            repeated = forecast.point.unsqueeze(-1).expand(*forecast.point.shape, len(NINE_LEVELS))
+            quantiles[name].append(repeated if forecast.quantiles is None else forecast.quantiles)
         for row, (index, start) in enumerate(
             zip(batch["series_index"].tolist(), batch["start"].tolist(), strict=True)
         ):
             past = torch.from_numpy(store.series(index)[:start]).double()
             scale = (past[24:] - past[:-24]).abs().mean()
             count += 1
-            for name, forecast in preds.items():
-                off = (forecast[row].double() - batch["future_target"][row]).abs().mean()
+            for name, forecast in found.items():
+                off = (forecast.point[row].double() - batch["future_target"][row]).abs().mean()
                 sums[name] += float(off / scale)
-    naive = sums.pop("seasonal naive") / count
+    future = torch.cat(futures)
+    losses = {
+        name: float(weighted_quantile_loss(torch.cat(parts), future, NINE_LEVELS))
+        for name, parts in quantiles.items()
+    }
+    naive = sums["seasonal naive"] / count
     return {
-        name: {"MASE": total / count, "relative": total / count / naive, "windows": float(count)}
-        for name, total in sums.items()
+        name: {
+            "MASE": sums[name] / count,
+            "relative": sums[name] / count / naive,
+            "WQL": losses[name],
+            "WQL relative": losses[name] / losses["seasonal naive"],
+            "windows": float(count),
+        }
+        for name in predictors
     }
 
 

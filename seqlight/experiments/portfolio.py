@@ -166,7 +166,7 @@ def portfolio(
                 _builder(network.name, cycle, options),
                 data,
                 made,
-                share=left / (len(wanted) - number),
+                share=left * network.weight / sum(one.weight for one in wanted[number:]),
                 seed=seed,
                 epochs=epochs,
                 folder=Path(folder) / network.name,

@@ -15,6 +15,7 @@ OVERHEAD = 1.25
 BATCHES_PER_EPOCH = 200  # where there are so many: many series want more steps than a short epoch has
 SECONDS_PER_EPOCH = 0.1  # whatever its length
 LEAST_EPOCHS = 3
+PASSES = 3  # over all windows, where many series have more of them than the usual epochs take
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ def schedule(model: Forecaster, data: WindowDataModule, seconds: float) -> Sched
     of_time_steps = TIME_STEPS_PER_EPOCH // (data.batch_size * window)
     whole_epoch = min(len(loader), max(BATCHES_PER_EPOCH, of_time_steps))
     validation = len(data.val_dataloader()) * VALIDATION_COST * step
-    usual = min(max(EPOCHS, OPTIMIZER_STEPS // max(whole_epoch, 1)), MAX_EPOCHS)
+    of_passes = PASSES * len(loader) // max(whole_epoch, 1)
+    usual = min(max(EPOCHS, of_passes, OPTIMIZER_STEPS // max(whole_epoch, 1)), MAX_EPOCHS)
     per_epoch = SECONDS_PER_EPOCH + OVERHEAD * (whole_epoch * step + validation)
     epochs = int(min(usual, seconds / per_epoch))
     if epochs >= LEAST_EPOCHS:
