@@ -91,7 +91,15 @@ class SegmentRNNForecaster(Forecaster):
         """
         if not self.hparams["linear_skip"]:
             raise ValueError("begin_as: needs linear_skip=True, got False; make the forecaster with it")
-        names = ("context_length", "prediction_length", "target_size", "transform", "cycle", "channels", "head")
+        names = (
+            "context_length",
+            "prediction_length",
+            "target_size",
+            "transform",
+            "cycle",
+            "channels",
+            "head",
+        )
         for name in names:
             own, other = self.hparams[name], linear.hparams[name]
             if own != other:
