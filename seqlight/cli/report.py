@@ -3,33 +3,67 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from rich.markup import escape
 from rich.table import Table
 
 from seqlight.evaluation import ComparisonRow
 from seqlight.experiments.selection import best_row, deciding_error
+from seqlight.report.names import plain
 
 COLUMNS = ("mae", "rmse", "mase", "smape")
+IN_UNITS = ("mae", "rmse")
+MOST_TARGETS = 8  # that have lines of their own
+ALL = "all together"
 TITLES = {"mae": "MAE", "rmse": "RMSE", "mase": "MASE", "smape": "sMAPE"}
 
 FEW_WINDOWS = 20  # below it the errors of a part say little about the next ones
 NOTHING_SCORED = "no window has known values both to forecast from and to compare with"
 
 
-def error_table(rows: Sequence[ComparisonRow], *, title: str, caption: str) -> Table:
-    """One line per forecast; the lowest error of each column is bold."""
+def error_table(
+    rows: Sequence[ComparisonRow],
+    *,
+    title: str,
+    caption: str,
+    by_target: Mapping[str, Sequence[ComparisonRow]] | None = None,
+) -> Table:
+    """One line per forecast; the lowest error of each column is bold.
+
+    Args:
+        rows: errors over all targets.
+        title: above the table.
+        caption: below it.
+        by_target: errors of each target by itself. Of several, each has its lines, if they are not too many,
+            and those over all of them have only errors without a unit: units may differ.
+    """
+    several = by_target is not None and len(by_target) > 1
+    groups = [(ALL, list(rows))]
+    if by_target is not None and 1 < len(by_target) <= MOST_TARGETS:
+        groups[:0] = [(escape(plain(name)), list(own)) for name, own in by_target.items()]
     table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
-    table.add_column("forecast")
+    for name in (["target"] if several else []) + ["forecast"]:
+        table.add_column(name)
     for column in COLUMNS:
         table.add_column(TITLES[column], justify="right")
-    lowest = {column: lowest_error(rows, column) for column in COLUMNS}
-    for row in rows:
-        cells = []
-        for column in COLUMNS:
-            value = row[column]  # type: ignore[literal-required]
-            text = format_error(value, percent=column == "smape")
-            cells.append(f"[bold]{text}[/bold]" if value == lowest[column] else text)
-        table.add_row(row["model"], *cells)
+    for group, own in groups:
+        for number, row in enumerate(own):
+            cells = [row["model"], *error_cells(row, own, pooled=several and group == ALL)]
+            table.add_row(*([group if number == 0 else ""] if several else []), *cells)
+        table.add_section()
     return table
+
+
+def error_cells(row: ComparisonRow, rows: Sequence[ComparisonRow], *, pooled: bool) -> list[str]:
+    """The errors of a line; of several targets taken together, those in their units are left out."""
+    cells = []
+    for column in COLUMNS:
+        value = row[column]  # type: ignore[literal-required]
+        if pooled and column in IN_UNITS:
+            cells.append("")
+            continue
+        text = format_error(value, percent=column == "smape")
+        cells.append(f"[bold]{text}[/bold]" if value == lowest_error(rows, column) else text)
+    return cells
 
 
 def lowest_error(rows: Sequence[ComparisonRow], column: str) -> float:

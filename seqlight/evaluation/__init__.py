@@ -2,6 +2,7 @@
 
 from .by_step import ErrorsByStep, errors_by_step
 from .imputation import ImputationRow, compare_filled, compare_imputers, fill
+from .measure_rows import MeasureRow, measures
 from .rolling_origin import ComparisonRow, compare
 from .window_forecasts import WindowForecasts, forecast_windows
 
@@ -9,6 +10,7 @@ __all__ = [
     "ComparisonRow",
     "ErrorsByStep",
     "ImputationRow",
+    "MeasureRow",
     "WindowForecasts",
     "compare",
     "compare_filled",
@@ -16,4 +18,5 @@ __all__ = [
     "errors_by_step",
     "fill",
     "forecast_windows",
+    "measures",
 ]

@@ -67,6 +67,57 @@ class WindowForecasts:
                 rows.append({"series_index": series, **row})
         return pl.DataFrame(rows).select("model", "series_index", pl.exclude("model", "series_index"))
 
+    def channel(self, number: int) -> "WindowForecasts":
+        """Return the same windows with one of the C channels only."""
+        one = slice(number, number + 1)
+        return WindowForecasts(
+            self.part,
+            self.series_index,
+            self.start,
+            self.target[..., one],
+            self.known[..., one],
+            None if self.scale is None else self.scale[..., one],
+            {
+                name: Forecast(
+                    forecast.point[..., one],
+                    None if forecast.quantiles is None else forecast.quantiles[:, :, one],
+                    forecast.quantile_levels,
+                )
+                for name, forecast in self.forecasts.items()
+            },
+        )
+
+    def by_target(self, names: Sequence[str]) -> dict[str, list[ComparisonRow]]:
+        """Return ``rows`` of each of the C targets, by their ``names``."""
+        return {name: self.channel(number).rows for number, name in enumerate(names)}
+
+    def scaled(self) -> "WindowForecasts":
+        """Return the same windows in multiples of the denominators of MASE; cells without one do not count.
+
+        Raises:
+            ValueError: there are none.
+
+        """
+        if self.scale is None:
+            raise ValueError("scaled: expected windows with the denominators of MASE, got none")
+        unit = torch.where(self.scale > 0, self.scale, torch.nan)[:, None]
+        return WindowForecasts(
+            self.part,
+            self.series_index,
+            self.start,
+            self.target / unit,
+            self.known & unit.isfinite(),
+            torch.ones_like(self.scale),
+            {
+                name: Forecast(
+                    forecast.point / unit,
+                    None if forecast.quantiles is None else forecast.quantiles / unit[..., None],
+                    forecast.quantile_levels,
+                )
+                for name, forecast in self.forecasts.items()
+            },
+        )
+
     def frame(self, data: Any, level: Sequence[float] = ()) -> pl.DataFrame:
         """Return the table of :func:`forecast_table`: one row for each window and step."""
         return forecast_table(self, data, level)

@@ -50,13 +50,26 @@ def expectation(
             f"Over {span} {count(higher, 'series', 'series')} of {len(series):,} are forecast higher than "
             f"{compared}, and {lower:,} lower."
         )
+    known = sum(int(np.isfinite(before(one, shift)).sum()) for one in series)
+    wanted = sum(len(one.forecast) for one in series)
     new, old = mean([pair[0] for pair in pairs]), mean([pair[1] for pair in pairs])
     several = f" of the {len(series):,} series" if len(series) > 1 else ""
     unit, own = plain(series[0].unit), digits[0]
     sentence = f"Over {span} {unit}{several} is forecast to average {own.text(new)}"
-    if not np.isfinite(old):
+    if 2 * known < wanted:  # so few say little
         return f"{sentence}."
+    if known < wanted:  # months that are compared are the same on both sides
+        like = [matched(one, before(one, shift)) for one in series]
+        then = change(mean([one for one, _ in like]), mean([one for _, one in like]))
+        few = f", of which {known:,} of {wanted:,} values are known"
+        return f"{sentence}, against {own.text(old)} {compared}{few}{then.replace(')', ' over these)')}."
     return f"{sentence}, against {own.text(old)} {compared}{change(new, old)}."
+
+
+def matched(series: Series, values: np.ndarray) -> tuple[float, float]:
+    """Means of the forecast and of the values before, over the steps where both are known."""
+    both = np.isfinite(values) & np.isfinite(series.forecast[: len(values)])
+    return mean(series.forecast[: len(values)][both]), mean(values[both])
 
 
 def compared_with(series: Sequence[Series], step: str, season_length: int) -> tuple[int, str]:
@@ -106,16 +119,16 @@ def mean(values: object) -> float:
 def trust(models: Sequence[ModelRow], past: PastForecasts | None, digits: Digits) -> str:
     """How far past forecasts were off, beside the best other model."""
     chosen = next((row for row in models if row.chosen), None)
-    if chosen is None or past is None or not np.isfinite(chosen.errors["MAE"]):
+    if chosen is None or past is None or not np.isfinite(size(chosen)):
         return "No forecast of the past could be checked, so nothing is known of its errors."
     windows = count(len(past.target), "past forecast")
-    off = digits.error(chosen.errors["MAE"])
+    off = size_text(chosen, digits)
     sentence = f"In {windows} that it was not trained on, {plain(chosen.name)} was off by {off} on average"
     other = best_other(models)
     if other is None:
         return f"{sentence}; no other model was there to compare with."
     share = other_share(chosen, other)
-    theirs = digits.error(other.errors["MAE"])
+    theirs = size_text(other, digits)
     if share > 2:
         times = f"{1 + share:,.0f} times as much as"
         return f"{sentence}, {times} the best of the others: {plain(other.name)}, {theirs}."
@@ -133,6 +146,18 @@ def deciding(models: Sequence[ModelRow]) -> str:
     return "MASE" if any(np.isfinite(row.errors.get("MASE", np.nan)) for row in models) else "MAE"
 
 
+def size(row: ModelRow) -> float:
+    """The mean size of a model's errors: its MAE, or its MASE where columns may differ in their units."""
+    return row.errors.get("MAE", row.errors.get("MASE", np.nan))
+
+
+def size_text(row: ModelRow, digits: Digits) -> str:
+    """The same as text."""
+    if "MAE" in row.errors:
+        return digits.error(row.errors["MAE"])
+    return f"{ratio(size(row))} times the scale of each series (MASE)"
+
+
 def best_other(models: Sequence[ModelRow]) -> ModelRow | None:
     """The best model that was not chosen."""
     by = deciding(models)
@@ -141,9 +166,9 @@ def best_other(models: Sequence[ModelRow]) -> ModelRow | None:
 
 
 def other_share(chosen: ModelRow, other: ModelRow) -> float:
-    """How much more than the other's the chosen model's MAE is, as a share of it."""
-    theirs = other.errors["MAE"]
-    return chosen.errors["MAE"] / theirs - 1 if theirs > 0 else 0.0
+    """How much more than the other's the chosen model's error is, as a share of it."""
+    theirs = size(other)
+    return size(chosen) / theirs - 1 if theirs > 0 else 0.0
 
 
 def comparison(
@@ -161,7 +186,7 @@ def comparison(
     made = f"{count(len(past.target), 'forecast')} of {count(past.target.shape[1], 'step')}"
     first = (
         f"{plain(best.name)} has the lowest error of {count(len(models), 'model')} in {made} that begin at "
-        f"{begin}: off by {digits.error(best.errors['MAE'])} on average."
+        f"{begin}: off by {size_text(best, digits)} on average."
     )
     if len(ranked) < 2 or not np.isfinite(ranked[1].errors[by]):
         return first, "No other model was there to compare with."
@@ -219,17 +244,12 @@ def facts_of_errors(
 ) -> list[Fact]:
     """Numbers of the first screen about the errors."""
     chosen = next((row for row in models if row.chosen), None)
-    if chosen is None or not np.isfinite(chosen.errors["MAE"]):
+    if chosen is None or not np.isfinite(size(chosen)):
         return []
-    found = [
-        Fact(
-            label="typical error",
-            value=digits.error(chosen.errors["MAE"]),
-            note=f"MAE of {plain(chosen.name)}",
-        )
-    ]
-    if unit:
-        found[0] = Fact(label=found[0].label, value=found[0].value, note=f"{plain(unit)}, mean of |error|")
+    found = []
+    if "MAE" in chosen.errors:
+        note = f"{plain(unit)}, mean of |error|" if unit else f"MAE of {plain(chosen.name)}"
+        found.append(Fact(label="typical error", value=digits.error(chosen.errors["MAE"]), note=note))
     other = best_other(models)
     if other is not None:
         share = other_share(chosen, other)

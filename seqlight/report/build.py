@@ -10,7 +10,7 @@ import numpy as np
 from seqlight.report.answers import comparison, expectation, facts_of_errors, filling, step_name, trust
 from seqlight.report.description import describe, known_values, versions
 from seqlight.report.inputs import FloatArray, ModelRun, Origin, PastForecasts, Series
-from seqlight.report.judging import METRICS, Judged, scales
+from seqlight.report.judging import METRICS, SCALED_METRICS, Judged, scales
 from seqlight.report.model import (
     Fact,
     HiddenErrors,
@@ -112,7 +112,7 @@ class _Builder:
         self.style = time_style([array for one in series[:50] for array in (one.time, one.forecast_time)])
         self.step = step_name(series[:50])
         self.scale = scales(series, season_length, past)
-        self.judged = None if past is None else Judged(past, self.scale)
+        self.judged = None if past is None else Judged(past, self.scale, scaled=self.several_units)
         self.chosen = chosen
 
     def report(self, title: str, origin: Origin) -> Report:
@@ -146,7 +146,9 @@ class _Builder:
             oddity_counts=counts,
             models=models,
             metrics={
-                name: what for name, what in METRICS.items() if any(name in row.errors for row in models)
+                name: what
+                for name, what in (SCALED_METRICS if self.several_units else METRICS).items()
+                if any(name in row.errors for row in models)
             },
             panels=panels,
             panels_are=panels_are,
@@ -167,13 +169,13 @@ class _Builder:
             report,
             judged=self.judged_over(),
             steps=StepErrors(
-                unit=self.unit or "all columns together",
-                digits=self.own,
+                unit=unit,
+                digits=digits,
                 errors={name: self.judged.by_step(name) for name in names},
             ),
-            origins=self.judged.by_origin(names, self.unit or "all columns together", self.own),
-            times=tuple(self.judged.by_time(self.chosen, self.unit or "all columns together", self.own)),
-            residuals=self.judged.residuals(self.chosen, unit, digits, scaled=self.several_units),
+            origins=self.judged.by_origin(names, unit, digits),
+            times=tuple(self.judged.by_time(self.chosen, unit, digits)),
+            residuals=self.judged.residuals(self.chosen, unit, digits),
             coverage=tuple(self.judged.coverage(units[self.past.series], unit, digits)),
         )
         return replace(report, facts=tuple(self.facts(report)))
@@ -188,7 +190,8 @@ class _Builder:
             )
         rows = [self.judged.row(name, chosen=False) for name in self.past.preds]
         if self.chosen is None:
-            by = "MASE" if any(np.isfinite(row.errors["MASE"]) for row in rows) else "MAE"
+            judged = self.several_units or any(np.isfinite(row.errors["MASE"]) for row in rows)
+            by = "MASE" if judged else "MAE"
             self.chosen = min(rows, key=lambda row: np.nan_to_num(row.errors[by], nan=np.inf)).name
         found = []
         for row in rows:

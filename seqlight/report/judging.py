@@ -10,6 +10,13 @@ from seqlight.report.inputs import Band, FloatArray, PastForecasts, Series
 from seqlight.report.model import Coverage, ModelRow, OriginErrors, Residuals, TimeErrors
 from seqlight.report.numbers import Digits
 
+SCALED_METRICS = {
+    "MASE": "MAE over that of the seasonal naive forecast within the series' past: below 1 is better than it",
+    "scaled RMSE": "root of the mean squared error in the same unit, in which large errors count more",
+    "sMAPE": "mean of |error| over the mean of |forecast| and |actual|",
+    "scaled bias": "mean of forecast - actual in the same unit: above 0 where forecasts are too high",
+}
+"""Of columns that may differ in their units; those in units say nothing of all together."""
 METRICS = {
     "MAE": "mean absolute error",
     "RMSE": "root of the mean squared error, in which large errors count more",
@@ -59,10 +66,12 @@ class Judged:
     Args:
         past: the forecasts.
         scale: float [S], the denominators of MASE of the series.
+        scaled: whether errors are in multiples of these scales, for series of different units.
     """
 
     past: PastForecasts
     scale: FloatArray
+    scaled: bool = False
 
     @property
     def window_scale(self) -> FloatArray:
@@ -71,26 +80,41 @@ class Judged:
         return own[:, None]
 
     def errors(self, model: str) -> FloatArray:
-        """``forecast - actual`` [W, H] in float64; NaN where there is no true value."""
+        """``forecast - actual`` [W, H] in float64; NaN where there is no true value, or no scale."""
+        own = self.in_units(model)
+        return own / self.window_scale if self.scaled else own
+
+    def in_units(self, model: str) -> FloatArray:
+        """``forecast - actual`` [W, H] in the data's units; NaN where there is no true value."""
         return np.asarray(self.past.preds[model], np.float64) - self.past.target
 
     def row(self, model: str, *, chosen: bool) -> ModelRow:
         """The model's line in the table."""
-        errors = self.errors(model)
+        errors = self.in_units(model)
         known = np.isfinite(errors)
         inside = errors[known]
         if not len(inside):
-            return ModelRow(name=model, errors=dict.fromkeys(METRICS, np.nan), chosen=chosen)
-        scaled = np.abs(errors) / self.window_scale
+            names = SCALED_METRICS if self.scaled else METRICS
+            return ModelRow(name=model, errors=dict.fromkeys(names, np.nan), chosen=chosen)
+        scaled = errors / self.window_scale
         size = (np.abs(self.past.preds[model]) + np.abs(self.past.target))[known] / 2
         relative = np.divide(np.abs(inside), size, out=np.zeros_like(inside), where=size > 0)
-        found = {
-            "MAE": np.abs(inside).mean(),
-            "RMSE": np.sqrt(np.square(inside).mean()),
-            "MASE": mean_of_finite(scaled),
-            "sMAPE": relative.mean(),
-            "bias": inside.mean(),
-        }
+        mase, smape = mean_of_finite(np.abs(scaled)), relative.mean()
+        if self.scaled:
+            found = {
+                "MASE": mase,
+                "scaled RMSE": np.sqrt(mean_of_finite(np.square(scaled))),
+                "sMAPE": smape,
+                "scaled bias": mean_of_finite(scaled),
+            }
+        else:
+            found = {
+                "MAE": np.abs(inside).mean(),
+                "RMSE": np.sqrt(np.square(inside).mean()),
+                "MASE": mase,
+                "sMAPE": smape,
+                "bias": inside.mean(),
+            }
         return ModelRow(
             name=model, errors={name: float(value) for name, value in found.items()}, chosen=chosen
         )
@@ -114,9 +138,9 @@ class Judged:
         return OriginErrors(time=times[::merged], unit=unit, digits=digits, errors=errors, merged=merged)
 
     def by_series(self, model: str, count: int) -> FloatArray:
-        """Mean absolute error [S] of each series."""
-        known = self._known(model)
-        absolute = np.abs(self.errors(model)).sum(1, where=known)
+        """Mean absolute error [S] of each series, in its units."""
+        known = np.isfinite(self.in_units(model))
+        absolute = np.abs(self.in_units(model)).sum(1, where=known)
         sums = np.bincount(self.past.series, absolute, minlength=count)
         return means(sums, np.bincount(self.past.series, known.sum(1), minlength=count))
 
@@ -158,11 +182,9 @@ class Judged:
             )
         return found
 
-    def residuals(self, model: str, unit: str, digits: Digits, *, scaled: bool) -> Residuals | None:
-        """Histogram and autocorrelation of the errors; ``scaled``: of multiples of each series' scale."""
+    def residuals(self, model: str, unit: str, digits: Digits) -> Residuals | None:
+        """Histogram and autocorrelation of the errors."""
         errors = self.errors(model)
-        if scaled:
-            errors = errors / self.window_scale
         known = errors[np.isfinite(errors)]
         if len(known) < 2:
             return None

@@ -11,6 +11,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from seqlight.report import numbers, pictures
+from seqlight.report.judging import SCALED_METRICS
 from seqlight.report.model import ModelRow, Panel, Report, Residuals, SeriesRow, StepErrors, TimeErrors
 from seqlight.report.names import clean, plain
 from seqlight.report.oddities import KINDS
@@ -165,7 +166,9 @@ def error_text(row: ModelRow, name: str, own: numbers.Digits) -> str:
     value = row.errors[name]
     if name == "sMAPE":
         return numbers.percent(value, 1)
-    return numbers.ratio(value) if name == "MASE" else own.error(value)
+    if name in SCALED_METRICS:
+        return f"{numbers.MINUS}{numbers.ratio(-value)}" if value < 0 else numbers.ratio(value)
+    return own.error(value)
 
 
 def hidden_error(value: float, name: str, own: numbers.Digits) -> str:

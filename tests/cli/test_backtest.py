@@ -59,9 +59,11 @@ def test_it_says_a_line_a_window_and_the_errors(finished: tuple[pl.DataFrame, st
     words = " ".join(printed.split())
     assert "Errors over 3 windows of 6 steps, 12 steps apart, made from the 24 before: 6 forecasts" in words
     assert "Trained lstm, linear 2 times" in words
-    (line,) = [line for line in printed.splitlines() if "│ naive " in line]
+    line, more = [line for line in printed.splitlines() if "│ naive " in line]
     mae = (table["naive"] - table["sales"]).abs().mean()
     assert line.strip("│ ").split("│")[1].strip() == f"{mae:.4g}"
+    bias = (table["naive"] - table["sales"]).mean()
+    assert more.strip("│ ").split("│")[1].strip() == f"{bias:+.4g}"
 
 
 def test_parquet_keeps_times(two_series_csv: Path, run: Run, tmp_path: Path) -> None:

@@ -222,3 +222,24 @@ def test_past_forecasts_that_do_not_fit() -> None:
         replace(past, preds={"x": np.zeros((2, 3))})
     with pytest.raises(ValueError, match=r"series expected shape \(2,\), one of each window, got \(5,\)"):
         replace(past, series=np.zeros(5, np.int64))
+
+
+def test_months_that_are_missing_a_year_before_are_compared_with_the_same_ones() -> None:
+    """Ten of twelve are known; the two that are not would be the highest."""
+    months = np.arange("2020-01", "2024-01", dtype="datetime64[M]")
+    shape = np.tile(np.where(np.arange(12) >= 10, 300.0, 100.0), 4)
+    values = shape[:36].copy()
+    values[34:36] = np.nan
+    series = Series(
+        name="milk",
+        unit="pounds",
+        time=months[:36],
+        values=values,
+        forecast_time=months[36:],
+        forecast=shape[36:] * 1.1,
+    )
+    first = build([series], season_length=12).answer[0]
+    assert "to average 146.7, against 100.0 in the same months a year before, of which 10 of 12" in first
+    assert "values are known (+10\u00a0% over these)" in first
+    values[28:] = np.nan
+    assert "against" not in build([replace(series, values=values)], season_length=12).answer[0]

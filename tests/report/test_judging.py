@@ -102,7 +102,7 @@ def test_coverage(judged: Judged) -> None:
 
 
 def test_residuals(judged: Judged) -> None:
-    residuals = judged.residuals("good", "y", Digits(1), scaled=False)
+    residuals = judged.residuals("good", "y", Digits(1))
     assert residuals is not None
     off = (judged.past.preds["good"] - judged.past.target).ravel()
     off = off[np.isfinite(off)]
@@ -123,7 +123,7 @@ def test_autocorrelation_takes_the_shortest_lead_of_each_time() -> None:
     past = PastForecasts(
         series=np.zeros(800, np.int64), time=time[order], target=np.zeros((800, 2)), preds={"a": preds[order]}
     )
-    residuals = Judged(past, np.ones(1)).residuals("a", "y", Digits(1), scaled=False)
+    residuals = Judged(past, np.ones(1)).residuals("a", "y", Digits(1))
     assert residuals is not None
     assert residuals.autocorrelation[:3] == pytest.approx([0.8, 0.64, 0.51], abs=0.12)
     assert residuals.bound == pytest.approx(1.96 / np.sqrt(801))
@@ -137,7 +137,7 @@ def test_neighbours_of_other_series_are_none() -> None:
         target=np.zeros((100, 1)),
         preds={"a": np.repeat([1.0, -1.0], 50)[:, None]},
     )
-    residuals = Judged(past, np.ones(2)).residuals("a", "y", Digits(1), scaled=False)
+    residuals = Judged(past, np.ones(2)).residuals("a", "y", Digits(1))
     assert residuals is not None and len(residuals.autocorrelation) == 0
 
 

@@ -56,13 +56,17 @@ def selection(data: CSVDataModule) -> Selection:
 def test_of_selection(selection: Selection, data: CSVDataModule) -> None:
     report = of_selection(selection, data)
     assert [row.name for row in report.rows] == [f"{shop}, {column}" for shop in "abc" for column in COLUMNS]
-    for row, own in zip(report.models, selection.test.rows, strict=True):
+    scaled = selection.test.scaled()  # sales and visits have no unit together
+    for row, own, relative in zip(report.models, scaled.rows, selection.test.rows, strict=True):
         assert row.name == own["model"]
         assert row.chosen == (row.name == selection.chosen)
-        for metric in ("MAE", "RMSE", "MASE", "sMAPE"):
-            assert row.errors[metric] == pytest.approx(own[metric.lower()], rel=1e-5), (row.name, metric)  # type: ignore[literal-required]
+        expected = {"MASE": own["mae"], "scaled RMSE": own["rmse"], "sMAPE": relative["smape"]}
+        assert own["mae"] == pytest.approx(relative["mase"], rel=1e-5)
+        assert row.errors.keys() == expected.keys() | {"scaled bias"}
+        for metric, value in expected.items():
+            assert row.errors[metric] == pytest.approx(value, rel=1e-5), (row.name, metric)
     assert report.steps is not None
-    for name, by_step in zip(report.steps.errors, selection.test.by_step, strict=True):
+    for name, by_step in zip(report.steps.errors, scaled.by_step, strict=True):
         assert report.steps.errors[name] == pytest.approx(by_step.mae.numpy(), rel=1e-5)
     panel = report.panels[3]
     values = data.store.series(1)[:, 1]
@@ -74,7 +78,8 @@ def test_of_selection(selection: Selection, data: CSVDataModule) -> None:
     # The shop that ended has its forecast where it ended.
     assert report.panels[4].forecast_time[0] == np.datetime64("2024-03-09T08")
     assert {oddity.kind for oddity in report.oddities} >= {"gap", "ended"}
-    assert {row.unit for row in report.times} == {"all columns together"}
+    assert {row.unit for row in report.times} == {"multiples of each series' scale"}
+    assert "(MASE) on average" in report.answer[1]
     assert "a, sales" in render(report)
 
 
@@ -85,14 +90,14 @@ def test_cells_that_do_not_count_are_left_out(selection: Selection, data: CSVDat
     test = replace(selection.test, known=known)
     report = of_selection(replace(selection, test=test), data)
     for row, own, whole in zip(report.models, test.rows, selection.test.rows, strict=True):
-        assert row.errors["MAE"] == pytest.approx(own["mae"], rel=1e-5)
-        assert abs(own["mae"] / whole["mae"] - 1) > 1e-4
+        assert row.errors["MASE"] == pytest.approx(own["mase"], rel=1e-5)
+        assert abs(own["mase"] / whole["mase"] - 1) > 1e-4
 
 
 def test_times_of_windows_are_those_of_the_cells(selection: Selection, data: CSVDataModule) -> None:
     """By hour, from the long table that evaluation makes."""
     report = of_selection(selection, data)
-    frame = selection.test.frame(data)
+    frame = selection.test.scaled().frame(data)
     errors = [
         frame.select(
             pl.col("ds").dt.hour(), error=(pl.col(f"{selection.chosen}-{column}") - pl.col(column)).abs()

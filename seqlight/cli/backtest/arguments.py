@@ -114,7 +114,12 @@ def build_parser() -> Parser:
         "refused for windows that it was trained on; columns and sizes are those of its training",
     )
     add_size_options(model)
-    add_network_options(model)
+    add_network_options(
+        model,
+        sizes="of the LSTM",
+        time="each training also ends after this time, that of all members of auto together; what all "
+        "windows may take is printed before the first",
+    )
     results = parser.add_argument_group("output")
     results.add_argument(
         "-o",

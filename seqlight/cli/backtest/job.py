@@ -22,9 +22,11 @@ from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.html_report import origin_of
 from seqlight.cli.interval_table import empty_caption, interval_table
 from seqlight.cli.level_arguments import METHODS, bound_columns
+from seqlight.cli.measure_table import measure_table
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.series_table import backtest_table
 from seqlight.data import CSVDataModule, DataError
+from seqlight.evaluation import measures
 from seqlight.evaluation.forecast_table import table_columns
 from seqlight.experiments import Backtest, BacktestWindow, backtest
 from seqlight.experiments.interval_recipes import with_intervals
@@ -94,11 +96,22 @@ def run(given: BacktestArguments, plan: ForecastPlan, saved: Saved | None = None
                 raise
             raise explained from error
     console.print()
-    console.print(error_table(found.rows, title=heading(found, data), caption=caption(found)))
+    windows, several = found.forecasts, data.target_size > 1
+    console.print(
+        error_table(
+            found.rows,
+            title=heading(found, data),
+            caption=caption(found),
+            by_target=windows.by_target(data.target_cols),
+        )
+    )
+    console.print()
+    console.print(measure_table(measures(windows, data), several_targets=several))
     if given.levels:
-        held = judge_quantiles(found.forecasts, given.levels)
+        held = judge_quantiles(windows.scaled() if several else windows, given.levels)
+        over = "over all windows" + ", widths and scores in multiples of MASE's scale" * several
         console.print()
-        console.print(interval_table(held, caption=empty_caption(held), over="over all windows"))
+        console.print(interval_table(held, caption=empty_caption(held), over=over))
     best = best_row(found.rows, deciding_error(found.rows))["model"]
     console.print()
     console.print(backtest_table(found.forecasts, best, found.data, console))

@@ -42,8 +42,12 @@ def run(given: CompareArguments) -> None:
         candidates += baselines(data).values()
         predictors = {one.name: one.predictor for one in candidates}
         # A report shows single forecasts, which take memory.
-        windows = None if given.report is None else forecast_windows(predictors, data)
-        results = errors_by_step(predictors, data) if windows is None else windows.by_step
+        several = data.target_size > 1  # of units that may differ
+        windows = forecast_windows(predictors, data) if given.report is not None or several else None
+        if windows is None:
+            results = errors_by_step(predictors, data)
+        else:
+            results = windows.scaled().by_step if several else windows.by_step
 
     console.print()
     console.print(comparison_table(results, seconds_of(candidates), heading(given, data, results[0].windows)))
@@ -58,7 +62,7 @@ def run(given: CompareArguments) -> None:
             figure = draw(
                 {result.model: result.mae.numpy() for result in results},
                 title=f"{NAMES[given.network]} by strategy: error at each step ahead",
-                error_label="mean absolute error",
+                error_label="mean absolute error" + ", in multiples of MASE's scale" * several,
             )
             figure.savefig(staged_path[given.plot], format=given.plot.suffix[1:].lower())
         if given.report is not None and windows is not None:
@@ -147,10 +151,12 @@ def seconds_of(candidates: Sequence[Candidate]) -> dict[str, float]:
 def heading(given: CompareArguments, data: WindowDataModule, windows: int) -> str:
     """What was trained, and what the table's errors are taken over."""
     layers = f", {given.num_layers or DEFAULT_LAYERS} layers" if given.network in RECURRENT else ""
+    in_units = "; in multiples of MASE's scale, for columns may differ in their units"
+    in_units = in_units if data.target_size > 1 else ""
     return (
         f"{NAMES[given.network]} ({given.hidden_size} units{layers}), errors on the test part over all steps "
         f"and at the last one: {windows:,} windows of {data.prediction_length} steps, made from the "
-        f"{data.context_length} before"
+        f"{data.context_length} before{in_units}"
     )
 
 

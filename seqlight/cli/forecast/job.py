@@ -88,7 +88,14 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
             else selection.validation.rows,
         )
         console.print()
-        console.print(error_table(test.rows, title=heading(data, test.windows, given.refit), caption=caption))
+        console.print(
+            error_table(
+                test.rows,
+                title=heading(data, test.windows, given.refit),
+                caption=caption,
+                by_target=test.by_target(data.target_cols),
+            )
+        )
         console.print()
         console.print(forecast_table(selection, data, console))
 
