@@ -69,16 +69,19 @@ def test_evaluation_gives_every_window_once_in_as_many_batches(count, replicas, 
     dataset = windows(count)
     size = even_batch_size(count, batch_size, replicas)
     assert batch_size <= size
-    shares = [
-        numbers(loader_of(dataset, size, num_replicas=replicas, rank=rank, even=False))
-        for rank in range(replicas)
+    loaders = [
+        loader_of(dataset, size, num_replicas=replicas, rank=rank, even=False) for rank in range(replicas)
     ]
+    shares = [numbers(loader) for loader in loaders]
     assert len({len(own) for own in shares}) == 1
     everything = sorted(number for own in shares for batch in own for number in batch)
-    if count >= replicas:
-        assert everything == list(range(count))
-    else:
-        assert set(everything) == set(range(count))
+    assert set(everything) == set(range(count))
+    scored = [
+        batch["start"][~batch["future_target"].isnan().all((1, 2))] - 1
+        for loader in loaders
+        for batch in loader
+    ]
+    assert sorted(torch.cat(scored).tolist()) == list(range(count))
 
 
 def test_order_depends_on_seed_and_epoch_alone():

@@ -1,4 +1,4 @@
-"""Trains models of every kind in one process or in two, and saves what came out: see test_ddp.py.
+"""Trains and evaluates in one process or in two, and saves what came out: see test_ddp.py.
 
 Lightning starts the second process by running this script again; all trainings share the two.
 """
@@ -21,6 +21,7 @@ from lightning import LightningDataModule, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, DistributedSampler
 
+from seqlight.callbacks import ForecastWriter
 from seqlight.data import CSVDataModule, SyntheticDataModule, SyntheticImputationDataModule
 from seqlight.models import (
     ConvGRUForecaster,
@@ -33,6 +34,7 @@ from seqlight.models import (
     LSTMForecaster,
     RNNForecaster,
     RNNImputer,
+    SeasonalNaiveForecaster,
     SegmentRNNForecaster,
     SequenceClassifier,
     SequenceGenerator,
@@ -226,9 +228,52 @@ def train(processes: int, folder: Path) -> None:
             torch.save(metrics, folder / f"{name} {processes}.pt")
 
 
+def evaluate(processes: int, folder: Path) -> None:
+    """Forecast five series, and one, in all windows and after their ends: numbers that are not even."""
+    for series in (5, 1):
+        time = pl.datetime_range(pl.datetime(2024, 1, 1), pl.datetime(2024, 1, 4, 3), "1h", eager=True)
+        values = np.random.RandomState(0).rand(series, len(time))
+        frame = pl.concat(
+            pl.DataFrame({"time": time, "id": f"shop {number}", "y": values[number]})
+            for number in range(series)
+        )
+        # One series has one window to validate: there is none for the second process.
+        data = CSVDataModule(
+            frame,
+            time_col="time",
+            target_cols="y",
+            id_col="id",
+            val_size=fixtures.HORIZON + (2 if series > 1 else 0),
+            test_size=fixtures.HORIZON + 1,
+            batch_size=4 // processes,
+            **SIZES,
+        )
+        path = folder / f"forecast {series} {processes}.csv"
+        trainer = Trainer(
+            accelerator="cpu",
+            devices=processes,
+            strategy="ddp" if processes > 1 else "auto",
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            callbacks=[ForecastWriter(path)],
+        )
+        model = SeasonalNaiveForecaster(season_length=5, **SIZES)
+        metrics = {
+            name: value
+            for stage in (trainer.validate, trainer.test)
+            for name, value in stage(model, data, verbose=False)[0].items()
+        }
+        trainer.predict(model, data)
+        if trainer.is_global_zero:
+            torch.save(metrics, folder / f"evaluated {series} {processes}.pt")
+
+
 if __name__ == "__main__":
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     train(int(sys.argv[1]), Path(sys.argv[2]))
+    evaluate(int(sys.argv[1]), Path(sys.argv[2]))
     if torch.distributed.is_initialized():
         # Neither process leaves while the other still talks to it, nor with gloo's threads running: on a busy
         # machine that aborts an interpreter that is about to exit.

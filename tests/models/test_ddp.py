@@ -34,8 +34,12 @@ CASES = FORECASTERS + OTHERS
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ddp")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("ddp")
+
+
+@pytest.fixture(scope="module")
+def results(folder):
     package = str(Path(seqlight.__file__).parent.parent)  # this one, installed or not
     search_path = os.pathsep.join(filter(None, [package, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": search_path}
@@ -96,3 +100,21 @@ def test_every_process_has_its_random_and_carried_state_saved(results):
     for part in range(2):  # h and c; row r is in process r % 2
         together = torch.stack([state[part] for state, _, _ in shares], dim=2).flatten(1, 2)
         torch.testing.assert_close(together, whole[part], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("series", [5, 1])
+def test_two_processes_evaluate_every_window_once(results, folder, series):
+    one, two = (torch.load(folder / f"evaluated {series} {processes}.pt") for processes in (1, 2))
+    assert {"val_loss", "val_mase", "test_mae", "test_mae_last"} <= one.keys() == two.keys()
+    for name, value in one.items():
+        assert two[name] == pytest.approx(value, rel=1e-5), name
+
+
+@pytest.mark.parametrize("series", [5, 1])
+def test_two_processes_write_one_file_in_the_order_of_one(results, folder, series):
+    one, two = ((folder / f"forecast {series} {processes}.csv").read_text() for processes in (1, 2))
+    assert one == two
+    assert len(one.splitlines()) == 1 + series * 6
+    assert [line.partition(",")[0] for line in one.splitlines()[1::6]] == [
+        f"shop {number}" for number in range(series)
+    ]

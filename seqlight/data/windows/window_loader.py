@@ -84,6 +84,11 @@ class WindowSampler(DistributedSampler[int]):
             return -(-total // self.num_replicas)
         return (total - self.rank - 1) // self.num_replicas + 1
 
+    @property
+    def repeats(self) -> bool:
+        """Whether this process evaluates what another one has: there are fewer windows than processes."""
+        return not self.even and self.rank >= len(self.dataset)  # type: ignore[arg-type]
+
 
 class WindowLoader(DataLoader[Batch]):
     """A DataLoader of whole batches that knows how far it has come.
@@ -96,6 +101,8 @@ class WindowLoader(DataLoader[Batch]):
     between training and validation would differ by those of the validation that Lightning then leaves out.
 
     With a :class:`StatefulSampler` every batch gets an entry ``reset``, bool [B]: which rows start anew.
+    Where evaluation has fewer windows than there are processes, those that are given the window of another
+    have its targets as unknown, so that metrics over all processes count each window once.
     """
 
     _epoch: int | None = None  # of the last iteration
@@ -124,6 +131,8 @@ class WindowLoader(DataLoader[Batch]):
         for batch in super().__iter__():
             if masks is not None:
                 batch[RESET] = masks[self._batches]
+            if isinstance(sampler, WindowSampler) and sampler.repeats:
+                batch = _unscored(batch)
             self._batches += 1
             yield batch
         if isinstance(sampler, WindowSampler) and sampler.epoch == epoch:
@@ -142,6 +151,18 @@ class WindowLoader(DataLoader[Batch]):
         self._epoch = self._resume_epoch = int(state["epoch"]) + finished
         if isinstance(self.sampler, WindowSampler):
             self.sampler.set_epoch(self._resume_epoch)
+
+
+def _unscored(batch: Batch) -> Batch:
+    """Return a batch whose targets are unknown: NaN, -100 for classes."""
+    made = dict(batch)
+    for name in ("future_target", "held_out_target", "label"):
+        if name in made:
+            unknown = float("nan") if made[name].is_floating_point() else -100
+            made[name] = torch.full_like(made[name], unknown)
+    if "future_observed" in made:
+        made["future_observed"] = torch.zeros_like(made["future_observed"])
+    return made
 
 
 def even_batch_size(windows: int, batch_size: int, num_replicas: int) -> int:
