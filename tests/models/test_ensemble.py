@@ -163,3 +163,91 @@ def test_errors():
         make(members=[one, one], weights=[1.5, -0.5], **sizes)
     with pytest.raises(ValueError, match=r"^series_weights: expected one list for each of the 1"):
         make(members=[one], series_ids=["a"], **sizes)
+
+
+LEVELS = (0.1, 0.5, 0.9)
+
+
+def members_with_quantiles():
+    """Two with quantiles and two with points alone."""
+    torch.manual_seed(0)
+    sizes = {"context_length": 12, **SIZES}
+    parts = [
+        models.GRUForecaster(hidden_size=4, head="quantile", quantiles=[0.1, 0.5, 0.9], **sizes),
+        models.LinearForecaster(head="student_t", **sizes),
+        models.LinearForecaster(**sizes),
+        models.NaiveForecaster(context_length=9, **SIZES),
+    ]
+    return [part.eval() for part in parts]
+
+
+def test_quantiles_are_averaged_level_by_level_and_points_are_moved_by_the_others_spread():
+    parts = members_with_quantiles()
+    weights = [0.3, 0.1, 0.4, 0.2]
+    model = models.EnsembleForecaster.of(parts, weights)
+    batch = {"past_target": torch.randn(5, 12, 2)}
+    forecast = model.predict(batch, quantile_levels=LEVELS)
+    shorter = {"past_target": batch["past_target"][:, -9:]}
+    each = [
+        part.predict(batch if part.context_length == 12 else shorter, quantile_levels=LEVELS)
+        for part in parts
+    ]
+    spread = sum(
+        weight * (one.quantiles - one.point[..., None]) / 0.4
+        for weight, one in zip(weights[:2], each, strict=False)
+    )
+    expected = sum(
+        weight * (one.point[..., None] + spread if one.quantiles is None else one.quantiles)
+        for weight, one in zip(weights, each, strict=True)
+    )
+    torch.testing.assert_close(forecast.quantiles, expected)
+    torch.testing.assert_close(forecast.quantiles[..., 1], forecast.point)
+    assert forecast.quantile_levels == model.quantile_levels == LEVELS
+    assert (forecast.quantiles.diff(dim=-1) >= 0).all()
+    with pytest.raises(ValueError, match=r"0\.2"):  # the head of the first knows three levels
+        model.predict(batch, quantile_levels=(0.2,))
+    with pytest.raises(ValueError, match=r"^samples: "):
+        model.predict(batch, samples=3)
+    assert model.predict(batch).quantiles is None
+
+
+def test_points_alone_have_no_quantiles():
+    model = models.EnsembleForecaster.of(members()[1:])
+    assert not model.has_distribution
+    assert model.predict(inputs_of(model), quantile_levels=LEVELS).quantiles is None
+
+
+def test_a_series_whose_weight_is_on_points_alone_has_the_mean_spread():
+    parts = members_with_quantiles()
+    model = models.EnsembleForecaster.of(
+        parts, [0.5, 0.5, 0, 0], series_ids=["a"], series_weights=[[0.0, 0.0, 1.0, 0.0]]
+    )
+    past = torch.randn(1, 12, 2).expand(2, -1, -1)
+    found = model.predict({"past_target": past, "series_index": torch.tensor([0, 1])}, quantile_levels=LEVELS)
+    spread = found.quantiles - found.point[..., None]
+    torch.testing.assert_close(spread[0], spread[1])
+    torch.testing.assert_close(found.point[0], parts[2].predict({"past_target": past[:1]}).point[0])
+
+
+def test_quantiles_in_batches_checkpoint_and_log(tmp_path, trainer, loader):
+    sizes = {"context_length": 24, "prediction_length": 6}
+    parts = [models.LinearForecaster(head="normal", **sizes), models.NaiveForecaster(**sizes)]
+    model = models.EnsembleForecaster.of(parts, [0.5, 0.5], nonnegative=True)
+    running = trainer()
+    before = running.predict(model, loader(8))
+    assert before[0]["quantiles"].shape == (*before[0]["prediction"].shape, 3)
+    assert (before[0]["quantiles"] >= 0).all()
+    running.save_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    after = trainer().predict(seqlight.load(tmp_path / "a.ckpt"), loader(8))
+    assert torch.equal(before[0]["quantiles"], after[0]["quantiles"])
+    (logged,) = trainer().validate(model, loader(8), verbose=False)
+    assert logged["val_wql"] > 0 and logged["val_crps"] > 0
+
+
+def test_a_member_without_a_form_in_onnx_is_named(tmp_path):
+    sizes = {"context_length": 12, **SIZES}
+    counts = models.LinearForecaster(head="poisson", transform="none", **sizes)
+    model = models.EnsembleForecaster.of([models.NaiveForecaster(**sizes), counts])
+    with pytest.raises(ValueError, match=r"^members\[1\]: LinearForecaster: head: quantiles of .*'poisson'"):
+        model.to_onnx(tmp_path / "no.onnx")
+    assert not (tmp_path / "no.onnx").exists()

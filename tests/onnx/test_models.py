@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import onnxruntime
 import torch
 from torch import Tensor
 
@@ -132,6 +133,18 @@ def test_ensemble(exported_equals: Any) -> None:
     inputs = [inputs_of(ensemble, batch) for batch in (2, 7)]
     inputs[0]["past_target"][0, 4:] = torch.nan  # nothing is left for the seasonal forecast
     assert exported_equals(ensemble, None, inputs)["GRU"] == 2
+
+
+def test_quantiles_of_an_ensemble(tmp_path: Path) -> None:
+    parts = [stirred(models.LinearForecaster(head="normal", **SIZES)), models.NaiveForecaster(**SIZES)]
+    ensemble = models.EnsembleForecaster.of(parts, [0.75, 0.25])
+    ensemble.to_onnx(tmp_path / "m.onnx")
+    given = inputs_of(ensemble, 3)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    found = session.run(None, {name: value.numpy() for name, value in given.items()})
+    expected = ensemble.predict(given, quantile_levels=ensemble.quantile_levels)
+    for values, wanted in zip(found, (expected.point, expected.quantiles), strict=True):
+        torch.testing.assert_close(torch.from_numpy(values), wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_es_rnn(exported_equals: Any) -> None:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,28 +80,16 @@ class ForecasterDistribution(ForecasterWindows):
             parameters = torch.zeros(self.head.parameter_count)
             self.head.quantiles(self.head.parameters(parameters), levels)
 
-    def to_onnx(  # type: ignore[override]
-        self,
-        file_path: str | Path,
-        input_sample: Mapping[str, Any] | None = None,
-        *,
-        outputs: Sequence[str] | None = None,
-        quantile_levels: Sequence[float] | None = None,
-    ) -> None:
-        """Write the forecast to an ONNX file, see :meth:`seqlight.models.WindowForecaster.to_onnx`.
-
-        Raises:
-            ValueError: the head does not know a level, or is one on counts, whose quantiles no operator of
-                ONNX finds; see also :func:`seqlight.onnx.export`.
-
-        """
-        if self.head.counts:
-            raise ValueError(
-                f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
-                "scipy, and ONNX has no operator for them; forecast in Python, or train with "
-                "head='student_t' or 'quantile'"
-            )
-        super().to_onnx(file_path, input_sample, outputs=outputs, quantile_levels=quantile_levels)
+    @property
+    def onnx_obstacle(self) -> str | None:
+        """Why the forecast has no form in ONNX: quantiles of counts have no operator there."""
+        if not self.head.counts:
+            return None
+        return (
+            f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
+            "scipy, and ONNX has no operator for them; forecast in Python, or train with "
+            "head='student_t' or 'quantile'"
+        )
 
     def check_samples(self, samples: int) -> None:
         """Raise ValueError where a forecast would not have so many paths."""

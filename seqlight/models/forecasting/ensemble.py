@@ -1,7 +1,7 @@
 """The weighted mean of the forecasts of several forecasters."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
@@ -36,6 +36,10 @@ class EnsembleForecaster(FixedForecaster):
     Each member transforms the window itself and is given what it was built for. Members may have contexts of
     different lengths; each takes the last steps of the window. The members are part of the module: its
     checkpoint and its ONNX file hold them all. Trained as they are, they are not trained further here.
+
+    **Quantiles** are averaged level by level, with the same weights. A member that gives a point alone counts
+    as its point, moved by the mean distance of the others' quantiles from their points; so the ensemble has
+    quantiles if one member has, at the levels that all those members know. Sample paths it has none.
 
     :func:`seqlight.experiments.portfolio` trains members and finds weights; :meth:`of` joins forecasters that
     are there.
@@ -105,6 +109,10 @@ class EnsembleForecaster(FixedForecaster):
         self.series_rows = SeriesRows(names) if names else None
         table = torch.tensor([*rows, weights], dtype=torch.float64)
         self.register_buffer("weight_table", (table / table.sum(1, keepdim=True)).float())
+        self.quantile_levels = _common(one.quantile_levels for one in made if one.has_distribution)
+        scored_levels = _common(one.scored_levels for one in made if one.has_distribution)
+        if scored_levels:
+            self._score_quantiles(scored_levels)
 
     @classmethod
     def of(
@@ -153,6 +161,27 @@ class EnsembleForecaster(FixedForecaster):
         return [member for member in self.members if isinstance(member, WindowForecaster)]
 
     @property
+    def has_distribution(self) -> bool:
+        """Whether a member has quantiles."""
+        return any(member.has_distribution for member in self.forecasters)
+
+    def check_levels(self, levels: Sequence[float]) -> None:
+        """Raise ValueError where a member with quantiles would not have all of these."""
+        if not self.has_distribution:
+            super().check_levels(levels)
+        for member in self.forecasters:
+            if member.has_distribution:
+                member.check_levels(levels)
+
+    @property
+    def onnx_obstacle(self) -> str | None:
+        """Why a member, which is named, has no form in ONNX; None where all have one."""
+        for number, member in enumerate(self.forecasters):
+            if member.onnx_obstacle is not None:
+                return f"members[{number}]: {type(member).__name__}: {member.onnx_obstacle}"
+        return None
+
+    @property
     def takes_phase(self) -> bool:
         """Whether a member has a cycle."""
         return any(member.takes_phase for member in self.forecasters)
@@ -193,12 +222,27 @@ class EnsembleForecaster(FixedForecaster):
         if self.training:  # the members are trained already: nothing is dropped
             with evaluation_mode(self):
                 return self.forecast(given, levels, samples)
-        forecasts = torch.stack([member(**self._given(member, given)) for member in self.forecasters])
+        points, spreads, spreading = [], [], []
+        for number, member in enumerate(self.forecasters):
+            entries = self._given(member, given)
+            wanted = levels if member.has_distribution else ()
+            point, quantiles = member._forecast_of_values(entries.pop("past_target"), entries, wanted)
+            points.append(point)
+            if quantiles is not None:
+                spreads.append(quantiles - point.unsqueeze(-1))
+                spreading.append(number)
+        forecasts = torch.stack(points)
         # A member whose shorter window holds no known value has no forecast; the others share its weight.
         parts = torch.where(forecasts.isnan(), 0.0, self._weights(given))
-        return WindowForecast(
-            self.bounds.apply(torch.where(parts > 0, forecasts * parts, 0.0).sum(0) / parts.sum(0))
-        )
+        mean = _weighted_mean(forecasts, parts)
+        if not spreads:
+            return WindowForecast(self.bounds.apply(mean))
+        spread = _mean_spread(torch.stack(spreads), parts[spreading])
+        # Rounding may turn two quantiles that lie close together the other way round.
+        rising = [mean + spread[..., 0]]
+        for step in spread.unbind(-1)[1:]:
+            rising.append(torch.maximum(rising[-1], mean + step))
+        return WindowForecast(self.bounds.apply(mean), self.bounds.apply(torch.stack(rising, dim=-1)))
 
     def _given(self, member: WindowForecaster, entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return what a member takes of the entries of a batch."""
@@ -226,6 +270,30 @@ class EnsembleForecaster(FixedForecaster):
                 f"members[{number}]: expected a context_length of at most {self.context_length}, that of the "
                 f"ensemble, got {member.context_length}"
             )
+
+
+def _common(levels: Iterable[tuple[float, ...]]) -> tuple[float, ...]:
+    """Return the levels that all have, rising; none of none."""
+    first, *others = [set(some) for some in levels] or [set()]
+    return tuple(sorted(first.intersection(*others)))
+
+
+def _weighted_mean(values: Tensor, parts: Tensor) -> Tensor:
+    """Return the mean over the first axis; a value of weight 0 is left out, whatever it is."""
+    return torch.where(parts > 0, values * parts, 0.0).sum(0) / parts.sum(0)
+
+
+def _mean_spread(spreads: Tensor, parts: Tensor) -> Tensor:
+    """Return the weighted mean distance of quantiles from their points, ``[B, H, C, Q]``.
+
+    Args:
+        spreads: of each member with quantiles, ``[D, B, H, C, Q]``.
+        parts: these members' weights ``[D, B, H, C]``; where all are 0, which leaves points alone, all of
+            them count the same.
+
+    """
+    alike = (~spreads[..., 0].isnan()).to(parts.dtype)
+    return _weighted_mean(spreads, torch.where(parts.sum(0) > 0, parts, alike).unsqueeze(-1))
 
 
 def _member(number: int, described: Any) -> WindowForecaster:

@@ -84,6 +84,11 @@ class WindowPrediction(WindowValues):
                 "from past errors with seqlight.intervals"
             )
 
+    @property
+    def onnx_obstacle(self) -> str | None:
+        """Why the forecast has no form in ONNX, with what to do instead; None where it has one."""
+        return None
+
     def forward(
         self,
         past_target: Tensor,
@@ -188,9 +193,12 @@ class WindowPrediction(WindowValues):
             quantile_levels: levels of the quantiles, () for none; None for :attr:`quantile_levels`.
 
         Raises:
-            ValueError: a quantile is not known; see also :func:`seqlight.onnx.export`.
+            ValueError: the forecast has no form in ONNX (:attr:`onnx_obstacle`), or a quantile is not known;
+                see also :func:`seqlight.onnx.export`.
 
         """
+        if self.onnx_obstacle is not None:
+            raise ValueError(self.onnx_obstacle)
         levels = self.quantile_levels if quantile_levels is None else tuple(quantile_levels)
         self.check_levels(levels)
         if not levels:
