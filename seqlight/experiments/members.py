@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from seqlight.data import WindowDataModule
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, HOLIDAYS
 from seqlight.experiments.candidates import Candidate
+from seqlight.experiments.look_back import over_whole_windows, shorter_look_back, with_look_back
 from seqlight.experiments.networks import build_forecaster
 from seqlight.experiments.seasons import learnable_cycles, seasons
 from seqlight.experiments.simple_forecasts import EQUATION_BYTES, linear_candidate, windows_to_solve
@@ -68,6 +69,12 @@ def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]
         robust = robust_candidate(data, cycle, **bounds)
         if robust is not None:
             yield robust
+    look_back = shorter_look_back(data)
+    if look_back is not None:
+        robust = robust_candidate(with_look_back(data, look_back), None, **bounds)
+        if robust is not None:
+            name = f"{ROBUST[:-1]}, last {look_back} steps)"
+            yield over_whole_windows(replace(robust, name=name), data, look_back)
 
 
 def robust_candidate(data: WindowDataModule, cycle: int | None, **bounds: Any) -> Candidate | None:

@@ -12,11 +12,12 @@ import polars as pl
 from seqlight.data import WindowDataModule
 from seqlight.evaluation import WindowForecasts
 from seqlight.experiments.candidates import Candidate
+from seqlight.experiments.look_back import over_whole_windows, with_look_back
 from seqlight.experiments.member_training import Making, interrupts, train_member
 from seqlight.experiments.members import networks, simple_members
 from seqlight.experiments.named_networks import named_network
 from seqlight.experiments.network_training import Build
-from seqlight.experiments.weighing import ENSEMBLE, best_cycle, weigh
+from seqlight.experiments.weighing import ENSEMBLE, best_cycle, best_look_back, weigh
 from seqlight.models import WindowForecaster
 from seqlight.whole_files import work_folder
 
@@ -104,7 +105,8 @@ def portfolio(
     learned cycle. Networks follow, each with its share of the time that is left; a training is made as long
     as its share, so that its learning rate has come down when the time is up. One for which there is no time
     is left out. An interrupt (Ctrl-C) ends the training that is running, whose best epoch so far is kept, and
-    starts no other.
+    starts no other. Networks take the cycle and the look-back, the whole window or its later half, with which
+    linear forecasts are best on the validation part.
 
     Weights are found by greedy selection (:func:`~seqlight.experiments.ensemble_weights.greedy_weights`), for
     all series together, and for a series by itself where its validation windows span enough horizons. The
@@ -153,7 +155,9 @@ def portfolio(
         for member in simple_members(data, **bounds):
             add(member)
     cycle = best_cycle(made.members, data) if chosen else None
-    wanted = [network for network in networks(data, cycle, **options) if network.name in chosen]
+    look_back = best_look_back(made.members, data) if chosen else None
+    seen = with_look_back(data, look_back)
+    wanted = [network for network in networks(seen, cycle, **options) if network.name in chosen]
     with work_folder() as folder:
         for number, network in enumerate(wanted):
             if made.interrupted:
@@ -164,7 +168,7 @@ def portfolio(
             one = train_member(
                 network,
                 _builder(network.name, cycle, options),
-                data,
+                seen,
                 made,
                 share=left * network.weight / sum(one.weight for one in wanted[number:]),
                 seed=seed,
@@ -173,7 +177,7 @@ def portfolio(
                 tell=partial(_tell_part, tell, network.title, 1 + number),
             )
             if one is not None:
-                add(one)
+                add(over_whole_windows(one, data, look_back))
     tell("weights", steps)
     weighed = weigh(made.members, data, bounds)
     return Portfolio(

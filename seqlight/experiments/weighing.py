@@ -14,6 +14,7 @@ from seqlight.evaluation import WindowForecasts, forecast_windows
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.ensemble_weights import ScoredCells, combined, weights_of_series
 from seqlight.experiments.member_training import members_again
+from seqlight.experiments.members import ROBUST
 from seqlight.experiments.network_training import Again
 from seqlight.experiments.selection import best_row, deciding_error
 from seqlight.models import EnsembleForecaster, Forecaster
@@ -157,6 +158,18 @@ def best_cycle(members: Sequence[Candidate], data: WindowDataModule) -> int | No
     by_name = {one.name: one for one in with_cycle}
     best = best_row(windows.rows, deciding_error(windows.rows))["model"]
     return by_name[best].predictor.learned_cycle.cycle  # type: ignore[attr-defined]
+
+
+def best_look_back(members: Sequence[Candidate], data: WindowDataModule) -> int | None:
+    """Return the shorter look-back with which linear forecasts are better on the validation part; None for
+    that of the windows."""
+    linear = [one for one in members if one.name.startswith(ROBUST[:-1])]
+    if len(linear) < 2:
+        return None
+    windows = judged_windows(linear, data)
+    by_name = {one.name: one.predictor for one in linear}
+    best = by_name[best_row(windows.rows, deciding_error(windows.rows))["model"]]
+    return best.forecasters[0].context_length if isinstance(best, EnsembleForecaster) else None
 
 
 def judged_windows(members: Sequence[Candidate], data: WindowDataModule) -> WindowForecasts:

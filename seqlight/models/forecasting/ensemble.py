@@ -123,7 +123,8 @@ class EnsembleForecaster(FixedForecaster):
         Args:
             forecasters: of one horizon and number of channels.
             weights: one for each; None for the same for all.
-            kwargs: ``series_ids``, ``series_weights`` and bounds.
+            kwargs: ``series_ids``, ``series_weights`` and bounds, and a ``context_length`` that is longer than
+                that of all members, whose longest it is by default.
 
         """
         if not forecasters:
@@ -142,10 +143,9 @@ class EnsembleForecaster(FixedForecaster):
         made = cls(
             members=members,
             weights=None if weights is None else [float(weight) for weight in weights],
-            context_length=max(one.context_length for one in forecasters),
+            **{"context_length": max(one.context_length for one in forecasters)} | kwargs,
             prediction_length=forecasters[0].prediction_length,
             target_size=forecasters[0].target_size,
-            **kwargs,
         )
         until: dict[str, int] = {}
         for member, one in zip(made.forecasters, forecasters, strict=True):
