@@ -123,8 +123,8 @@ class EnsembleForecaster(FixedForecaster):
         Args:
             forecasters: of one horizon and number of channels.
             weights: one for each; None for the same for all.
-            kwargs: ``series_ids``, ``series_weights`` and bounds, and a ``context_length`` that is longer than
-                that of all members, whose longest it is by default.
+            kwargs: ``series_ids``, ``series_weights``, bounds, and a ``context_length`` above the longest of
+                the members, which it is by default.
 
         """
         if not forecasters:
