@@ -26,10 +26,12 @@ def measure_table(rows: Sequence[MeasureRow], *, several_targets: bool) -> Table
         "WQL": "wql",
         "CRPS": "crps",
     }
+    if several_targets:  # these sum up what has a unit
+        del columns["WQL"], columns["CRPS"]
     shown = {
         title: name
         for title, name in columns.items()
-        if not (several_targets and name == "crps") and any(math.isfinite(row[name]) for row in rows)  # type: ignore[literal-required]
+        if any(math.isfinite(row[name]) for row in rows)  # type: ignore[literal-required]
     }
     table = Table(
         title="Further measures",
