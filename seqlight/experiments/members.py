@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqlight.data import WindowDataModule
+from seqlight.data.store.splits import training_rows
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, HOLIDAYS
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.look_back import over_whole_windows, shorter_look_back, with_look_back
@@ -192,8 +193,11 @@ def _segment_rnn(
 
 def _es_rnn(data: WindowDataModule, **options: Any) -> ESRNNForecaster:
     """Return the network of exponential smoothing: factors where all values are above 0, else summands."""
+    values = data.store.values
+    if hasattr(data, "ends"):  # what comes after a backtest's cutoff is not known
+        values = values[training_rows(data.store.indptr, data.ends)]
     with np.errstate(invalid="ignore"):
-        positive = bool(np.nanmin(data.store.values) > 0)
+        positive = bool(np.nanmin(values) > 0)
     season = data.season_length if data.season_length in learnable_cycles(data) else 1
     return ESRNNForecaster(
         **forecaster_arguments(data),
