@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from .training_part import TrainingPart
+
 WindowState = tuple[Any, ...]
 """What one batch of windows must remember so that its future can be transformed and forecasts inverted:
 tensors, or the states of the parts of a composition.
@@ -95,6 +97,18 @@ class Transform(nn.Module, ABC):
             observed: bool ``[..., C]``, False where a cell is missing; None means all that are not NaN.
 
         """
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Learn as :meth:`fit` does, of a training part that is too large to be held; return self.
+
+        Only for transforms that need no windows, see :attr:`fits_on_windows`. This one holds a copy after
+        all; a subclass that does not need to overrides it.
+
+        Args:
+            part: the rows of the training part.
+
+        """
+        return self.fit(torch.cat(list(part.parts())))
 
     @abstractmethod
     def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:

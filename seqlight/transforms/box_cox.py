@@ -8,7 +8,9 @@ from torch import Tensor
 
 from .base import Growth, Transform, WindowState
 from .domain import check_finite, shifted
+from .training_part import TrainingPart
 
+MOST_VALUES = 1_000_000  # of a large training part by which lambda is chosen
 SEARCHED = (0.0, 2.0)
 """Where a fitted lambda lies."""
 
@@ -70,6 +72,12 @@ class BoxCox(Transform):
                 self.lmbda[channel] = likeliest_lambda(column[~column.isnan()])
         self.fitted.fill_(True)
         return self
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Check the domain of all values, and choose lambda by a sample of them."""
+        for values in part.parts():
+            shifted(values, self.offset, "box_cox")
+        return self.fit(part.sample(MOST_VALUES))
 
     def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
         """Return ``((past + offset)^lambda - 1) / lambda`` and an empty state."""

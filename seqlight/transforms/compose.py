@@ -1,11 +1,13 @@
 """Several transforms, one after the other."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
 from .base import Growth, Transform, WindowState
+from .training_part import TrainingPart, TransformedPart
 
 
 class Compose(Transform):
@@ -80,6 +82,16 @@ class Compose(Transform):
         self.fitted.fill_(True)
         return self
 
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        *earlier, last = self.transforms
+        for transform in earlier:
+            transform.fit_on(part)
+            part = TransformedPart(part, partial(_cells, transform))
+        last.fit_on(part)
+        self.fitted.fill_(True)
+        return self
+
     def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
         """Return the past after all parts, and the tuple of their states."""
         states = []
@@ -102,3 +114,8 @@ class Compose(Transform):
 
     def extra_repr(self) -> str:  # noqa: D102
         return ""
+
+
+def _cells(transform: Transform, values: Tensor) -> Tensor:
+    """Rows [N, C] after a transform of single cells."""
+    return transform.transform(values[None])[0][0]

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from .base import Transform, WindowState
 from .missing import fill_seasonal
 from .moments import observed_mean
+from .training_part import TrainingPart
 
 
 class Difference(Transform):
@@ -80,8 +81,14 @@ class Difference(Transform):
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Keep the mean, from which a window without any observed cell is continued."""
-        mean = observed_mean(self._training_values(values, observed), 0)
-        self.mean.copy_(mean.nan_to_num(0.0)[0])
+        return self._take(observed_mean(self._training_values(values, observed), 0)[0])
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        return self._take(part.moments()[1])
+
+    def _take(self, mean: Tensor) -> Self:
+        self.mean.copy_(mean.nan_to_num(0.0))
         self.fitted.fill_(True)
         return self
 

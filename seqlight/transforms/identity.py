@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 from torch import Tensor
 
 from .base import Transform, WindowState
+from .training_part import TrainingPart
 
 
 class Identity(Transform):
@@ -17,6 +18,10 @@ class Identity(Transform):
         self._training_values(values, observed)
         self.fitted.fill_(True)
         return self
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        return self.fit(part.sample(1))
 
     def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
         """Return the past itself and an empty state."""

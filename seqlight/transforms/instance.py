@@ -6,9 +6,11 @@ import torch
 from torch import Tensor
 
 from .base import Transform, WindowState
-from .moments import ROUNDING, observed_deviation, observed_mean
+from .moments import ROUNDING, beyond_rounding, observed_deviation, observed_mean
+from .training_part import TrainingPart
 
 MOST_VALUES = 1_000_000  # that a quartile is taken of
+LARGE_SAMPLE = 100_000  # likewise, of a training part that is not held: most of its pages stay unread
 
 
 class InstanceNormalizer(Transform):
@@ -45,11 +47,19 @@ class InstanceNormalizer(Transform):
         """Compute, in float64, the mean and deviation that windows without their own fall back to."""
         values = self._training_values(values, observed)
         mean = observed_mean(values, 0)
-        deviation = observed_deviation(values, mean, 0)
-        self.mean.copy_(mean.nan_to_num(0.0)[0])
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0)[0])
-        for channel, column in enumerate(values.T):
-            some = column[:: max(1, len(column) // MOST_VALUES)].abs()
+        sample = values[:: max(1, len(values) // MOST_VALUES)]
+        return self._take(mean[0], observed_deviation(values, mean, 0)[0], sample)
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`, by the moments of the training part and a sample of it."""
+        _, mean, deviation = part.moments()
+        return self._take(mean, beyond_rounding(deviation, mean), part.sample(LARGE_SAMPLE))
+
+    def _take(self, mean: Tensor, deviation: Tensor, sample: Tensor) -> Self:
+        self.mean.copy_(mean.nan_to_num(0.0))
+        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
+        for channel, column in enumerate(sample.T):
+            some = column.abs()
             some = some[some > 0]  # nor NaN
             lower = some.quantile(0.25) if len(some) else self.scale[channel]
             self.smaller[channel] = torch.minimum(lower.to(self.scale), self.scale[channel])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .base import Transform, WindowState
+from .training_part import TrainingPart
 
 
 class LastValue(Transform):
@@ -28,6 +29,10 @@ class LastValue(Transform):
         self._training_values(values, observed)
         self.fitted.fill_(True)
         return self
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        return self.fit(part.sample(1))
 
     def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:
         """Return the past less its last observed value, and the state (value,) ``[B, 1, C]``."""

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .base import Growth, Transform, WindowState
 from .domain import check_finite, shifted
+from .training_part import TrainingPart
 
 
 class Log(Transform):
@@ -40,6 +41,12 @@ class Log(Transform):
         """Check that the training part's values are above ``-offset``; there is nothing to learn."""
         shifted(self._training_values(values, observed), self.offset, "log")
         self.fitted.fill_(True)
+        return self
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        for values in part.parts():
+            self.fit(values)
         return self
 
     def transform(self, past: Tensor) -> tuple[Tensor, WindowState]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .base import Transform, WindowState
 from .moments import observed_mean
+from .training_part import TrainingPart, mean_of
 
 
 class MeanScaler(Transform):
@@ -35,8 +36,14 @@ class MeanScaler(Transform):
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Compute, in float64, the mean that windows without their own fall back to."""
-        mean = observed_mean(self._training_values(values, observed).abs(), 0)
-        self.scale.copy_(torch.where(mean > 0, mean, 1.0)[0])
+        return self._take(observed_mean(self._training_values(values, observed).abs(), 0)[0])
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        return self._take(mean_of(values.abs() for values in part.parts()))
+
+    def _take(self, mean: Tensor) -> Self:
+        self.scale.copy_(torch.where(mean > 0, mean, 1.0))
         self.fitted.fill_(True)
         return self
 

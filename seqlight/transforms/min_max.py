@@ -7,6 +7,7 @@ from torch import Tensor
 
 from .base import Transform, WindowState
 from .moments import ROUNDING
+from .training_part import TrainingPart
 
 
 class MinMaxScaler(Transform):
@@ -35,12 +36,17 @@ class MinMaxScaler(Transform):
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Find the range of the observed cells."""
-        values = self._training_values(values, observed)
+        return self._take(*_range(self._training_values(values, observed)))
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        ranges = [_range(values.double()) for values in part.parts()]
+        low, high = (torch.stack(ends) for ends in zip(*ranges, strict=True))
+        return self._take(low.amin(0), high.amax(0))
+
+    def _take(self, low: Tensor, high: Tensor) -> Self:
         if not self.per_channel:
-            values = values.reshape(-1, 1)
-        # Infinite where a channel has no observed cell.
-        low = values.nan_to_num(torch.inf, posinf=torch.inf, neginf=-torch.inf).amin(0)
-        high = values.nan_to_num(-torch.inf, posinf=torch.inf, neginf=-torch.inf).amax(0)
+            low, high = low.amin(0, keepdim=True), high.amax(0, keepdim=True)
         spread = high - low
         constant = ~(spread > ROUNDING * torch.maximum(low.abs(), high.abs()))
         self.minimum.copy_(torch.where(low.isfinite(), low, 0.0).expand(self.target_size))
@@ -59,3 +65,9 @@ class MinMaxScaler(Transform):
     def inverse(self, forecast: Tensor, state: WindowState) -> Tensor:
         """Return ``forecast * (max - min) + min``."""
         return forecast * self.scale + self.minimum
+
+
+def _range(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value [C] of rows [N, C]; infinite where a channel has no observed cell."""
+    low = values.nan_to_num(torch.inf, posinf=torch.inf, neginf=-torch.inf).amin(0)
+    return low, values.nan_to_num(-torch.inf, posinf=torch.inf, neginf=-torch.inf).amax(0)

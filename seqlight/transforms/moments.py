@@ -17,5 +17,9 @@ def observed_deviation(values: Tensor, mean: Tensor, dim: int) -> Tensor:
 
     NaN where no cell is observed; 0 where the cells differ by no more than rounding.
     """
-    deviation = (values - mean).square().nanmean(dim, keepdim=True).sqrt()
+    return beyond_rounding((values - mean).square().nanmean(dim, keepdim=True).sqrt(), mean)
+
+
+def beyond_rounding(deviation: Tensor, mean: Tensor) -> Tensor:
+    """Return a deviation, 0 where it is no more than float32's rounding of numbers around ``mean``."""
     return torch.where(deviation <= ROUNDING * mean.abs(), 0.0, deviation)

@@ -8,6 +8,7 @@ from torch import Tensor
 from .base import Transform, WindowState
 from .decomposition import check_options, decompose, least_squares_slope
 from .moments import observed_mean
+from .training_part import TrainingPart
 
 CONTINUATIONS = ("linear", "last")
 
@@ -67,8 +68,14 @@ class Decompose(Transform):
 
     def fit(self, values: Tensor, observed: Tensor | None = None) -> Self:
         """Keep the mean, which is the trend of a window without any observed cell."""
-        mean = observed_mean(self._training_values(values, observed), 0)
-        self.mean.copy_(mean.nan_to_num(0.0)[0])
+        return self._take(observed_mean(self._training_values(values, observed), 0)[0])
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`."""
+        return self._take(part.moments()[1])
+
+    def _take(self, mean: Tensor) -> Self:
+        self.mean.copy_(mean.nan_to_num(0.0))
         self.fitted.fill_(True)
         return self
 

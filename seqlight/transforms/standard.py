@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from .base import Transform, WindowState
-from .moments import observed_deviation, observed_mean
+from .moments import beyond_rounding, observed_deviation, observed_mean
+from .training_part import Moments, TrainingPart
 
 
 class StandardScaler(Transform):
@@ -40,9 +41,18 @@ class StandardScaler(Transform):
         if not self.per_channel:
             values = values.reshape(-1, 1)
         mean = observed_mean(values, 0)
-        deviation = observed_deviation(values, mean, 0)
-        self.mean.copy_(mean.nan_to_num(0.0).expand(1, self.target_size)[0])
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0).expand(1, self.target_size)[0])
+        return self._take(mean[0], observed_deviation(values, mean, 0)[0])
+
+    def fit_on(self, part: TrainingPart) -> Self:
+        """Do as :meth:`fit`, by the moments of the training part."""
+        moments = Moments(*part.moments())
+        if not self.per_channel:
+            moments = moments.pooled()
+        return self._take(moments.mean, beyond_rounding(moments.deviation, moments.mean))
+
+    def _take(self, mean: Tensor, deviation: Tensor) -> Self:
+        self.mean.copy_(mean.nan_to_num(0.0).expand(self.target_size))
+        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0).expand(self.target_size))
         self.fitted.fill_(True)
         return self
 

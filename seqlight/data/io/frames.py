@@ -18,7 +18,7 @@ def is_frame(source: object) -> bool:
     """Return whether ``source`` is a polars DataFrame or LazyFrame, a pandas DataFrame, or one of a library
     whose frames narwhals knows.
     """
-    if isinstance(source, str | bytes) or hasattr(source, "__fspath__"):
+    if source is None or isinstance(source, str | bytes | list | tuple) or hasattr(source, "__fspath__"):
         return False
     return (
         isinstance(source, pl.DataFrame | pl.LazyFrame) or _is_pandas(source) or _narwhals(source) is not None

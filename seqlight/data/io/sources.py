@@ -73,7 +73,7 @@ def open_source(source: Any, dialect: CSVDialect | None = None, *, in_memory: bo
     dialect = dialect or CSVDialect()
     if isinstance(source, bytes):
         return open_text(source, dialect.encoding)
-    paths = _paths(source)
+    paths = paths_of(source)
     if len(paths) == 1:
         status = os.stat(paths[0]) if os.path.isfile(paths[0]) else None
         opened = _open_one(paths[0], dialect, in_memory)
@@ -106,8 +106,12 @@ def plain_path(source: Any) -> Any:
     return str(source)
 
 
-def _paths(source: Any) -> list[str]:
-    """Every path that is meant, patterns resolved."""
+def paths_of(source: Any) -> list[str]:
+    """Return every path that is meant, patterns resolved.
+
+    Raises:
+        DataError: no file fits a pattern, or one is named twice.
+    """
     given = source if isinstance(source, Sequence) and not isinstance(source, str) else [source]
     if not given:
         raise DataError("path: expected a file, got an empty list")

@@ -21,6 +21,7 @@ from seqlight.data.store.series_dataset import SeriesDataset
 from seqlight.data.store.series_file import SeriesFile
 from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.splits import Splitter, TimeSplit, training_rows
+from seqlight.data.store.training_part import LEAST_ROWS, StoredTrainingPart
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, WITHIN_A_DAY, check_features
 from seqlight.data.windows.window_dataset import WindowDataset
 from seqlight.data.windows.window_loader import WindowLoader
@@ -338,6 +339,11 @@ class ForecastDataModule(WindowDataModule):
             values = store.values[training_rows(store.indptr, stop)]
         tensor = torch.from_numpy(values)
         return tensor, ~torch.isnan(tensor)
+
+    def training_part(self) -> StoredTrainingPart | None:
+        """The same rows part by part, where a copy of them would be large; None where it is not."""
+        part = StoredTrainingPart(self.store, self.split.train_stop)
+        return part if len(part) >= LEAST_ROWS else None
 
     def dataset(self, part: Part) -> WindowDataset:
         """The windows of a part; "predict" is one per series, where its forecast begins."""

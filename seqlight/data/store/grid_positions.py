@@ -21,8 +21,8 @@ from seqlight.data.time.steps import all_steps_are
 Int64Array = NDArray[np.int64]
 
 # A grid may be sparse, but one of more than this many cells per row is a wrong frequency, not missing data.
-_MOST_CELLS_PER_ROW = 100
-_FEW_CELLS = 1_000_000
+MOST_CELLS_PER_ROW = 100
+FEW_CELLS = 1_000_000
 _FEW_OFF_GRID = 5
 _MOST = 0.9
 
@@ -116,7 +116,7 @@ def grid_positions(names: RowNames, rows: GridRows) -> tuple[Int64Array, Int64Ar
         repeated[indptr[1:-1] - 1] = False
         if not repeated.any():
             return lengths, None
-    if lengths.sum() > max(_FEW_CELLS, _MOST_CELLS_PER_ROW * len(times)):
+    if lengths.sum() > max(FEW_CELLS, MOST_CELLS_PER_ROW * len(times)):
         raise names.error(
             f"the grid of step {step.name} would have {lengths.sum():,} cells for {len(times):,} rows; "
             "check the timestamps, or pass the right frequency"

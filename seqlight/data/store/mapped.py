@@ -18,7 +18,7 @@ from seqlight.data.store.series_dataset import SeriesDataset
 from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.time_grid import TimeGrid
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder; it grows by one with every change of what is in it."""
 
 SCRATCH = "stream-"
@@ -114,7 +114,7 @@ def load_dataset(folder: Path) -> tuple[SeriesDataset, list[str]]:
     )
     store.__dict__["ends"] = array("ends")  # what would be found by a look at every page
     store.__dict__["statistics"] = PrefixStatistics(
-        store.values, store.indptr, {lag: array(f"sums_{lag}") for lag in _lags(store)}
+        store.values, store.indptr, {lag: array(f"sums_{lag}") for lag in _lags(store)}, array("shift")
     )
     return SeriesDataset(store, Schema(**described["schema"]), described["source"]), described["notes"]
 
@@ -129,13 +129,14 @@ def _arrays(store: SeriesStore) -> dict[str, NDArray[Any]]:
             arrays[part] = getattr(store.covariates, part).values
             arrays[f"{part}_codes"] = getattr(store.covariates, f"{part}_categories").values
     statistics = store.statistics
+    arrays["shift"] = statistics.shift
     return arrays | {f"sums_{lag}": statistics.sums(lag) for lag in _lags(store)}
 
 
 def _lags(store: SeriesStore) -> list[int]:
     """The sums that are kept: those of the cells (0), and of differences a usual season apart."""
     season = 1 if store.grid is None else store.grid.frequency.season_length
-    return sorted({0, 1, season})
+    return sorted({0, season})
 
 
 def _write(path: Path, array: NDArray[Any]) -> None:

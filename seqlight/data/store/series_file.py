@@ -13,12 +13,13 @@ from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.layouts import SERIES_ID
 from seqlight.data.io.read import read_table
-from seqlight.data.io.sources import FrameFile, as_it_is_now, open_source
+from seqlight.data.io.sources import as_it_is_now, open_source
 from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
 from seqlight.data.store.cache import LEAST_BYTES, cache_folder, cached, fingerprint
 from seqlight.data.store.schema import Schema
 from seqlight.data.store.series_dataset import SeriesDataset
+from seqlight.data.store.source_files import files_of, one_frame
 from seqlight.data.store.streamed import LongColumns, can_stream, stream_store
 from seqlight.data.time.frequency import check_frequency
 
@@ -137,10 +138,9 @@ class SeriesFile:
 
     def cache_folder(self) -> Path | None:
         """Return the folder of the cache; None for frames, small files, and where no cache is wanted."""
-        paths = self._paths()
-        if self.cache is False or not paths or len(paths) < len(self._sources()):
+        if self.cache is False or any(files_of(source) is None for source in self._sources()):
             return None
-        if self.cache is None and sum(os.path.getsize(path) for path in paths) < LEAST_BYTES:
+        if self.cache is None and sum(os.path.getsize(path) for path in self._paths()) < LEAST_BYTES:
             return None
         return cache_folder()
 
@@ -148,10 +148,8 @@ class SeriesFile:
         return [source for source in (self.source, self.future, self.static) if source is not None]
 
     def _paths(self) -> list[str]:
-        """Those sources that are regular files."""
-        names = [getattr(source, "path", None) or source for source in self._sources()]
-        names = [name for name in names if isinstance(name, str | os.PathLike)]
-        return [os.fspath(name) for name in names if os.path.isfile(name)]
+        """All files that are read, in the order of reading; frames have none."""
+        return [path for source in self._sources() for path in files_of(source) or ()]
 
     def _options(self) -> dict[str, Any]:
         """All that decides what is read from the files, as JSON can hold it."""
@@ -172,26 +170,23 @@ class SeriesFile:
         raise DataError(f"{', '.join(paths)}: changes while it is read; wait until it is written to its end")
 
     def _streamed(self, scratch: Path) -> SeriesDataset | None:
-        """Read a file larger than memory part by part; None for any that is better read as a whole."""
+        """Read files larger than memory part by part; None for any that is better read as a whole."""
         plain = self.dialect.layout in (None, "long") and not self.dialect.missing_values
-        more = (self.future, self.static, self.as_of, self.round, self.dialect.file_id)
-        if not plain or self.schema.covariates or len(self.time_cols) != 1 or any(more):
+        more = (self.future, self.static, self.as_of, self.round)
+        if not plain or len(self.time_cols) != 1 or any(one is not None and one is not False for one in more):
             return None
         opened = open_source(as_it_is_now(self.source), self.dialect)
-        columns = LongColumns(self.time_cols[0], self.id_cols, self.schema.targets)
-        if not isinstance(opened, FrameFile):
-            return None
-        if not can_stream(opened.frame, columns):
+        frame = one_frame(opened, self.dialect.file_id)
+        schema = self.schema
+        columns = LongColumns(
+            self.time_cols[0], self.id_cols, schema.targets, schema.past, schema.future, schema.static
+        )
+        if frame is None or not can_stream(frame, columns):
             return None
         store = stream_store(
-            opened.frame,
-            columns,
-            scratch,
-            source=opened.name,
-            missing=self.missing,
-            frequency=self.frequency,
+            frame, columns, scratch, source=opened.name, missing=self.missing, frequency=self.frequency
         )
-        return None if store is None else SeriesDataset(store, self.schema, opened.name)
+        return None if store is None else SeriesDataset(store, schema, opened.name)
 
     def _read(self) -> SeriesDataset:
         schema = self.schema

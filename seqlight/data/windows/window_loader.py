@@ -11,7 +11,7 @@ from seqlight.data.windows.shuffled import Shuffled
 from seqlight.data.windows.time_chunks import RESET
 from seqlight.data.windows.window_dataset import Batch
 
-MOST_PERMUTED = 1 << 24
+MOST_PERMUTED = 1 << 20
 """Windows up to which a random order is drawn as a whole."""
 
 _CHUNK = 1 << 16

@@ -9,7 +9,7 @@ from seqlight.inputs import check_schema
 from seqlight.models.forecasting.head_checks import check_counts
 from seqlight.models.forecasting.steps import ForecasterSteps
 from seqlight.models.lightning.checkpoint import is_of_0_1
-from seqlight.models.lightning.training_values import values_of_trainer
+from seqlight.models.lightning.training_values import large_part_of, values_of_trainer
 
 
 class ForecasterHooks(ForecasterSteps):
@@ -29,14 +29,26 @@ class ForecasterHooks(ForecasterSteps):
             length = self.context_length if steps is None else min(steps, self.context_length)
             self._check_chunk(length, self.transform.transform(past)[1])
         if stage == "fit" and (self.head.counts or not self.transform.fitted):
-            found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
-            if found is not None and self.head.counts:
-                values, observed = found
-                check_counts("training target", values.masked_fill(~observed.bool(), torch.nan), self.head)
-            if found is not None and not self.transform.fitted:
-                self.transform.fit(*found)
+            self._fit_transform(data)
         if stage == "fit" and callable(getattr(data, "covariate_statistics", None)):
             self.inputs.fit_scales(data.covariate_statistics())
+
+    def _fit_transform(self, data: Any) -> None:
+        """Fit the transform on the training part, and see whether that suits the head."""
+        part = None if self.transform.fits_on_windows else large_part_of(data)
+        if part is not None:
+            if self.head.counts:
+                for some in part.parts():
+                    check_counts("training target", some, self.head)
+            if not self.transform.fitted:
+                self.transform.fit_on(part)
+            return
+        found = values_of_trainer(self.trainer, as_windows=self.transform.fits_on_windows)
+        if found is not None and self.head.counts:
+            values, observed = found
+            check_counts("training target", values.masked_fill(~observed.bool(), torch.nan), self.head)
+        if found is not None and not self.transform.fitted:
+            self.transform.fit(*found)
 
     def check_data(self, data: Any) -> None:
         """Compare a DataModule's schema with the model's, and find its series among those of the model.

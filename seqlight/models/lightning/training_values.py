@@ -8,6 +8,8 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
+from seqlight.transforms.training_part import TrainingPart
+
 MOST_CELLS = 10_000_000
 """Cells taken from a data loader at most, so that an endless one does not hang."""
 
@@ -42,6 +44,12 @@ def values_of_loader(
             if cells >= MOST_CELLS:
                 break
     return (torch.cat(values), torch.cat(observed)) if values else None
+
+
+def large_part_of(data: Any) -> TrainingPart | None:
+    """Return the training part of a DataModule where it is too large for a copy; None where there is none."""
+    part: TrainingPart | None = data.training_part() if hasattr(data, "training_part") else None
+    return part
 
 
 def values_of_trainer(
