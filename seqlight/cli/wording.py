@@ -68,6 +68,11 @@ def as_options(message: str) -> str:
     return _UNMISTAKABLE.sub(lambda match: OPTIONS[match[1]], message)
 
 
+def percent(share: float) -> str:
+    """Return a share, 0 to 1, as a percentage of two digits; of more digits near 100 %."""
+    return f"{100 * share:.2g}%" if share < 0.99 else f"{100 * share:.4g}%"
+
+
 @contextmanager
 def in_words_of_options() -> Iterator[None]:
     """Turn what the user has to mend, if the block raises it, into a :class:`CommandError` about options."""

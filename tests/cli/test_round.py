@@ -43,7 +43,7 @@ def test_the_message_offers_what_works(jittering: Path) -> None:
 
 def test_a_calendar_that_does_not_fit_is_no_matter_of_rounding(tmp_path: Path) -> None:
     path = written(tmp_path / "in.csv", np.arange(200) * 24 * HOUR)
-    said = "of step BME, as given.* Pass the right frequency, or leave it out"
+    said = "of step BME, as given.* Name the right one, or leave it out"
     with pytest.raises(CommandError, match=said), in_words_of_options():
         plan(parse([str(path), *COLUMNS, "--calendar", "BME"]))
     assert len(plan(parse([str(path), *COLUMNS])).store.values) == 200
@@ -68,7 +68,7 @@ def test_the_step_may_be_given(jittering: Path) -> None:
 
 def test_two_rows_of_one_step(jittering: Path) -> None:
     with pytest.raises(
-        DataError, match=r"round=True: line 2 and line 3 would both be .* on a grid of 1d; pass"
+        DataError, match=r"round=True: line 2 and line 3 would both be .* on a grid of 1d; name"
     ):
         plan(parse([str(jittering), *COLUMNS, "--round", "--frequency", "1d"]))
 

@@ -213,7 +213,9 @@ def test_numbers_that_are_times(name: str, cells: list[str], found: str, tmp_pat
 
 def test_numbers_that_may_be_times_are_listed(tmp_path: Path) -> None:
     path = written(tmp_path, "k,y", *(f"{45000 + n},{n % 5}" for n in range(60)))
-    may_be = r"the numbers of 'k' .the first is then 2023-03-15T00:00:00. may be times; --time none if"
+    may_be = (
+        r"where its numbers are times, pass --time 'k' .the first is then 2023-03-15T00:00:00.; --time none"
+    )
     with pytest.raises(CommandError, match=may_be):
         found_columns(parse([str(path)]), "forecast")
 

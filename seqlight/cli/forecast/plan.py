@@ -16,7 +16,7 @@ from seqlight.cli.sizes import (
     choose_calibration_size,
     step_and_span,
 )
-from seqlight.cli.wording import as_options
+from seqlight.cli.wording import as_options, percent
 from seqlight.data import SeriesFile, SeriesStore
 from seqlight.data.store.origins import forecast_origins, origin_note
 from seqlight.data.store.window_sizes import choose_sizes
@@ -150,5 +150,5 @@ def describe(store: SeriesStore, given: SeriesArguments) -> str:
         f"{first} to {last}" if store.grid is None else f"of {store.grid.frequency.name}, {first} to {last}",
     ]
     if missing:
-        parts.append(f", {100 * missing:.2g}% missing")
+        parts.append(f", {percent(missing)} missing")
     return f"{parts[0]} {parts[1]}{''.join(parts[2:])}"

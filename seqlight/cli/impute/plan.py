@@ -11,7 +11,7 @@ from seqlight.cli.impute.arguments import ImputeArguments
 from seqlight.cli.input_arguments import dialect_of, source_name, source_of
 from seqlight.cli.sizes import choose_calendar_features
 from seqlight.cli.time_column import found_line, found_options, found_reading
-from seqlight.cli.wording import as_options
+from seqlight.cli.wording import as_options, percent
 from seqlight.data import CSVDialect, DataError, read_table
 from seqlight.data.io.column_names import column_names
 from seqlight.data.io.detect import Reading
@@ -209,6 +209,5 @@ def describe(given: ImputeArguments, rows: TimedRows, missing: dict[str, int]) -
     columns = sum(count > 0 for count in missing.values())
     if empty:
         several = f" in {columns} of {len(missing)} columns" if len(missing) > 1 else ""
-        share = 100 * empty / cells
-        parts.append(f"{empty:,} empty cell{'s' * (empty != 1)}{several} ({share:.2g}%)")
+        parts.append(f"{empty:,} empty cell{'s' * (empty != 1)}{several} ({percent(empty / cells)})")
     return ", ".join(parts)

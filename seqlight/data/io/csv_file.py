@@ -24,9 +24,12 @@ from seqlight.data.io.text_file import TextFile, open_text
 _CLOSE = 1e-4  # of the largest number: differences that a float32 holds with few digits or none
 _SAMPLE_ROWS = 1000
 # Digits that need no more than Int32, and numbers whose point cannot group thousands.
-_WHOLE = r"^[+-]?\d{1,9}$"
-_PLAIN = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
-_DECIDED = r"^[+-]?(?:0*\.\d+|0\d*\.\d*|\d+\.(?:\d{1,2}|\d{4,})|\d{4,}\.\d+|\d+\.\d*[eE][+-]?\d+)$"
+_WHOLE = r"^[+-]?[0-9]{1,9}$"
+_PLAIN = r"^[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$"
+_DECIDED = (
+    r"^[+-]?(?:0*\.[0-9]+|0[0-9]*\.[0-9]*|[0-9]+\.(?:[0-9]{1,2}|[0-9]{4,})|[0-9]{4,}\.[0-9]+"
+    r"|[0-9]+\.[0-9]*[eE][+-]?[0-9]+)$"
+)
 
 
 def csv_table(

@@ -84,6 +84,14 @@ def _head(
     if below is not None:
         return below
     first = first or _head_at(file, lines, separator, candidates[0])
+    top = _head_at(file, lines, separator, candidates[0])
+    if first.line > top.line and len(top.names) > 1 and _labels(top.names) and _is_row(first.names):
+        # The first line has names, and what was taken for the header is a row of data.
+        raise file.error(
+            f"line {first.line} has {len(first.names)} fields, the header {len(top.names)} (line {top.line})"
+            "; every row needs as many as the header (quote fields that contain the separator, and remove "
+            "separators at the ends of rows)"
+        )
     return first if dialect.skip_rows is not None else _below_titles(file, lines, separator, first)
 
 
@@ -97,19 +105,18 @@ def _below_titles(file: TextFile, lines: list[str], separator: str, head: CSVHea
         title = filled <= 1 and (not filled or bool(head.names[0].strip())) and len(head.names) > 1
         if not title and len(head.names) - filled < _MERGED:
             return head
-        below = next(
-            (
-                index
-                for index in range(head.line, min(head.line + _MOST_TITLES, len(lines)))
-                if lines[index].strip(f"{separator} \t\r")
-            ),
-            None,
-        )
-        if below is None:
-            return head
-        other = _head_at(file, lines, separator, below)
-        fuller = sum(bool(name.strip()) for name in other.names) > filled
-        if len(other.names) != len(head.names) or not (fuller and _labels(other.names)):
+        other = None
+        for index in range(head.line, min(head.line + _MOST_TITLES, len(lines))):
+            if not lines[index].strip(f"{separator} \t\r"):
+                continue
+            other = _head_at(file, lines, separator, index)
+            named = [name for name in other.names if name.strip()]
+            if len(other.names) != len(head.names) or not _labels(named):
+                return head
+            if len(named) > filled:
+                break
+            other = None  # one more line of titles, as empty as the one before
+        if other is None:
             return head
         head = other
 
@@ -133,6 +140,14 @@ def _head_at(file: TextFile, lines: list[str], separator: str, index: int) -> CS
     while position < len(lines) and not lines[position].strip():
         position += 1
     return CSVHead(separator, names, index + 1, position + 1, tuple(labels))
+
+
+def _is_row(cells: Sequence[str]) -> bool:
+    """Whether cells are data: a number or a date first, or numbers alone."""
+    texts = [cell.strip() for cell in cells if cell.strip()]
+    return bool(texts) and bool(
+        _DATE_LIKE.search(texts[0]) or all(_NUMBER.fullmatch(text) for text in texts[:2])
+    )
 
 
 def _labels(cells: Sequence[str]) -> bool:

@@ -12,7 +12,7 @@ from seqlight.data.errors import DataError
 from seqlight.data.io.dialect import CSVDialect, Layout
 from seqlight.data.io.layout_headers import StepColumns, step_columns
 from seqlight.data.io.layouts import SERIES_ID, TARGET
-from seqlight.data.io.samples import Sample, is_numeric, sample_of, text_columns_of
+from seqlight.data.io.samples import Sample, is_empty, is_numeric, sample_of, text_columns_of
 from seqlight.data.io.time_columns import find_time_columns, holds_times, is_clock
 
 _MOST_NAMED = 8
@@ -71,6 +71,8 @@ def detect(
     given = [*(time_cols or ()), *(target_cols or ()), *(id_cols or ()), *covariate_cols]
     in_file = given if dialect.layout in (None, "long") else list(covariate_cols)
     search = _Search(sample_of(opened, dialect, in_file), dialect, time_format, list(covariate_cols))
+    if search.frame.width and not search.frame.height:
+        raise DataError(f"{search.sample.name}: has a header and no rows; expected at least one row of data")
     layout = dialect.layout or search.layout(time_cols, target_cols, id_cols)
     if layout == "rows":
         return search.rows(time_cols, target_cols, id_cols)
@@ -198,6 +200,7 @@ class _Search:
         if not numeric:
             raise DataError(
                 f"target_cols: no column of {self.sample.name} holds numbers only.{self._columns()}"
+                f"{self._no_numbers(time_cols)}"
             )
         if len(numeric) > 1:
             listed = ", ".join(map(repr, numeric[:_MOST_NAMED]))
@@ -265,6 +268,21 @@ class _Search:
             return ""
         more = ", ..." if len(names) > _MOST_NAMED else ""
         return f" The file has {', '.join(map(repr, names[:_MOST_NAMED]))}{more}"
+
+    def _no_numbers(self, time_cols: Sequence[str]) -> str:
+        """What the columns hold that could have been numbers."""
+        names = self.sample.names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            return f"; {names.count(twice)} of them are called {twice!r}: rename all but one"
+        held = []
+        for name in self.free(time_cols)[:3]:
+            if is_empty(self.frame[name], self.dialect):
+                held.append(f"{name!r} is empty")
+            else:
+                texts = self.frame[name].drop_nulls().cast(pl.String)
+                held.append(f"{name!r} holds {texts[0]!r}")
+        return f"; {', '.join(held)}" if held else ""
 
     def _reading(
         self,

@@ -8,8 +8,9 @@ import polars as pl
 MISSING_SPELLINGS = ("", "na", "n/a", "#n/a", "nan", "null", "none", "-", "?")
 THOUSANDS = (",", ".", " ", "'")
 
+# [0-9], for the digits of other scripts, which \\d takes too, are no numbers to those who parse them.
 _SIGN = r"[+-]?"
-_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 # What stands for a blank, an apostrophe or a minus in files that were typeset.
 _TYPESET = (("[\u00a0\u2009\u202f]", " "), ("\u2019", "'"), ("\u2212", "-"))
 
@@ -25,13 +26,13 @@ class NumberStyle:
     def pattern(self) -> str:
         """A regular expression for a whole cell, in groups of three (or the Indian way) or without."""
         mark = rf"\{self.decimal}"
-        plain = rf"(?:\d+{mark}?\d*|{mark}\d+){_EXPONENT}"
+        plain = rf"(?:[0-9]+{mark}?[0-9]*|{mark}[0-9]+){_EXPONENT}"
         if self.thousands is None:
             return rf"^{_SIGN}{plain}$"
         group = rf"\{self.thousands}" if self.thousands in ",." else self.thousands
-        grouped = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+(?:{mark}\d*)?"
+        grouped = rf"[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+(?:{mark}[0-9]*)?"
         if self.thousands == ",":
-            grouped = rf"(?:{grouped}|[1-9]\d?(?:,\d{{2}})+,\d{{3}}(?:{mark}\d*)?)"
+            grouped = rf"(?:{grouped}|[1-9][0-9]?(?:,[0-9]{{2}})+,[0-9]{{3}}(?:{mark}[0-9]*)?)"
         return rf"^{_SIGN}(?:{plain}|{grouped})$"
 
     def numbers(self, text: pl.Series) -> pl.Series:
@@ -133,7 +134,9 @@ def read_numbers(text: pl.Series, missing: pl.Series, styles: list[NumberStyle])
     """
     cells = text.set(missing, None)
     # Whole numbers read the same in every style, so only the others decide.
-    telling = cells.filter(~cells.str.contains(rf"^{_SIGN}\d+$").fill_null(True)).unique(maintain_order=True)
+    telling = cells.filter(~cells.str.contains(rf"^{_SIGN}[0-9]+$").fill_null(True)).unique(
+        maintain_order=True
+    )
     misfits = [int((~telling.str.contains(style.pattern)).sum()) for style in styles]
     fewest = min(misfits)
     fitting = [style for style, count in zip(styles, misfits, strict=True) if count == fewest]

@@ -15,6 +15,9 @@ _HOUR_NAMES = re.compile(r"(?i)time|hour|hours|hr|h|minute|uhrzeit|zeit|stunde|h
 _DECIMAL = r"^[+-]?\d*[.,]\d+$"
 _MOST_COLUMNS = 12
 
+#: Where no column tells the rows apart, the hint has these words.
+REMOVE = "remove all but one of"
+
 
 def text_columns(frame: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """Return the columns under their names, those with a name of their own only."""
@@ -67,10 +70,11 @@ def hint_of_repeats(
     if others.width and others.filter(same).is_duplicated().all():
         return "the rows are the same in every other column too; remove all but one"
     if id_cols:
-        return "no other column tells such rows apart; remove all but one of them, or mend their times"
+        return f"no other column tells such rows apart; {REMOVE} them, or mend their times"
+    if table.parts and base.height > len(table.parts[0].values):
+        return f"if each file is a series, pass file_id='file', which names them so; else {REMOVE} such rows"
     return (
-        "if the file holds several series, name the column of their ids with id_col; else remove all but one "
-        "of such rows"
+        f"if the file holds several series, name the column of their ids with id_col; else {REMOVE} such rows"
     )
 
 

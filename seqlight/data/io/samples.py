@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from seqlight.data.io.csv_checks import explain_broken_rows
 from seqlight.data.io.csv_head import CSVHead, find_head
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import polars_frame
@@ -73,7 +74,8 @@ def _text_sample(file: TextFile, head: CSVHead) -> pl.DataFrame:
             raise_if_empty=False,
         )
     except pl.exceptions.PolarsError:
-        rows = pl.DataFrame(schema=schema)  # what is wrong with the file is said once the columns are known
+        explain_broken_rows(file, head)
+        rows = pl.DataFrame(schema=schema)  # what else is wrong is said once the columns are known
     rows = rows.filter(~pl.all_horizontal(pl.all().is_null()))  # blank lines
     own = {name: index for index, name in enumerate(head.names)}
     if len(own) < len(head.names):

@@ -16,7 +16,14 @@ HEAD_BYTES = 1 << 16
 _MOST_HEAD_BYTES = 1 << 23  # where lines are so long that the first bytes hold few of them
 _LEAST_HEAD_LINES = 20
 _UTF8 = ("utf-8", "utf8", "utf-8-sig")
-_MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",  # begins as UTF-16 does
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_BIG_ENDIAN = (codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 FALLBACK = "cp1252"
 
 
@@ -96,8 +103,9 @@ class TextFile:
     def encode(self, text: str) -> bytes:
         """Return text as the bytes of such a file, byte order mark included."""
         encoding = self.encoding
-        if encoding.lower().replace("_", "-") in ("utf-16", "utf16"):
-            encoding = "utf-16-be" if self.mark == codecs.BOM_UTF16_BE else "utf-16-le"
+        name = encoding.lower().replace("_", "-").replace("utf1", "utf-1").replace("utf3", "utf-3")
+        if name in ("utf-16", "utf-32"):  # which would write a mark of their own
+            encoding = f"{name}-be" if self.mark in _BIG_ENDIAN else f"{name}-le"
         return self.mark + text.encode(encoding)
 
     def encoding_error(self) -> DataError:
@@ -274,7 +282,7 @@ def _encoding_of(data: bytes) -> str:
 
 def _decoded(file: TextFile, data: bytes, encoding: str) -> str:
     try:
-        return data.decode(encoding).removeprefix("\ufeff")
+        text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeError:
         if encoding == FALLBACK:
             raise file.error(
@@ -282,6 +290,9 @@ def _decoded(file: TextFile, data: bytes, encoding: str) -> str:
                 "encoding='cp1250'"
             ) from None
         raise file.encoding_error() from None
+    if "\0" in text[:HEAD_BYTES]:
+        raise file.error(f"is binary data, not {encoding} text; expected a CSV file")
+    return text
 
 
 def _fallback_note(file: TextFile) -> str:

@@ -418,6 +418,6 @@ class ForecastDataModule(WindowDataModule):
         raise DataError(
             f"{self.series_dataset.source}: {which} has {self.ends[longest]} time steps up to its last "
             f"known value, {needed} are needed: one step to forecast from, prediction_length "
-            f"{self.prediction_length}, and at least one prediction_length each for val_size, "
-            "calibration_size and test_size unless 0; make these smaller"
+            f"{self.prediction_length}, and as many again for each part that is held back (validation, "
+            "calibration, test); pass a smaller prediction_length"
         )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from seqlight.data.errors import DataError
 from seqlight.data.store.row_names import RowNames, iso
+from seqlight.data.time.far_rows import FarRow, find_far_row
 from seqlight.data.time.frequency import (
     FixedFrequency,
     Frequency,
@@ -116,12 +117,26 @@ def grid_positions(names: RowNames, rows: GridRows) -> tuple[Int64Array, Int64Ar
         repeated[indptr[1:-1] - 1] = False
         if not repeated.any():
             return lengths, None
+    far = find_far_row(positions, indptr) if rows.inferred else None
+    if far is not None:
+        raise _far_error(names, rows, far)
     if lengths.sum() > max(FEW_CELLS, MOST_CELLS_PER_ROW * len(times)):
         raise names.error(
             f"the grid of step {step.name} would have {lengths.sum():,} cells for {len(times):,} rows; "
             "check the timestamps, or pass the right frequency"
         )
     return lengths, positions
+
+
+def _far_error(names: RowNames, rows: GridRows, far: FarRow) -> DataError:
+    series = int(np.searchsorted(rows.indptr, far.row, side="right")) - 1
+    return names.error(
+        f"{names.table.row_name(names.table_row(far.row))}, column {names.time_col!r}: "
+        f"{iso(rows.times[far.row])} lies {far.gap:,} steps of {rows.step.name} "
+        f"{'after' if far.after else 'before'} the other rows{names.of_series(rows.ids[series])}, which take "
+        f"{far.span:,} steps; mend its time, or pass frequency={rows.step.name!r} if it is right (the steps "
+        "between are then missing values)"
+    )
 
 
 def _off_grid_error(names: RowNames, rows: GridRows, on_grid: NDArray[np.bool_]) -> DataError:
@@ -146,11 +161,12 @@ def _off_grid_error(names: RowNames, rows: GridRows, on_grid: NDArray[np.bool_])
         calendar = not rows.inferred and not isinstance(step, FixedFrequency)  # to which nothing is rounded
         nearest = rounding_step(times, indptr[:-1]) if rows.may_round and not calendar else None
         if calendar:
-            advice = "Pass the right frequency, or leave it out: the pattern of the file itself is then found"
+            advice = "Name the right one, or leave it out: the pattern of the file itself is then found"
         elif nearest is None:
             advice = (
-                "Pass the right frequency if this one is wrong; if the times are irregular, round them to a "
-                "grid first"
+                "Pass the right step if this one is wrong, such as frequency='1h'. Times without a step have "
+                "to be brought to one first, by sums or means over days, say; or pass time_col=None, and "
+                "rows are steps whatever their times"
             )
         else:
             advice = f"round=True rounds them to steps of {nearest.name}, around which they lie"
@@ -168,8 +184,11 @@ def _off_grid_error(names: RowNames, rows: GridRows, on_grid: NDArray[np.bool_])
         around = step.timestamps(position + np.arange(2), origin[series], anchor[series])
         near = f" between {iso(around[0])} and {iso(around[1])}"
     more = "" if off == 1 else f" ({off - 1} more row{'s are' if off > 2 else ' is'} off it)"
+    rounding = ""
+    if rows.may_round and rounding_step(times, indptr[:-1]) is not None:
+        rounding = ", pass round=True to move such times to the nearest step"
     return names.error(
         f"{names.table.row_name(names.table_row(row))}, column {names.time_col!r}: {iso(times[row])} is "
-        f"off the grid of step {step.name}{near}{names.of_series(rows.ids[series])}{more}; mend the row, "
-        "or pass the right frequency"
+        f"off the grid of step {step.name}{near}{names.of_series(rows.ids[series])}{more}; mend the "
+        f"row{rounding}, or pass the right step, such as frequency='1h'"
     )

@@ -31,7 +31,8 @@ def on_rounded_grid(
     if step is None:
         raise names.error(
             f"round=True: the times in column {names.time_col!r} lie around no grid of a second to a day, "
-            "with a row for nearly each step; pass the frequency to round to, or resample them first"
+            "with a row for nearly each step; name the step to round to, such as frequency='1h', or bring "
+            "them to one by sums or means"
         )
     if not isinstance(step, FixedFrequency):
         raise names.error(
@@ -46,8 +47,8 @@ def on_rounded_grid(
         row = int(np.argmax(again)) + 1
         one, other = (names.table.row_name(names.table_row(index)) for index in (row - 1, row))
         raise names.error(
-            f"round=True: {one} and {other} would both be {iso(rounded[row])} on a grid of {step.name}; pass "
-            "a finer frequency, or resample the rows first"
+            f"round=True: {one} and {other} would both be {iso(rounded[row])} on a grid of {step.name}; name "
+            "a finer step with frequency, or join such rows first"
         )
     _say(names, times, rounded, step)
     return rounded, step.name

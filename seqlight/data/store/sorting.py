@@ -6,8 +6,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from seqlight.data.io.repeats import hint_of_repeats
+from seqlight.data.io.repeats import REMOVE, hint_of_repeats
 from seqlight.data.store.row_names import RowNames, iso
+from seqlight.data.time.steps import DAY
 
 Int64Array = NDArray[np.int64]
 
@@ -53,10 +54,12 @@ def sort_into_series(names: RowNames, times: Int64Array | None) -> tuple[list[st
         again = names.table_row(row)
         hint = hint_of_repeats(names.table, in_table, names.time_cols, names.id_cols, again)
         earlier, later = sorted((names.table_row(row - 1), names.table_row(row)))
+        clock = ""
+        if times[row] % DAY and REMOVE in hint:
+            clock = " (local times repeat when daylight saving ends: write them with their UTC offset)"
         raise names.error(
             f"{names.table.row_name(later)}, column {names.time_col!r}: the timestamp "
-            f"{iso(times[row])} repeats {names.table.row_name(earlier)}{names.of_series(name)}; {hint} "
-            "(local times repeat when daylight saving ends: write them with their UTC offset)"
+            f"{iso(times[row])} repeats {names.table.row_name(earlier)}{names.of_series(name)}; {hint}{clock}"
         )
     if backward is not None:
         warnings.warn(

@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from seqlight.data.errors import DataError
 from seqlight.data.time.frequency import Frequency, fraction_digits
 from seqlight.data.time.time_format import TimeFormat
 
 Int64Array = NDArray[np.int64]
+_YEAR_9999 = 253_402_300_799_999_999  # its last microsecond
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class TimeGrid:
 
     def _as_series(self, positions: Int64Array, origin: Any, anchor: Any) -> pl.Series:
         times = self.frequency.timestamps(positions, origin, anchor)
+        if len(times) and int(times.max()) > _YEAR_9999:
+            raise DataError(
+                "times after the year 9999 cannot be written; mend the times of the data, or pass a smaller "
+                "prediction_length"
+            )
         series = pl.Series("time", times).cast(pl.Datetime("us"))
         if self.time_zone is not None:
             return series.dt.replace_time_zone("UTC").dt.convert_time_zone(self.time_zone)

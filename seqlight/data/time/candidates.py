@@ -182,6 +182,8 @@ def _dates_of_day(text: str) -> list[str]:
 def _dates(text: str) -> Iterator[str]:
     if re.fullmatch(r"\d{4}|\d{6}|\d{8}", text):
         yield from (name for name in _DIGITS[len(text)] if name.startswith("%") and "H" not in name)
+    if re.fullmatch(r"\d{4}-\d{3}", text):
+        yield "%Y-%j"
     if match := _NUMERIC.fullmatch(text):
         yield from _numeric_dates(match)
     if match := _IDEOGRAPHS.fullmatch(text):

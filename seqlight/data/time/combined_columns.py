@@ -37,6 +37,7 @@ _WRITTEN = {
 }
 _POSITIONS = ("year", "month", "day", "hour", "minute", "second")
 _START_OF_DAY = r"[ T]0{1,2}:00(?::00(?:\.0+)?)?$"
+_LETTER = r"^([QqWw])(\d{1,2})$"  # of a quarter or a week
 _DATE_BEFORE = r"^\d{4}-\d{2}-\d{2}[ T]"
 
 
@@ -133,12 +134,16 @@ def _number_parts(samples: Mapping[str, pl.Series]) -> dict[str, str]:
         part = part or next((part for part, words in _PARTS.items() if word.startswith(words[0])), None)
         if part is not None and part not in named.values():
             named[name] = part
-    numbers = {name: bool(sample.str.contains(r"^\d{1,4}$").all()) for name, sample in samples.items()}
+    numbers = {
+        name: bool(sample.str.replace(_LETTER, "${2}").str.contains(r"^\d{1,4}$").all())
+        for name, sample in samples.items()
+    }
     months = {n: bool(s.str.contains(r"^[A-Za-z]{3,9}$").all()) for n, s in samples.items()}
     if len(named) == len(samples) and "year" in named.values():
         if all(numbers[n] or (months[n] and named[n] == "month") for n in samples):
             return named
         return {}
+    numbers = {name: bool(sample.str.contains(r"^\d{1,4}$").all()) for name, sample in samples.items()}
     if all(numbers.values()) and samples[next(iter(samples))].str.contains(r"^\d{4}$").all():
         return dict(zip(samples, _POSITIONS, strict=False)) if len(samples) <= len(_POSITIONS) else {}
     return {}
@@ -157,10 +162,17 @@ def _combine_numbers(texts: Mapping[str, pl.Series], parts: dict[str, str]) -> C
                 f"time_col: there is a column of the {part}, but none of the {before}; name that one too"
             )
     pattern, regex, unpadded = "", "^", set()
+    prefixes: dict[str, str] = {}
     joined: pl.Series | None = None
     for name, part in zip(order, present, strict=True):
         between, directive = _WRITTEN[part]
         text = texts[name]
+        if (
+            part in ("quarter", "week")
+            and (letter := text.str.extract(_LETTER, 1).drop_nulls().unique()).len()
+        ):
+            prefixes[name] = letter[0]
+            text = text.str.replace(_LETTER, "${2}")
         if part == "year":
             years = int(text.str.len_chars().max() or 0)  # type: ignore[arg-type]
             directive = "%G" if "week" in present else "%Y" if years > 2 else "%y"
@@ -176,7 +188,7 @@ def _combine_numbers(texts: Mapping[str, pl.Series], parts: dict[str, str]) -> C
         joined = text if joined is None else joined + between + text
     assert joined is not None  # there is a year at least
     return CombinedTimes(
-        joined, pattern, tuple(texts), tuple(order), regex + "$", _unpadded=frozenset(unpadded)
+        joined, pattern, tuple(texts), tuple(order), regex + "$", prefixes, _unpadded=frozenset(unpadded)
     )
 
 
