@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from seqlight.heads.base import MOST, Head
+from seqlight.heads.count_quantiles import count_quantiles
 
 LEAST_MEAN = 1e-6
 """The smallest mean of a count, in the network's units, so that its logarithm is finite."""
@@ -27,8 +28,7 @@ class CountHead(Head):
     def value_at(self, parameters: Tensor, score: Tensor) -> Tensor:
         """Return the smallest count whose probability with all below it is at least Phi(score)."""
         mean, dispersion = self.first_two(parameters)
-        shape = torch.broadcast_shapes(mean.shape, score.shape)
-        found: Tensor = count_at(mean.expand(shape), dispersion.expand(shape), score.expand(shape))
+        found: Tensor = count_at(mean, dispersion, score)
         return found.to(parameters.dtype)
 
     def score_of(self, parameters: Tensor, value: Tensor) -> Tensor:
@@ -49,22 +49,17 @@ class CountHead(Head):
 
 @torch.library.custom_op("seqlight_heads::count_at", mutates_args=())
 def count_at(mean: Tensor, dispersion: Tensor, score: Tensor) -> Tensor:
-    """Return quantiles of counts at the probabilities Phi(score), float64, by scipy.
+    """Return quantiles of counts at the probabilities Phi(score), float64.
 
     Args:
         mean: means, above 0.
         dispersion: of one shape with it, 0 for Poisson's distribution.
-        score: of one shape with it.
+        score: broadcasts with them; several for a mean cost little more than one.
 
     """
-    import numpy as np
-    from scipy import special, stats
-
-    m, a, s = (np.asarray(x.detach().to("cpu", torch.float64)) for x in (mean, dispersion, score))
-    probability = special.ndtr(np.clip(s, -MOST, MOST))
-    known = stats.nbinom(1.0 / a, 1.0 / (1.0 + a * m)) if a.any() else stats.poisson(m)
-    found = known.ppf(probability)
-    return torch.as_tensor(np.asarray(found), dtype=torch.float64).reshape(mean.shape).to(mean.device)
+    m, a, s = (x.detach().to("cpu", torch.float64) for x in (mean, dispersion, score))
+    probability = torch.special.ndtr(s.clamp(-MOST, MOST))
+    return count_quantiles(m, a, probability).to(mean.device)
 
 
 @torch.library.custom_op("seqlight_heads::score_of_count", mutates_args=())
@@ -88,6 +83,11 @@ def score_of_count(mean: Tensor, dispersion: Tensor, count: Tensor) -> Tensor:
 
 
 @count_at.register_fake
+def _like_both(mean: Tensor, dispersion: Tensor, score: Tensor) -> Tensor:
+    shape = torch.broadcast_shapes(mean.shape, score.shape)
+    return mean.new_empty(shape, dtype=torch.float64)
+
+
 @score_of_count.register_fake
 def _like_mean(mean: Tensor, dispersion: Tensor, other: Tensor) -> Tensor:
     return torch.empty_like(mean, dtype=torch.float64, memory_format=torch.contiguous_format)

@@ -198,8 +198,8 @@ def _write(
     import onnx
     from onnxscript import optimizer
 
+    from seqlight.onnx import counts, recurrent
     from seqlight.onnx.cumulative_maximum import cummax
-    from seqlight.onnx.recurrent import translations
 
     try:
         with _quiet():
@@ -207,7 +207,9 @@ def _write(
                 program,
                 input_names=inputs,
                 output_names=outputs,
-                custom_translation_table=translations() | {torch.ops.aten.cummax.default: cummax},
+                custom_translation_table=recurrent.translations()
+                | counts.translations()
+                | {torch.ops.aten.cummax.default: cummax},
                 optimize=False,
                 verbose=False,
             )

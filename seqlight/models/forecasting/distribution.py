@@ -80,17 +80,6 @@ class ForecasterDistribution(ForecasterWindows):
             parameters = torch.zeros(self.head.parameter_count)
             self.head.quantiles(self.head.parameters(parameters), levels)
 
-    @property
-    def onnx_obstacle(self) -> str | None:
-        """Why the forecast has no form in ONNX: quantiles of counts have no operator there."""
-        if not self.head.counts:
-            return None
-        return (
-            f"head: quantiles of head={self.head.name!r}, and so its point, the median, are found by "
-            "scipy, and ONNX has no operator for them; forecast in Python, or train with "
-            "head='student_t' or 'quantile'"
-        )
-
     def check_samples(self, samples: int) -> None:
         """Raise ValueError where a forecast would not have so many paths."""
         if samples and not self.has_distribution:
