@@ -74,16 +74,15 @@ def _sums(mean: Tensor, dispersion: Tensor, log_none: Tensor, length: int) -> Te
 
 
 def _by_scipy(mean: Tensor, dispersion: Tensor, probability: Tensor) -> Tensor:
+    import numpy as np
     from scipy import stats
 
     m, a, p = mean[:, None].numpy(), dispersion[:, None].numpy(), probability.numpy()
-    found = torch.empty_like(probability)
-    none = dispersion == 0
-    if bool(none.any()):
-        found[none] = torch.as_tensor(stats.poisson.ppf(p[none], m[none]))
-    if not bool(none.all()):
-        some = ~none
-        found[some] = torch.as_tensor(
-            stats.nbinom.ppf(p[some], 1.0 / a[some], 1.0 / (1.0 + a[some] * m[some]))
-        )
-    return found
+    found = np.empty_like(p)
+    none = a[:, 0] == 0
+    if none.any():
+        found[none] = stats.poisson.ppf(p[none], m[none])
+    if not none.all():
+        m, a, p = m[~none], a[~none], p[~none]
+        found[~none] = stats.nbinom.ppf(p, 1.0 / a, 1.0 / (1.0 + a * m))
+    return torch.from_numpy(found)

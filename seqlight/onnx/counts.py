@@ -66,12 +66,12 @@ def _normal_distribution(op: Builder, x: ir.Value) -> ir.Value:
     """
     square = op.Mul(x, x)
 
-    def step(body: Builder, number: ir.Value, states: Sequence[ir.Value]) -> tuple[ir.Value, list[ir.Value]]:
+    def step(body: Builder, number: ir.Value, states: Sequence[ir.Value]) -> tuple[None, list[ir.Value]]:
         term, total = states
         place = body.Cast(number, to=ir.DataType.DOUBLE)
         odd = body.Add(body.Mul(place, _number(body, 2.0)), _number(body, 3.0))
         following = body.Div(body.Mul(term, square), odd)
-        return constant(body, True, np.bool_), [following, body.Add(total, following)]
+        return None, [following, body.Add(total, following)]
 
     _, total = loop(op, step, [x, x], TERMS)
     density = op.Mul(op.Exp(op.Mul(square, _number(op, -0.5))), _number(op, 1 / np.sqrt(2 * np.pi)))
@@ -81,7 +81,7 @@ def _normal_distribution(op: Builder, x: ir.Value) -> ir.Value:
 
 def loop(
     builder: Builder,
-    step: Callable[[Builder, ir.Value, Sequence[ir.Value]], tuple[ir.Value, list[ir.Value]]],
+    step: Callable[[Builder, ir.Value, Sequence[ir.Value]], tuple[ir.Value | None, list[ir.Value]]],
     states: Sequence[ir.Value],
     most: int,
 ) -> Sequence[ir.Value]:
@@ -89,7 +89,7 @@ def loop(
 
     Args:
         builder: of the surrounding graph, whose values the body may use as they are.
-        step: makes the body: gives whether to go on, and the next states.
+        step: makes the body: gives whether to go on (None: always), and the next states.
         states: before the first step.
         most: number of steps at most.
 
@@ -104,7 +104,7 @@ def loop(
     body = Builder()
     goes_on, following = step(body, number, carried)
     # Each result a value of its own: a body may not return one value twice.
-    results = [body.Identity(value) for value in (goes_on, *following)]
+    results = [body.Identity(value) for value in (before if goes_on is None else goes_on, *following)]
     for result, kind in zip(results, (before.type, *[double] * len(states)), strict=True):
         result.type = kind
     results[0].shape = ir.Shape([])

@@ -21,6 +21,7 @@ from seqlight.heads import (
     build_head,
     forecast_columns,
 )
+from seqlight.heads.count_quantiles import count_quantiles
 
 LEVELS = (0.01, 0.1, 0.5, 0.9, 0.99)
 DISTRIBUTIONS = {
@@ -249,3 +250,28 @@ def test_the_median_of_counts_is_one_operator_of_a_compiled_graph(name):
     compiled = torch.compile(head.point, backend="eager", fullgraph=True)
     assert torch.equal(compiled(parameters), head.point(parameters))
     assert torch.equal(head.point(parameters), head.quantiles(parameters, (0.5,))[..., 0])
+
+
+@pytest.mark.parametrize("levels", [(0.5,), (0.025, 0.5, 0.9, 1 - 1e-7)])
+def test_quantiles_of_many_counts_are_those_of_scipy(levels):
+    """By tables and, where these were long or the probability of 0 is no number, by scipy itself."""
+    generator = torch.Generator().manual_seed(0)
+    mean = (10 ** (6 * torch.rand(60, 5, 1, generator=generator, dtype=torch.float64) - 2)).clone()
+    dispersion = 10 ** (7 * torch.rand(60, 5, 1, generator=generator, dtype=torch.float64) - 6)
+    dispersion[::4] = 0.0  # Poisson's distribution
+    mean[7, 2] = torch.nan
+    probability = torch.tensor(levels, dtype=torch.float64)
+    found = count_quantiles(mean, dispersion, probability)
+    m, a = mean.numpy(), dispersion.numpy()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        negative_binomial = stats.nbinom.ppf(levels, 1 / a, 1 / (1 + a * m))
+    expected = np.where(a > 0, negative_binomial, stats.poisson.ppf(levels, m))
+    np.testing.assert_array_equal(found, expected)
+    # Leading dimensions of many paths, one cell at a time, and one cell alone.
+    paths = probability[:, None, None].expand(-1, 60, 5)
+    of_paths = count_quantiles(mean[..., 0], dispersion[..., 0], paths)
+    np.testing.assert_array_equal(of_paths, found.movedim(-1, 0))
+    for cell in ((0, 0, 0), (1, 0, 0)):
+        np.testing.assert_array_equal(
+            count_quantiles(mean[cell], dispersion[cell], probability[0]), found[cell[:2]][0]
+        )
