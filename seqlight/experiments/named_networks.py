@@ -17,7 +17,8 @@ def named_network(name: str, data: WindowDataModule, cycle: int | None = None, *
     """Return a network with the sizes of the data: one of a portfolio as it is there, or another.
 
     Args:
-        name: ``"segment_rnn"``, ``"es_rnn"``, ``"lstm"``, ``"tcn"``, ``"gru"`` or ``"wavenet"``.
+        name: ``"segment_rnn"``, ``"linear_rnn"``, ``"es_rnn"``, ``"lstm"``, ``"tcn"``, ``"gru"`` or
+            ``"wavenet"``.
         data: a DataModule that is set up.
         cycle: the cycle of the clock that networks learn beside the rest, as far as they do; None for none.
         options: ``bounds``, ``nonnegative``, ``integer``, and ``hidden_size`` and ``num_layers``, which those

@@ -117,7 +117,8 @@ def portfolio(
         max_time: seconds for all trainings together. Simple forecasts and the judging are made whatever it
             says.
         seed: of all random numbers.
-        names: networks to train, of ``"segment_rnn"``, ``"es_rnn"``, ``"lstm"``, ``"tcn"``; None for all.
+        names: networks to train, of ``"segment_rnn"``, ``"linear_rnn"``, ``"es_rnn"``, ``"lstm"``, ``"tcn"``;
+            None for all.
         epochs: of each network; None for as many as the time allows, up to the usual number.
         on_member: called with each member once it is made.
         on_progress: called with what is being made, and the share of all members that is done, 0 to 1.

@@ -21,7 +21,7 @@ Run = Callable[..., int]
 
 COLUMNS = ["--time", "ds", "--target", "sales", "--id", "shop", "--horizon", "3", "--context", "24"]
 SIMPLE_ONLY = ["--max-time", "0.01"]
-NETWORKS = ("segment RNN", "ES-RNN", "peephole LSTM", "TCN")
+NETWORKS = ("segment RNN", "linear + segment RNN", "ES-RNN", "peephole LSTM", "TCN")
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def test_no_time_leaves_networks_out(data):
     found = portfolio(data, max_time=0.0)
     assert [one.name for one in found.members][-1] == "cycle (24) + linear"
     assert found.notes == [
-        "left out for lack of time (max_time): segment RNN, ES-RNN, peephole LSTM, TCN",
+        "left out for lack of time (max_time): segment RNN, linear + segment RNN, ES-RNN, peephole LSTM, TCN",
     ]
     assert found.predictor.predict(next(iter(data.predict_dataloader()))).point.isfinite().all()
 

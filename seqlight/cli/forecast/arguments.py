@@ -26,6 +26,7 @@ NETWORKS = {
     "tcn": "TCN",
     "wavenet": "WaveNet",
     "segment_rnn": "segment RNN",
+    "linear_rnn": "linear + segment RNN",
     "es_rnn": "ES-RNN",
 }
 """What tables call the networks that ``--model`` names."""

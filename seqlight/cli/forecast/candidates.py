@@ -62,7 +62,7 @@ def train(given: ForecastArguments, data: CSVDataModule, folder: Path) -> Candid
     bounds = bounds_arguments(given)
     options = {"hidden_size": given.hidden_size, "num_layers": given.num_layers, **bounds}
     cycle = None
-    if given.model == "segment_rnn":
+    if given.model in ("segment_rnn", "linear_rnn"):
         with_cycle = [robust_candidate(data, cycle, **bounds) for cycle in learnable_cycles(data)]
         cycle = best_cycle([one for one in with_cycle if one is not None], data)
     return train_network(
