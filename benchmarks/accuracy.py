@@ -62,13 +62,13 @@ def shown(title: str, errors: Errors, weights: list[dict[str, float]]) -> Table:
     return table
 
 
-def append_to_log(task: str, seed: int, test: Errors, seconds: float) -> None:
+def append_to_log(task: str, seed: int, test: Errors, seconds: float, log: Path = LOG) -> None:
     """Append a line for each model and metric of a look at the test part."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=True, cwd=LOG.parent
     ).stdout.strip()
-    new = not LOG.exists()
-    with LOG.open("a", newline="", encoding="utf-8") as file:
+    new = not log.exists()
+    with log.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         if new:
             writer.writerow(["date", "commit", "task", "seed", "model", "metric", "value", "seconds"])
