@@ -12,6 +12,7 @@ from seqlight.data import WindowDataModule
 from seqlight.data.store.splits import training_rows
 from seqlight.data.time.calendar_features import FEATURE_WIDTH, HOLIDAYS
 from seqlight.experiments.candidates import Candidate
+from seqlight.experiments.exponential_smoothing import exponential_smoothing
 from seqlight.experiments.look_back import over_whole_windows, shorter_look_back, with_look_back
 from seqlight.experiments.networks import build_forecaster
 from seqlight.experiments.seasons import learnable_cycles, seasons
@@ -49,11 +50,15 @@ class Network:
     weight: float = 1.0
 
 
-def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]:
+def simple_members(
+    data: WindowDataModule, *, smoothing_seconds: float, notes: list[str], **bounds: Any
+) -> Iterator[Candidate]:
     """Make the members that need no training by steps, one by one, the simplest first.
 
     Args:
         data: a DataModule that is set up.
+        smoothing_seconds: for all fits of exponential smoothing.
+        notes: a sentence is added for what is left out.
         bounds: ``bounds``, ``nonnegative`` and ``integer`` of :class:`seqlight.models.Forecaster`.
 
     """
@@ -63,6 +68,9 @@ def simple_members(data: WindowDataModule, **bounds: Any) -> Iterator[Candidate]
         if season <= data.context_length:
             model = SeasonalNaiveForecaster(season_length=season, **sizes)
             yield Candidate(f"seasonal naive ({season})", model)
+    smoothing = exponential_smoothing(data, smoothing_seconds, notes, **bounds)
+    if smoothing is not None:
+        yield smoothing
     linear = linear_candidate(data, **bounds)
     if linear is not None:
         yield linear

@@ -21,6 +21,9 @@ from seqlight.experiments.weighing import ENSEMBLE, best_cycle, best_look_back, 
 from seqlight.models import WindowForecaster
 from seqlight.whole_files import work_folder
 
+SHARE_OF_SMOOTHING = 0.1
+"""Of the time, for exponential smoothing, which is fitted anew to each window that is judged."""
+
 
 @dataclass(frozen=True)
 class Portfolio:
@@ -101,7 +104,8 @@ def portfolio(
 ) -> Portfolio:
     """Train what the time allows, the simplest first, and weigh it on the validation part.
 
-    Simple forecasts come first: the last value, the last day, week or year, least squares with and without a
+    Simple forecasts come first: the last value, the last day, week or year, exponential smoothing, where
+    statsforecast is installed, in a form of which the time allows all fits, least squares with and without a
     learned cycle. Networks follow, each with its share of the time that is left; a training is made as long
     as its share, so that its learning rate has come down when the time is up. One for which there is no time
     is left out. An interrupt (Ctrl-C) ends the training that is running, whose best epoch so far is kept, and
@@ -153,7 +157,8 @@ def portfolio(
 
     tell("simple forecasts", 0)
     with interrupts(made):
-        for member in simple_members(data, **bounds):
+        smoothing_seconds = SHARE_OF_SMOOTHING * max_time
+        for member in simple_members(data, smoothing_seconds=smoothing_seconds, notes=made.notes, **bounds):
             add(member)
     cycle = best_cycle(made.members, data) if chosen else None
     look_back = best_look_back(made.members, data) if chosen else None

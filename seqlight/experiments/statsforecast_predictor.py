@@ -1,16 +1,13 @@
 """Models of the library statsforecast as predictors."""
 
-import importlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
+from seqlight.models.forecasting.statsforecast_fits import forecast_series, statsforecast_models
 from seqlight.predictor import Batch, Forecast
-
-_HINT = "pip install 'seqlight[statsforecast]'"
 
 
 class StatsForecastPredictor:
@@ -20,7 +17,8 @@ class StatsForecastPredictor:
     cells between known ones are filled along a straight line first, and those before the first are left out;
     of those after the last one, the model is asked to forecast them too. A channel without a known cell has
     no forecast: NaN. Each fit takes the library from a millisecond to seconds, so give it long contexts and
-    few windows, as a backtest has them.
+    few windows, as a backtest has them. For a module that ensembles and checkpoints can hold, see
+    :class:`seqlight.models.StatsForecastForecaster`.
 
     Example::
 
@@ -43,10 +41,7 @@ class StatsForecastPredictor:
     def __init__(
         self, model: Any, *, context_length: int, prediction_length: int, target_size: int = 1
     ) -> None:
-        try:
-            importlib.import_module("statsforecast")
-        except ImportError as error:
-            raise ImportError(f"statsforecast is not installed: {_HINT}") from error
+        statsforecast_models()  # is it installed?
         if not callable(getattr(model, "forecast", None)) or not callable(getattr(model, "fit", None)):
             raise TypeError(f"model: expected one of statsforecast.models, got {type(model).__name__}")
         self.model = model
@@ -87,7 +82,10 @@ class StatsForecastPredictor:
         levels = tuple(sorted(quantile_levels))
         values = past.detach().cpu().double().numpy()
         made = [
-            [self._of_channel(window[:, channel], levels) for channel in range(self.target_size)]
+            [
+                forecast_series(self.model, window[:, channel], self.prediction_length, levels)
+                for channel in range(self.target_size)
+            ]
             for window in values
         ]
         found = torch.from_numpy(np.array(made)).permute(0, 2, 1, 3)  # [B, H, C, 1 + Q]
@@ -95,26 +93,3 @@ class StatsForecastPredictor:
         if not levels or bool(found[..., 1:].isnan().all()):
             return Forecast(found[..., 0].contiguous())
         return Forecast(found[..., 0].contiguous(), found[..., 1:].contiguous(), levels)
-
-    def _of_channel(self, values: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
-        """Return point and quantiles [H, 1 + Q] of one series [L]."""
-        horizon = self.prediction_length
-        known = np.flatnonzero(np.isfinite(values))
-        if not len(known):
-            return np.full((horizon, 1 + len(levels)), np.nan)
-        inside = np.arange(known[0], known[-1] + 1)
-        filled = np.interp(inside, known, values[known])
-        steps = len(values) - 1 - known[-1] + horizon
-        widths = sorted({_width(level) for level in levels if level != 0.5})
-        made = self.model.forecast(y=filled, h=int(steps), level=widths or None)
-        columns = [made["mean"]]
-        for level in levels:
-            name = "mean" if level == 0.5 else f"{'lo' if level < 0.5 else 'hi'}-{_width(level)}"
-            columns.append(made.get(name, np.full(len(made["mean"]), np.nan)))
-        return np.stack(columns, axis=1)[-horizon:]
-
-
-def _width(level: float) -> int | float:
-    """Return the coverage, in per cent, of the interval that a quantile bounds: 80 for 0.1 and 0.9."""
-    width = round(100 * abs(1 - 2 * level), 10)
-    return int(width) if width == int(width) else width

@@ -13,10 +13,12 @@ from seqlight.models.forecasting.forecaster import Forecaster
 from seqlight.models.forecasting.gru import GRUForecaster
 from seqlight.models.forecasting.linear import LinearForecaster
 from seqlight.models.forecasting.lstm import LSTMForecaster
+from seqlight.models.forecasting.naive2 import Naive2Forecaster
 from seqlight.models.forecasting.network import SequenceNetwork
 from seqlight.models.forecasting.recurrent import RecurrentForecaster
 from seqlight.models.forecasting.rnn import RNNForecaster
 from seqlight.models.forecasting.segment_rnn import SegmentRNNForecaster
+from seqlight.models.forecasting.statsforecast_forecaster import StatsForecastForecaster
 from seqlight.models.forecasting.tcn import TCNForecaster
 from seqlight.models.forecasting.wavenet import WaveNetForecaster
 from seqlight.models.forecasting.window_forecaster import WindowForecaster
@@ -54,6 +56,7 @@ __all__ = [
     "LastValueImputer",
     "LinearForecaster",
     "LinearInterpolationImputer",
+    "Naive2Forecaster",
     "NaiveForecaster",
     "NonFiniteError",
     "RNNForecaster",
@@ -66,6 +69,7 @@ __all__ = [
     "SequenceGenerator",
     "SequenceNetwork",
     "SequenceRegressor",
+    "StatsForecastForecaster",
     "StepClassifier",
     "SupervisedModule",
     "TCNForecaster",
