@@ -10,8 +10,8 @@ deviation of its training part, as their users are advised).
 A network of neuralforecast is trained on the training part, for the library's own number of steps or until
 ``--max-time`` is up, and then forecasts every window. A model of statsforecast is fitted to the past of each
 window, and is left out where that takes longer than ``--max-time`` for a part. Times are the processor's, in
-which other work on the machine shows little. The test part is looked at with ``--read-test`` alone, which appends
-commit, seed and figures to ``benchmarks/results/accuracy_peers_log.csv``.
+which other work on the machine shows little. The test part is looked at with ``--read-test`` alone, which
+appends commit, seed and figures to ``benchmarks/results/accuracy_peers_log.csv``.
 """
 
 import argparse

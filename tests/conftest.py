@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import runpy
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -154,6 +155,12 @@ def no_synchronisation() -> Iterator[None]:
 
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def statsforecast_stand_in(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A library in the place of statsforecast: see stand_in_statsforecast.py."""
+    return runpy.run_path(str(Path(__file__).with_name("stand_in_statsforecast.py")))["Library"](monkeypatch)
 
 
 @pytest.fixture(scope="session")

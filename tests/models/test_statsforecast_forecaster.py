@@ -4,16 +4,13 @@ The stand-in has models that say what they were given, so that all but the libra
 everywhere; tests of these are skipped, by name, where it is not installed.
 """
 
-import sys
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 import seqlight
 from seqlight.models import EnsembleForecaster, NaiveForecaster, StatsForecastForecaster
-from seqlight.models.forecasting import statsforecast_forecaster
 from seqlight.models.forecasting.statsforecast_fits import RememberedFits
 from seqlight.predictor import Predictor
 
@@ -21,43 +18,9 @@ SIZES = {"context_length": 8, "prediction_length": 3}
 MISSING = r"statsforecast is not installed: pip install 'seqlight\[statsforecast\]'"
 
 
-class Mean:
-    """Forecasts ``factor`` times the mean; it cannot fit negative values, and counts its fits."""
-
-    fits = 0
-
-    def __init__(self, factor=1.0):
-        self.factor = factor
-
-    def forecast(self, y, h, level=None):
-        type(self).fits += 1
-        assert np.isfinite(y).all()
-        if y.min() < 0:
-            raise ZeroDivisionError("negative")
-        return {"mean": np.full(h, self.factor * y.mean()) + np.arange(h)}
-
-
 @pytest.fixture
-def library(monkeypatch):
-    """A library with the model ``Mean``, and nothing remembered."""
-    found, package = ModuleType("statsforecast.models"), ModuleType("statsforecast")
-    found.Mean, found.number, package.models = Mean, 3, found
-    monkeypatch.setitem(sys.modules, "statsforecast", package)
-    monkeypatch.setitem(sys.modules, "statsforecast.models", found)
-    monkeypatch.setattr(statsforecast_forecaster, "REMEMBERED", RememberedFits())
-    monkeypatch.setattr(Mean, "fits", 0)
-    return found
-
-
-@pytest.fixture
-def absent(monkeypatch):
-    """Return what takes the library away."""
-
-    def take_away():
-        monkeypatch.setitem(sys.modules, "statsforecast", None)
-        monkeypatch.setitem(sys.modules, "statsforecast.models", None)
-
-    return take_away
+def library(statsforecast_stand_in):
+    return statsforecast_stand_in
 
 
 def past(windows=2, channels=2):
@@ -72,7 +35,7 @@ def test_each_channel_of_each_window_by_itself(library):
     expected = 2 * values.mean(1, keepdim=True) + torch.arange(3.0)[:, None]
     torch.testing.assert_close(model(values), expected)
     torch.testing.assert_close(model.predict({"past_target": values}).point, expected)
-    assert Mean.fits == 4, "the same windows were fitted again"
+    assert library.fits == 4, "the same windows were fitted again"
 
 
 def test_missing_cells(library):
@@ -107,17 +70,18 @@ def test_the_oldest_fits_are_forgotten():
     assert [kept.get(key)[0] for key in keys[1:]] == [1.0, 2.0]
 
 
-def test_it_lives_in_an_ensemble_and_its_checkpoint(library, absent, trainer, tmp_path):
+def test_it_lives_in_an_ensemble_and_its_checkpoint(library, trainer, tmp_path):
     fitted = StatsForecastForecaster(model="Mean", model_arguments={"factor": 0.5}, **SIZES)
     model = EnsembleForecaster.of([NaiveForecaster(**SIZES), fitted], [0.25, 0.75])
     values = past(channels=1)
     expected = 0.25 * values[:, -1:] + 0.75 * fitted(values)
     torch.testing.assert_close(model(values), expected)
+    windows = DataLoader([{"past_target": one} for one in values], batch_size=2)
     running = trainer()
-    running.strategy.connect(model)
+    running.predict(model, windows)
     running.save_checkpoint(tmp_path / "both.ckpt", weights_only=True)
     torch.testing.assert_close(seqlight.load(tmp_path / "both.ckpt")(values), expected)
-    absent()
+    library.take_away()
     with pytest.raises(ImportError, match=MISSING):
         seqlight.load(tmp_path / "both.ckpt")
 
@@ -133,13 +97,13 @@ def test_it_has_no_onnx_form(library, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_refused(library, absent):
+def test_what_is_refused(library):
     for name in ("AutoNothing", "number", "__name__", 3):
         with pytest.raises(ValueError, match=r"^model: expected the name of a class of statsforecast.models"):
             StatsForecastForecaster(model=name, **SIZES)
     with pytest.raises(ValueError, match=r"^model_arguments: Mean does not take {'season': 3}"):
         StatsForecastForecaster(model="Mean", model_arguments={"season": 3}, **SIZES)
-    absent()
+    library.take_away()
     with pytest.raises(ImportError, match=MISSING):
         StatsForecastForecaster(model="Mean", **SIZES)
 

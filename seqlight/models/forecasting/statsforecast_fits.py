@@ -23,6 +23,7 @@ def statsforecast_models() -> ModuleType:
 
     """
     try:
+        importlib.import_module("statsforecast")
         return importlib.import_module("statsforecast.models")
     except ImportError as error:
         raise ImportError(f"statsforecast is not installed: {HINT}") from error
