@@ -35,7 +35,7 @@ class Mean:
 class Slow(Mean):
     """Takes its time."""
 
-    seconds = 0.05
+    seconds = 0.03
 
     def __init__(self, season_length=1, **_):
         super().__init__(2.0)

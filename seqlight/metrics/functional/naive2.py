@@ -93,7 +93,7 @@ def seasonal_indices(past: Tensor, season_length: int) -> Tensor:
     # Over an even season the average is centred by two halves at its ends.
     weights = torch.ones(season_length + 1 - season_length % 2, dtype=past.dtype, device=past.device)
     if season_length % 2 == 0:
-        weights[[0, -1]] = 0.5
+        weights[0] = weights[-1] = 0.5
     trend = (past.unfold(1, len(weights), 1) * weights).sum(-1) / season_length
     half = len(weights) // 2
     ratios = past[:, half : half + trend.shape[1]] / trend
