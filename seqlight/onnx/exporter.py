@@ -51,8 +51,8 @@ def export(
     Raises:
         ImportError: a package is missing; ``pip install seqlight[onnx]``.
         TypeError: the module is no ``torch.nn.Module``, or not in float32.
-        ValueError: the module or a part of it has no ONNX form, it is in training mode or not on the CPU, the
-            example inputs or the outputs' names do not fit, or the batch came out constant.
+        ValueError: the module has no form in ONNX, is in training mode or not on the CPU, the example inputs
+            or the outputs' names do not fit, or the batch came out constant.
         RuntimeError: a recurrent layer without the native extension, whose loop over time would be unrolled;
             or something inside has no translation to ONNX.
 
@@ -91,13 +91,9 @@ def _check_module(module: nn.Module) -> None:
     if not isinstance(module, nn.Module):
         raise TypeError(f"module: expected a torch.nn.Module, got {type(module).__name__}")
     name = type(module).__name__
-    for path, part in module.named_modules():
-        reason = getattr(part, "no_onnx_form", None)
-        if reason is not None:
-            whose = f"{name} holds {path}, a {type(part).__name__}, which has" if path else f"{name} has"
-            raise ValueError(
-                f"module: {whose} no ONNX form: {reason}; forecast in Python, or export without it"
-            )
+    obstacle = getattr(module, "onnx_obstacle", None)
+    if obstacle is not None:
+        raise ValueError(f"module: {name} has no form in ONNX: {obstacle}")
     training = [path for path, part in module.named_modules() if part.training and not _is_metric(part)]
     if training:
         where = f"its part {training[0]!r}" if training[0] else "it"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -22,6 +23,9 @@ from seqlight.models import EnsembleForecaster, SegmentRNNForecaster
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # Lightning's advice on short trainings
 
 STEPS = 24 * 12
+WITHOUT_SMOOTHING = (
+    "exponential smoothing: left out, statsforecast is not installed: pip install 'seqlight[statsforecast]'"
+)
 EPOCHS_OF_SO_FEW_WINDOWS = 23  # 600 steps of 26 batches
 
 
@@ -56,6 +60,14 @@ def everyday(steps=STEPS):
         "counts": draw.poisson(0.5 * (hour > 8)),
         "constant": np.full(steps, 3.0),
     }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_statsforecast():
+    """The same members wherever the tests run; with the library: test_exponential_smoothing.py."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "statsforecast", None)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +160,7 @@ def test_no_time_leaves_networks_out(data):
     found = portfolio(data, max_time=0.0)
     assert [one.name for one in found.members][-1] == "cycle (24) + linear"
     assert found.notes == [
+        WITHOUT_SMOOTHING,
         "left out for lack of time (max_time): segment RNN, linear + segment RNN, ES-RNN, peephole LSTM, TCN",
     ]
     assert found.predictor.predict(next(iter(data.predict_dataloader()))).point.isfinite().all()
@@ -184,6 +197,7 @@ def test_an_interrupt_leaves_what_there_is(data, monkeypatch, epoch):
     names = [one.name for one in found.members]
     assert ("segment RNN" in names) == (epoch == 1)
     assert found.notes == [
+        WITHOUT_SMOOTHING,
         "segment RNN: interrupted, its best epoch so far is used"
         if epoch
         else "segment RNN: left out, interrupted before its first epoch",

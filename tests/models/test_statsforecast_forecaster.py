@@ -89,11 +89,13 @@ def test_it_lives_in_an_ensemble_and_its_checkpoint(library, trainer, tmp_path):
 def test_it_has_no_onnx_form(library, tmp_path):
     fitted = StatsForecastForecaster(model="Mean", **SIZES)
     model = EnsembleForecaster.of([NaiveForecaster(**SIZES), fitted]).eval()
-    expected = r"holds members\.1, a StatsForecastForecaster, which has no ONNX form: statsforecast fits it"
+    expected = r"members\[1\]: StatsForecastForecaster: statsforecast fits it to each window, in Python"
     with pytest.raises(ValueError, match=expected):
         model.to_onnx(tmp_path / "model.onnx")
-    with pytest.raises(ValueError, match=r"^module: StatsForecastForecaster has no ONNX form"):
+    with pytest.raises(ValueError, match="statsforecast fits it to each window, in Python"):
         fitted.eval().to_onnx(tmp_path / "model.onnx")
+    with pytest.raises(ValueError, match=r"^module: EnsembleForecaster has no form in ONNX: members\[1\]"):
+        seqlight.onnx.export(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
 

@@ -51,8 +51,6 @@ class StatsForecastForecaster(BaselineForecaster):
 
     """
 
-    no_onnx_form = "statsforecast fits it to each window anew"
-
     def __init__(
         self,
         *,
@@ -80,6 +78,11 @@ class StatsForecastForecaster(BaselineForecaster):
         )
         self.model = made
         self._model_key = repr((model, sorted((model_arguments or {}).items())))
+
+    @property
+    def onnx_obstacle(self) -> str | None:
+        """Why it has no form in ONNX."""
+        return "statsforecast fits it to each window, in Python; forecast in Python, or leave it out"
 
     def decode(self, window: Window) -> Tensor:
         """Return the forecasts ``[B, H, C]`` of the model fitted to each channel of each window."""
