@@ -24,10 +24,10 @@ HOUR_US = DAY_US / 24
 @pytest.mark.parametrize(
     ("length", "season", "expected"),
     [
-        (17_420, 24, (168, 24)),  # two years of hours: a week in, a day out
+        (17_420, 24, (336, 24)),  # two years of hours: two weeks in, a day out
         (10_320, 48, (336, 48)),  # half hours
         (144, 12, (36, 12)),  # twelve years of months
-        (1000, 7, (49, 7)),  # days
+        (1000, 7, (98, 7)),  # days
         (200, 52, (52, 16)),  # four years of weeks: the season fits, and is taken
         (40, 1, (7, 3)),  # years
         (100_000, 1440, (336, 168)),  # minutes: the season is too long to look at
@@ -39,7 +39,7 @@ def test_defaults(length: int, season: int, expected: tuple[int, int]) -> None:
 
 def test_given_sizes_stay() -> None:
     assert choose_sizes(1000, 24, horizon=5, context=7) == (7, 5)
-    assert choose_sizes(1000, 24, horizon=100, context=None) == (200, 100)
+    assert choose_sizes(1000, 24, horizon=150, context=None) == (250, 150)
 
 
 @given(length=st.integers(1, 10**6), season=st.integers(1, 10_000))
