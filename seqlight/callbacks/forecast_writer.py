@@ -26,7 +26,11 @@ from .table_csv import empty_cells_note, write_csv
 
 
 def forecast_frame(
-    predictions: Sequence[dict[str, Tensor]], datamodule: Any, *, quantile_levels: Sequence[float] = ()
+    predictions: Sequence[dict[str, Tensor]],
+    datamodule: Any,
+    *,
+    quantile_levels: Sequence[float] = (),
+    whole_numbers: bool = False,
 ) -> pl.DataFrame:
     """Return forecasts as a table with one row for each series and future time step.
 
@@ -37,6 +41,8 @@ def forecast_frame(
             and not None (else ``series_id`` and ``timestamp``, with an underscore more where the data has a
             column of that name).
         quantile_levels: levels of the predictions' ``quantiles``: the forecaster's ``quantile_levels``.
+        whole_numbers: make columns of integers, null where there is no forecast; for forecasters with
+            ``integer``.
 
     Returns:
         Columns: the series' id, the timestamp, and for each target its name and those of its quantiles,
@@ -75,6 +81,8 @@ def forecast_frame(
     if not frames:
         raise ValueError("predictions: expected at least one batch, got none")
     table = pl.concat(frames)
+    if whole_numbers:
+        table = table.with_columns(pl.col(columns).fill_nan(None).round().cast(pl.Int64))
     return table if max(windows_of_series.values()) > 1 else table.drop(window_start_col)
 
 
@@ -154,7 +162,7 @@ class ForecastWriter(PredictionWriter):
     name them, see :func:`forecast_frame`; where a column of the data has such a name already, a warning says
     the other one. Sample paths are not written. A forecaster with ``intervals``, as checkpoints of
     ``seqlight forecast`` have them, writes their bounds instead: a series that they know by its id has its
-    own margins, others those of all series.
+    own margins, others those of all series. A forecaster with ``integer`` writes whole numbers as 8, not 8.0.
 
     Args:
         path: the CSV to write; its folder is made if need be.
@@ -185,6 +193,7 @@ class ForecastWriter(PredictionWriter):
             normal_scores(quantiles)  # which checks their range
             self.levels = tuple(sorted(set(quantiles)))
         self._written: tuple[float, ...] = ()
+        self._whole_numbers = False
         self._levels_before: tuple[float, ...] | None = None
         self._intervals: IntervalMethod | None = None
 
@@ -197,6 +206,7 @@ class ForecastWriter(PredictionWriter):
         super().on_predict_start(trainer, pl_module)
         forecaster: Any = pl_module
         self._written = getattr(forecaster, "quantile_levels", ())
+        self._whole_numbers = bool(getattr(getattr(forecaster, "bounds", None), "integer", False))
         self._intervals = self._intervals_of(forecaster, trainer.datamodule)  # type: ignore[attr-defined]
         if self._intervals is not None:
             self._written = self.levels or interval_quantiles(self._intervals.levels)
@@ -296,7 +306,9 @@ class ForecastWriter(PredictionWriter):
 
     def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
         """Return the forecasts with times as text, in the form of the data if the DataModule knows it."""
-        table = forecast_frame(predictions, datamodule, quantile_levels=self._written)
+        table = forecast_frame(
+            predictions, datamodule, quantile_levels=self._written, whole_numbers=self._whole_numbers
+        )
         if not hasattr(datamodule, "format_timestamps"):
             return table
         taken = [column_name(datamodule, "id_col", "series_id")]

@@ -258,3 +258,48 @@ def test_times_with_a_zone_and_without():
     future = future.with_columns(pl.col("day").dt.replace_time_zone("UTC"))
     with pytest.raises(DataError, match="times of future frame are with one, those of frame without"):
         module(main, future_covariate_cols="promo", future=future).setup("fit")
+
+
+DATES = [f"2024-01-{day:02d}" for day in range(1, 32)]
+
+
+def test_a_second_file_of_columns_and_rows_that_are_series(tmp_path):
+    """Without ids its rows hold for every series; where rows are series it has the values of all times."""
+    known = DATES[:24]
+    files = {
+        "wide": [
+            ",".join(["ds", "a", "b", "promo"]),
+            *(f"{day},{n},{2 * n},{n % 3}" for n, day in enumerate(known)),
+        ],
+        "rows": [",".join(["id", *known]), *(",".join([s, *(str(n) for n in range(24))]) for s in "ab")],
+        "ahead": ["ds,promo", *(f"{day},{n % 3}" for n, day in enumerate(DATES) if n >= 24)],
+        "always": ["ds,id,promo", *(f"{day},{s},{n % 3}" for n, day in enumerate(DATES) for s in "ba")],
+    }
+    for name, content in files.items():
+        (tmp_path / f"{name}.csv").write_text("\n".join(content) + "\n")
+
+    def module(layout, future, **columns):
+        data = CSVDataModule(
+            tmp_path / f"{layout}.csv",
+            layout=layout,
+            target_cols="y",
+            future_covariate_cols="promo",
+            future=tmp_path / f"{future}.csv",
+            context_length=6,
+            prediction_length=7,
+            val_size=0,
+            test_size=0,
+            **columns,
+        )
+        dataset = data.dataset("predict")
+        return [batch["future_covariates"][:, 0].tolist() for batch in map(dataset.__getitem__, range(2))]
+
+    expected = [[float(n % 3) for n in range(24, 31)]] * 2
+    with pytest.warns(UserWarning, match="has no column 'series_id', so its rows hold for every series"):
+        assert module("wide", "ahead", time_col="ds") == expected
+    assert module("wide", "always", time_col="ds", id_col="id") == expected
+    assert module("rows", "always", time_col="ds", id_col="id") == expected
+    with pytest.raises(
+        DataError, match=r"future: .* has no column 'time'; with layout='rows' time_col is what"
+    ):
+        module("rows", "always", time_col="time", id_col="id")

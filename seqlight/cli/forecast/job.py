@@ -107,7 +107,9 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         written: tuple[float, ...] = ()
         if calibrated is not None:
             selection, written = calibrated.selection, calibrated.selection.forecast.quantile_levels
-        table = forecast_frame([predictions(selection, written)], data, quantile_levels=written)
+        table = forecast_frame(
+            [predictions(selection, written)], data, quantile_levels=written, whole_numbers=given.integer
+        )
         with staged(output_paths(given)) as temporary:
             paths = dict(zip(output_paths(given), temporary, strict=True))
             write_forecast(table, data, paths[given.output])

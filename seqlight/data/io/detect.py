@@ -13,6 +13,7 @@ from seqlight.data.io.dialect import CSVDialect, Layout
 from seqlight.data.io.layout_headers import StepColumns, step_columns
 from seqlight.data.io.layouts import SERIES_ID, TARGET
 from seqlight.data.io.samples import Sample, is_empty, is_numeric, sample_of, text_columns_of
+from seqlight.data.io.table import check_columns
 from seqlight.data.io.time_columns import find_time_columns, holds_times, is_clock
 
 _MOST_NAMED = 8
@@ -78,6 +79,13 @@ def detect(
         return search.rows(time_cols, target_cols, id_cols)
     if layout == "wide":
         return search.wide(time_cols, target_cols, id_cols)
+    wanted = [("time_col", time_cols), ("target_cols", target_cols), ("id_col", id_cols)]
+    pairs = [
+        (argument, name) for argument, names in wanted for name in names or () if name != dialect.file_id
+    ]
+    check_columns(
+        search.sample.name, [(a, search.sample.resolve(name)) for a, name in pairs], search.sample.names
+    )
     return search.long(time_cols, target_cols, id_cols, every_target)
 
 
@@ -103,7 +111,10 @@ class _Search:
         id_cols: Sequence[str] | None,
     ) -> Layout:
         """What the names of the columns leave no doubt of; "long" where they tell nothing."""
-        if time_cols or any(name in self.sample.names for name in target_cols or ()):
+        if any(
+            self.sample.resolve(name) in self.sample.names
+            for name in (*(time_cols or ()), *(target_cols or ()))
+        ):
             return "long"
         steps, rest = self._steps(id_cols)
         if steps is None or any(holds_times(self.frame[name], self.time_format) for name in rest):

@@ -81,10 +81,10 @@ def build_store(
     if table.time is None:
         rows = _steps(names, frequency, as_of)
         if future is not None:
-            raise DataError(
-                "future: its rows are joined by their times, and the data have none; append them to the "
-                "data, with an empty target"
-            )
+            fix = "append them to the data, with an empty target"
+            if table.cells is not None:
+                fix = "name the steps by their times, such as 2024-01-31, in place of numbers"
+            raise DataError(f"future: its rows are joined by their times, and the data have none; {fix}")
     else:
         timed = _Timed(names, frequency, time_format, one_step, round)
         if future is not None:

@@ -84,7 +84,7 @@ def join_future(
 
     Args:
         main: the first table.
-        future: the second, with the same columns of times and ids.
+        future: the second, with the same columns of times and ids; without ids it holds for every series.
         time_format: strftime pattern of text timestamps, or None to find it.
         rounded_to: the step to whose grid the first table's times were rounded: the second's are, too.
 
@@ -94,6 +94,8 @@ def join_future(
     """
     names = main.names
     table = names.table
+    if table.keys is not None and future.keys is None:
+        future = _for_every_series(main, future)
     own_names = RowNames(future, names.time_cols, [], names.id_cols)
     times = _times(main, own_names, time_format)
     if rounded_to is not None:
@@ -153,6 +155,31 @@ def join_future(
         unsorted = np.empty_like(main.times)
         unsorted[names.order] = main.times
     return joined, np.concatenate([unsorted, times[new]])
+
+
+def _for_every_series(main: SortedTable, future: Table) -> Table:
+    """Return a table without ids with its rows once for each series."""
+    keys = main.names.table.keys
+    assert keys is not None  # the caller has looked
+    rows, count = len(future.values), len(main.ids)
+    firsts = main.indptr[:-1] if main.names.order is None else main.names.order[main.indptr[:-1]]
+    if count > 1:
+        warnings.warn(
+            f"{future.source}: has no column {'/'.join(keys.columns)!r}, so its rows hold for every series",
+            stacklevel=4,
+        )
+    row = np.tile(np.arange(rows, dtype=np.int64), count)
+    first_line = future.first_line if future.is_file else 0
+    numbers = first_line + np.arange(rows) if future.row_numbers is None else future.row_numbers
+    return replace(
+        future,
+        time=None if future.time is None else future.time.gather(row),
+        keys=keys[np.repeat(firsts, rows)],
+        values=future.values[row],
+        covariates=future.covariates[row],
+        row_numbers=numbers[row],
+        other_columns=None,
+    )
 
 
 def _times(main: SortedTable, names: RowNames, time_format: str | None) -> Int64Array:

@@ -38,8 +38,9 @@ class SeriesFile:
         past_covariate_cols: columns, numeric or text, that are known up to now only.
         future_covariate_cols: columns known ahead, also in rows whose targets are empty.
         static_cols: columns that are constant within a series.
-        future: a second source with rows in which covariates are known ahead: the same columns of times and
-            ids, and columns of ``future_covariate_cols``.
+        future: a second source with rows in which covariates are known ahead, in long form: the same columns
+            of times and ids, and columns of ``future_covariate_cols``; without ids its rows hold for every
+            series. Where rows of the first are series, it has the covariates of all times.
         static: a third with one row for each series: the same columns of ids, and columns of ``static_cols``.
         missing: "error" refuses missing cells, "mask" carries them as NaN.
         frequency: the step, such as "1h", or a calendar; None infers it.
@@ -93,11 +94,6 @@ class SeriesFile:
         ):
             if table is not None and not columns:
                 raise DataError(f"{argument}: no column of it is named; pass {cols}")
-        if future is not None and dialect is not None and dialect.layout in ("wide", "rows"):
-            raise DataError(
-                f"future: a second file is for layout='long'; with layout={dialect.layout!r} what is known "
-                "ahead stands in later rows of the file itself"
-            )
         self.source = source
         self.future, self.static = future, static
         self.time_cols, self.id_cols = as_names(time_col), as_names(id_col)
@@ -191,7 +187,8 @@ class SeriesFile:
     def _read(self) -> SeriesDataset:
         schema = self.schema
         source = open_source(as_it_is_now(self.source), self.dialect)  # once, for its names and its rows
-        future = self._other("future", self.future, schema.future, self.time_cols)
+        times = self.time_cols or (["time"] if self.dialect.layout == "rows" else [])
+        future = self._other("future", self.future, schema.future, times)
         static = self._other("static", self.static, schema.static, [])
         tables = [table for table in (future, static) if table is not None]
         elsewhere = [name for table in tables for name in table.covariates.columns]
@@ -245,11 +242,20 @@ class SeriesFile:
                 f"{argument}: {called} has none of the columns "
                 f"{', '.join(map(repr, columns))}; it has {', '.join(map(repr, there[:_MOST_NAMED]))}"
             )
+        if self.dialect.layout == "rows" and any(name not in there for name in time_cols):
+            raise DataError(
+                f"{argument}: {called} has no column {time_cols[0]!r}; with layout='rows' time_col is what "
+                "to call the times, so pass their name there; it has "
+                f"{', '.join(map(repr, there[:_MOST_NAMED]))}"
+            )
+        ids = self.id_cols or [SERIES_ID] * (self.dialect.layout in ("wide", "rows"))
+        if argument == "future" and not any(name in there for name in ids):
+            ids = []  # what holds for every series
         table = read_table(
             source,
             time_cols=time_cols,
             target_cols=(),
-            id_cols=self.id_cols,
+            id_cols=ids,
             covariate_cols=found,
             dialect=dialect,
         )
