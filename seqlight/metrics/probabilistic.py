@@ -8,6 +8,7 @@ from torch import Tensor
 
 from seqlight.metrics.cell_ratio import CellRatio
 from seqlight.metrics.functional.crps import crps_quantiles, crps_samples
+from seqlight.metrics.functional.crps_distributions import CRPS_OF, crps_distribution
 from seqlight.metrics.functional.intervals import interval_coverage, interval_score
 from seqlight.metrics.functional.quantiles import pinball_loss
 
@@ -41,23 +42,38 @@ class WeightedQuantileLoss(CellRatio):
 
 
 class ContinuousRankedProbabilityScore(CellRatio):
-    """CRPS over the cells that count, from quantiles or from samples, in the target's units.
+    """CRPS over the cells that count, from quantiles, samples or parameters, in the target's units.
 
     Args:
-        quantiles: levels of the forecasts; None where they are samples.
+        quantiles: levels of the forecasts; None where they are samples or parameters.
+        distribution: the name of a distribution, whose parameters the forecasts are:
+            :func:`~seqlight.metrics.functional.crps_distribution`, in closed form; None elsewhere.
         kwargs: ``by`` and ``size``, see :class:`CellRatio`, and those of :class:`torchmetrics.Metric`.
+
+    Raises:
+        ValueError: both are given, or an unknown distribution.
 
     """
 
-    def __init__(self, quantiles: Sequence[float] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, quantiles: Sequence[float] | None = None, *, distribution: str | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        if quantiles is not None and distribution is not None:
+            raise ValueError(f"distribution: given beside quantiles, got {distribution!r}; give one of them")
+        if distribution is not None and distribution not in CRPS_OF:
+            known = ", ".join(map(repr, CRPS_OF))
+            raise ValueError(f"distribution: expected one of {known}, got {distribution!r}")
         self.quantiles = None if quantiles is None else [float(level) for level in quantiles]
+        self.distribution = distribution
 
     def update(
         self, preds: Tensor, target: Tensor, mask: Tensor | None = None, series_index: Tensor | None = None
     ) -> None:
-        """Add a batch: ``preds`` are quantiles ``[B, H, C, Q]`` or samples ``[N, B, H, C]``."""
-        if self.quantiles is None:
+        """Add a batch of quantiles or parameters ``[B, H, C, Q or P]``, or of samples ``[N, B, H, C]``."""
+        if self.distribution is not None:
+            score = crps_distribution(self.distribution, preds, target)
+        elif self.quantiles is None:
             score = crps_samples(preds, target)
         else:
             score = crps_quantiles(preds, target, self.quantiles)

@@ -3,7 +3,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import integrate, stats
 
 from seqlight.metrics import (
     ContinuousRankedProbabilityScore,
@@ -14,6 +14,7 @@ from seqlight.metrics import (
     WeightedQuantileLoss,
 )
 from seqlight.metrics.functional import (
+    crps_distribution,
     crps_normal,
     crps_quantiles,
     crps_samples,
@@ -23,6 +24,7 @@ from seqlight.metrics.functional import (
 )
 
 LEVELS = [0.1, 0.5, 0.9]
+SCORINGRULES = {"t": 1.0724800698847154, "negbinom": 2.1904795000762083, "poisson": 2.0592241055225333}
 
 
 def case(batch=6, horizon=5, channels=2):
@@ -67,12 +69,69 @@ def test_weighted_quantile_loss_of_a_point_is_its_weighted_absolute_percentage_e
     torch.testing.assert_close(metric.compute().float(), expected)
 
 
-def test_crps_of_normal_forecasts_is_the_integral():
-    mean, deviation, target = 1.5, 0.7, 2.6
-    grid = np.linspace(-15, 20, 700_001)
-    integrand = (stats.norm.cdf(grid, mean, deviation) - (grid >= target)) ** 2
-    got = crps_normal(torch.tensor(mean), torch.tensor(deviation), torch.tensor(target, dtype=torch.float64))
-    assert got == pytest.approx(np.trapezoid(integrand, grid), rel=1e-4)
+CLOSED_FORMS = {
+    "normal": ([(1.5, 0.7), (-2.0, 30.0)], lambda p: stats.norm(*p)),
+    "student_t": ([(1.2, 0.0, 2.0), (4.0, 1.0, 0.5), (1e6, -1.0, 3.0)], lambda p: stats.t(*p)),
+    "poisson": ([(0.02,), (3.0,), (700.0,)], lambda p: stats.poisson(*p)),
+    "negative_binomial": (
+        [(0.1, 3.0), (20.0, 0.5), (300.0, 1e-5), (50.0, 0.019), (2.0, 0.021)],
+        lambda p: stats.nbinom(1 / p[1], 1 / (1 + p[0] * p[1])),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED_FORMS)
+def test_closed_forms_of_the_crps_are_the_integral(name):
+    every, made = CLOSED_FORMS[name]
+    for parameters in every:
+        distribution = made(parameters)
+        for target in (0.0, float(distribution.ppf(0.3)), float(distribution.ppf(0.999))):
+            if name in ("poisson", "negative_binomial"):
+                counts = np.arange(distribution.ppf(1 - 1e-13) + target + 1)
+                expected = ((distribution.cdf(counts) - (counts >= target)) ** 2).sum()
+            else:
+                sides = (
+                    integrate.quad(lambda x: distribution.cdf(x) ** 2, -np.inf, target, limit=200),
+                    integrate.quad(lambda x: distribution.sf(x) ** 2, target, np.inf, limit=200),
+                )
+                expected = sum(side[0] for side in sides)
+            got = crps_distribution(
+                name,
+                torch.tensor([parameters], dtype=torch.float64),
+                torch.tensor([target], dtype=torch.float64),
+            )
+            assert float(got) == pytest.approx(expected, rel=1e-7), (parameters, target)
+
+
+def test_closed_forms_as_scoringrules_has_them():
+    """Values of its version 0.10: crps_t, crps_negbinom, crps_poisson."""
+    t = crps_distribution(
+        "student_t", torch.tensor([[3.0, 0.5, 2.0]]).double(), torch.tensor([-1.25]).double()
+    )
+    assert float(t) == pytest.approx(SCORINGRULES["t"], rel=1e-12)
+    counts = torch.tensor([7.0], dtype=torch.float64)
+    nb = crps_distribution("negative_binomial", torch.tensor([[4.0, 0.5]]).double(), counts)
+    assert float(nb) == pytest.approx(SCORINGRULES["negbinom"], rel=1e-9)
+    poisson = crps_distribution("poisson", torch.tensor([[4.0]]).double(), counts)
+    assert float(poisson) == pytest.approx(SCORINGRULES["poisson"], rel=1e-12)
+
+
+def test_crps_of_a_head_s_parameters():
+    target = torch.tensor([[[0.0], [2.0], [9.0]]])
+    parameters = torch.tensor([2.0, 0.5]).expand(1, 3, 1, 2)
+    metric = ContinuousRankedProbabilityScore(distribution="negative_binomial", by="step", size=3)
+    metric.update(parameters, target, mask=torch.tensor([[[True], [True], [False]]]))
+    expected = crps_distribution("negative_binomial", parameters, target)[0, :, 0]
+    torch.testing.assert_close(metric.compute()[:2].float(), expected[:2])
+    assert metric.compute()[2].isnan()
+    infinite = crps_distribution("student_t", torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([0.0]))
+    assert infinite.isinf().all()  # its mean is
+    with pytest.raises(ValueError, match="parameters: expected .*of 'normal'"):
+        crps_distribution("normal", parameters[..., :1], target)
+    with pytest.raises(ValueError, match="distribution: expected one of 'normal', .*got 'gamma'"):
+        ContinuousRankedProbabilityScore(distribution="gamma")
+    with pytest.raises(ValueError, match="distribution: given beside quantiles"):
+        ContinuousRankedProbabilityScore(LEVELS, distribution="normal")
 
 
 def test_crps_of_samples_is_that_of_all_pairs():

@@ -1,31 +1,11 @@
 """The continuous ranked probability score (CRPS), Matheson and Winkler 1976, in original units."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from seqlight.metrics.functional.quantiles import pinball_loss
-
-
-def crps_normal(mean: Tensor, deviation: Tensor, target: Tensor) -> Tensor:
-    """Return the CRPS of normal forecasts, in closed form (Gneiting and Raftery 2007).
-
-    With z = (y - m) / s: ``s (z (2 Phi(z) - 1) + 2 phi(z) - 1 / sqrt(pi))``.
-
-    Args:
-        mean: m, the shape of target.
-        deviation: s, likewise, above 0.
-        target: true values.
-
-    Returns:
-        The shape of target.
-
-    """
-    z = (target - mean) / deviation
-    density = torch.exp(-z.square() / 2) / math.sqrt(2 * math.pi)
-    return deviation * (z * torch.erf(z / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi))
 
 
 def crps_quantiles(preds: Tensor, target: Tensor, quantiles: Sequence[float] | Tensor) -> Tensor:
