@@ -91,8 +91,8 @@ def test_closed_forms_of_the_crps_are_the_integral(name):
                 expected = ((distribution.cdf(counts) - (counts >= target)) ** 2).sum()
             else:
                 sides = (
-                    integrate.quad(lambda x: distribution.cdf(x) ** 2, -np.inf, target, limit=200),
-                    integrate.quad(lambda x: distribution.sf(x) ** 2, target, np.inf, limit=200),
+                    integrate.quad(lambda x, d: d.cdf(x) ** 2, -np.inf, target, (distribution,), limit=200),
+                    integrate.quad(lambda x, d: d.sf(x) ** 2, target, np.inf, (distribution,), limit=200),
                 )
                 expected = sum(side[0] for side in sides)
             got = crps_distribution(
@@ -126,9 +126,9 @@ def test_crps_of_a_head_s_parameters():
     assert metric.compute()[2].isnan()
     infinite = crps_distribution("student_t", torch.tensor([[1.0, 0.0, 1.0]]), torch.tensor([0.0]))
     assert infinite.isinf().all()  # its mean is
-    with pytest.raises(ValueError, match="parameters: expected .*of 'normal'"):
+    with pytest.raises(ValueError, match=r"parameters: expected .*of 'normal'"):
         crps_distribution("normal", parameters[..., :1], target)
-    with pytest.raises(ValueError, match="distribution: expected one of 'normal', .*got 'gamma'"):
+    with pytest.raises(ValueError, match=r"distribution: expected one of 'normal', .*got 'gamma'"):
         ContinuousRankedProbabilityScore(distribution="gamma")
     with pytest.raises(ValueError, match="distribution: given beside quantiles"):
         ContinuousRankedProbabilityScore(LEVELS, distribution="normal")
