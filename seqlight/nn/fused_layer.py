@@ -20,7 +20,8 @@ from seqlight.ops import gru, lstm, rnn
 from seqlight.ops.backend import use_native
 from seqlight.ops.gru import native_gru
 from seqlight.ops.lstm import native_lstm
-from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
+from seqlight.ops.recurrent_autograd import NO_CONSTANTS
+from seqlight.ops.recurrent_native import NativeCell
 from seqlight.ops.rnn import native_rnn
 
 _HALF = (torch.float16, torch.bfloat16)

@@ -1,42 +1,32 @@
-"""What all recurrent layers share: parameters named as in torch.nn, stacking, directions, states, noise in
-training, packed sequences and packed weights.
-"""
+"""What all recurrent layers share: stacking, directions, states, noise in training, packed sequences."""
 
-import math
-import threading
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar, overload
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import dropout
 from torch.nn.utils.rnn import PackedSequence
 
-from seqlight.nn.initialization import RecurrentInit, check_initialization, init_recurrent_
 from seqlight.nn.packed_sequence import pack_like, pad, to_original_order, to_packed_order
-from seqlight.nn.packed_weights import PackedWeights, after_optimizer_steps
+from seqlight.nn.recurrent_packing import PacksWeights
 from seqlight.nn.stacking import run_stack
 from seqlight.ops.backend import use_native
-from seqlight.ops.checks import check_lengths, check_probability, kind_of
-from seqlight.ops.recurrent_native import NO_CONSTANTS, NativeCell
+from seqlight.ops.checks import check_lengths, kind_of
+from seqlight.ops.recurrent_autograd import NO_CONSTANTS
 
 State = TypeVar("State")
 
 # What unfit arguments lead to where only the op checks them.
 _REFUSED = (RuntimeError, TypeError, ValueError, AttributeError)
 
-# Guards every layer's count of `packed()` blocks; one for all, so that layers can be copied and pickled.
-_counting = threading.Lock()
-
 
 class _ComputedWeightError(Exception):
     """A weight is no parameter of the layer, but computed by a parametrization or a hook."""
 
 
-class Recurrent(nn.Module, Generic[State], ABC):
+class Recurrent(PacksWeights, Generic[State], ABC):
     """Base of the recurrent layers: `num_layers` stacked cells, in one or both directions, over [B, T, C].
 
     A subclass says how many gates a cell has (`gate_count`) and which further parameters
@@ -70,133 +60,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
         TypeError: a probability is not a number, or `bias` or `batch_first` no bool.
     """
 
-    #: How many gates' weights are stacked.
-    gate_count: ClassVar[int]
-    #: How many tensors make up the state.
-    state_count: ClassVar[int]
-    #: Rows of ``weight_layer_norm`` that are gains, and the rows behind them that are biases.
-    layer_norm_rows: ClassVar[tuple[int, int]]
     #: The cell's op, :func:`seqlight.ops.lstm` or one like it.
     op: ClassVar[Callable[..., tuple[Tensor, ...]]]
-    #: The cell's native ops.
-    native_cell: ClassVar[NativeCell]
-    #: The weights in the order in which the ops take them.
-    weight_names: ClassVar[tuple[str, ...]] = (
-        "weight_ih",
-        "weight_hh",
-        "bias_ih",
-        "bias_hh",
-        "weight_layer_norm",
-    )
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        batch_first: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        *,
-        layer_norm: bool = False,
-        recurrent_dropout: float = 0.0,
-        zoneout: float | tuple[float, ...] = 0.0,
-        recurrent_init: RecurrentInit = "uniform",
-        device: torch.device | str | None = None,
-        dtype: torch.dtype | None = None,
-    ) -> None:
-        super().__init__()
-        name = type(self).__name__
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
-        for argument, size in sizes.items():
-            if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-                raise ValueError(f"{name}: {argument} expected an integer of at least 1, got {size!r}")
-        for argument, flag in {"bias": bias, "batch_first": batch_first}.items():
-            if not isinstance(flag, bool):
-                raise TypeError(f"{name}: {argument} expected True or False, got {flag!r}")
-        if not batch_first:
-            raise ValueError(
-                f"{name}: batch_first expected True, got False: the layer takes and gives [B, T, C]; "
-                "leave it out, and write layer(x.transpose(0, 1)) for x [T, B, C] and output.transpose(0, 1) "
-                "for the output; states are alike"
-            )
-        if not 0 <= dropout <= 1:
-            raise ValueError(f"{name}: dropout expected a probability between 0 and 1, got {dropout!r}")
-        if dropout > 0 and num_layers == 1:
-            warnings.warn(
-                f"{name}: dropout acts between layers, so dropout={dropout} does nothing with num_layers=1",
-                stacklevel=2 if type(self).__init__ is Recurrent.__init__ else 3,  # the caller's line
-            )
-        check_probability(name, "recurrent_dropout", recurrent_dropout)
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.num_layers = num_layers
-        self.bias = bias
-        self.dropout = float(dropout)
-        self.bidirectional = bidirectional
-        self.layer_norm = layer_norm
-        self.recurrent_dropout = float(recurrent_dropout)
-        self.zoneout = zoneout
-        self._packed: PackedWeights | None = None
-        self._packed_depth = 0  # of nested blocks
-        check_initialization(name, recurrent_init)
-        self.recurrent_init = recurrent_init
-        # Per layer and direction: the op's name of an argument, and ours of the parameter.
-        self._parameter_names: list[dict[str, str]] = []
-        # The latter in the order in which the native ops take them; None for those that there are not.
-        self._weight_names: list[tuple[str | None, ...]] = []
-        for layer in range(num_layers):
-            layer_input_size = input_size if layer == 0 else hidden_size * self.num_directions
-            for suffix in ("", "_reverse")[: self.num_directions]:
-                names = {}
-                for argument, shape in self.parameter_shapes(layer_input_size).items():
-                    names[argument] = f"{argument}_l{layer}{suffix}"
-                    parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
-                    self.register_parameter(names[argument], parameter)
-                self._parameter_names.append(names)
-                self._weight_names.append(tuple(names.get(argument) for argument in self.weight_names))
-        self.reset_parameters()
-
-    #: The batch axis of the state's tensors, for those who carry it from batch to batch.
-    state_batch_dim = 1
-    #: As a layer of torch.nn says that it takes [B, T, C].
-    batch_first = True
-
-    @property
-    def zoneout(self) -> float | Sequence[float]:
-        """Probability of keeping a unit's previous state; may be set between calls, as by a schedule."""
-        return self._zoneout
-
-    @zoneout.setter
-    def zoneout(self, zoneout: float | Sequence[float]) -> None:
-        name = type(self).__name__
-        single = not isinstance(zoneout, tuple | list)
-        zoneouts: tuple[Any, ...] = (zoneout,) * self.state_count if single else tuple(zoneout)  # type: ignore[arg-type]
-        if len(zoneouts) != self.state_count:
-            expected = "a number" if self.state_count == 1 else f"a number or {self.state_count} of them"
-            raise ValueError(f"{name}: zoneout expected {expected}, got {zoneout!r}")
-        for probability in zoneouts:
-            check_probability(name, "zoneout", probability)
-        self._zoneout = zoneout
-        self._zoneouts = tuple(float(probability) for probability in zoneouts)  # one for each state
-        self._zones_out = any(self._zoneouts)
-
-    def flatten_parameters(self) -> None:
-        """Do nothing: it is called on layers of torch.nn, whose place this one may take."""
-
-    def parameter_shapes(self, layer_input_size: int) -> dict[str, tuple[int, ...]]:
-        """Name the parameters of one layer and direction, in torch.nn's order, with their shapes."""
-        rows = self.gate_count * self.hidden_size
-        shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (rows, layer_input_size),
-            "weight_hh": (rows, self.hidden_size),
-        }
-        if self.bias:
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-        if self.layer_norm:
-            shapes["weight_layer_norm"] = (sum(self.layer_norm_rows), self.hidden_size)
-        return shapes
 
     def run_layer(
         self, x: Tensor, states: tuple[Tensor, ...], arguments: dict[str, Any]
@@ -231,28 +96,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
     @abstractmethod
     def join_state(self, states: tuple[Tensor, ...]) -> State:
         """Put the tensors [num_layers * num_directions, B, H] together to the state that the caller sees."""
-
-    @property
-    def num_directions(self) -> int:
-        """2 if bidirectional, else 1."""
-        return 2 if self.bidirectional else 1
-
-    def reset_parameters(self) -> None:
-        """Draw all parameters anew, uniform between -1/sqrt(hidden_size) and 1/sqrt(hidden_size), or as the
-        layer was asked to.
-
-        Gains of layer normalisation become 1, its biases 0.
-        """
-        bound = 1 / math.sqrt(self.hidden_size)
-        for name, parameter in self.named_parameters():
-            if "weight_layer_norm" not in name:
-                nn.init.uniform_(parameter, -bound, bound)
-                continue
-            with torch.no_grad():
-                gains, biases = parameter.split(self.layer_norm_rows)
-                gains.fill_(1)
-                biases.fill_(0)
-        init_recurrent_(self, self.recurrent_init)
 
     @overload
     def forward(
@@ -370,79 +213,6 @@ class Recurrent(nn.Module, Generic[State], ABC):
             f"{type(self).__name__}: the layer's own checks find nothing wrong with the arguments"
         )
         raise refusal
-
-    @contextmanager
-    def packed(self) -> Iterator[None]:
-        """Lay the weights out once, for all calls inside the block, as the kernels read them.
-
-        Without it each call does that anew, which takes most of the time of a single step. For inference and
-        streaming::
-
-            with torch.inference_mode(), layer.packed():
-                for x_t in stream:
-                    output, state = layer.step(x_t, state)
-
-        :meth:`forward` and :meth:`step` give what they give outside. A call that finds a weight changed since
-        it was packed packs all of them anew: after ``load_state_dict``, an optimizer's step, ``to``, an
-        in-place operation, or another tensor in a parameter's place or in its ``.data``. Two changes cannot
-        be noticed, and calls go on with the weights before them: one written past the version that torch
-        counts (``weight.data.add_(1)``, ``weight.numpy()[0] = 1``, any change in place of a weight made in
-        inference mode), and one between two calls of a function that ``torch.compile`` made.
-
-        Nothing is kept after the block. Blocks nest, and several threads may enter them. Where no kernel
-        runs, the block does nothing. To be entered outside of ``torch.compile``.
-
-        Raises:
-            RuntimeError: from calls inside that would have to compute gradients of the weights.
-        """
-        with _counting:
-            if self._packed_depth == 0:
-                self._packed = self._pack()
-            self._packed_depth += 1
-        try:
-            with after_optimizer_steps(self._pack_anew):
-                yield
-        finally:
-            with _counting:
-                self._packed_depth -= 1
-                if self._packed_depth == 0:
-                    self._packed = None
-
-    def _pack(self) -> PackedWeights | None:
-        """Pack the weights of all layers and directions; None where no kernel would read them."""
-        weight = getattr(self, self._parameter_names[0]["weight_ih"])
-        dtype = torch.float64 if weight.dtype == torch.float64 else torch.float32
-        if not use_native(self.native_cell.name, "auto", weight.device, dtype):
-            return None
-        masked = self.training and self.recurrent_dropout > 0
-        general = self.layer_norm or self._zones_out or masked
-        tensors = []
-        with torch.no_grad():
-            for index in range(len(self._parameter_names)):
-                own = {key: weight.detach().to(dtype) for key, weight in self._parameters_of(index).items()}
-                weights = [own.get(key) for key in self.weight_names]
-                tensors.append(self.native_cell.pack(weights, general=general))
-        return PackedWeights(self, tensors, general)
-
-    def _pack_anew(self, stale: PackedWeights | None = None) -> PackedWeights | None:
-        """Pack again, inside `packed()`, unless another thread has done so since `stale`; give the packed."""
-        with _counting:
-            if self._packed_depth > 0 and (stale is None or self._packed is stale):
-                self._packed = self._pack()
-            return self._packed
-
-    def _packed_now(self) -> PackedWeights | None:
-        """Give what is packed, of the weights as they are; None outside of `packed()`."""
-        packed = self._packed
-        if packed is None or torch.compiler.is_compiling() or not packed.changed():
-            return packed
-        if torch._C._are_functorch_transforms_active():
-            return None  # torch.func has put in their place what cannot be packed
-        return self._pack_anew(packed)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave packed weights out of copies and pickles, which are made outside of any block."""
-        return {**self.__dict__, "_packed": None, "_packed_depth": 0}
 
     def _checked_states(self, x: Tensor, state: State | None) -> tuple[Tensor, ...] | None:
         """Check the shapes of input and state; give the state's tensors."""
@@ -578,44 +348,8 @@ class Recurrent(nn.Module, Generic[State], ABC):
             raise _ComputedWeightError from error
         return self.native_cell((x, *states, *weights), NO_CONSTANTS, *flags, packed=of_layer)
 
-    def _parameters_of(self, index: int) -> dict[str, Any]:
-        """Give the parameters of one layer and direction by the names of the op's arguments."""
-        own = self._parameters
-        # By attribute where a parametrisation computes it; that way takes ten times as long.
-        return {
-            key: own[name] if name in own else getattr(self, name)
-            for key, name in self._parameter_names[index].items()
-        }
-
     def _draw_hidden_mask(self, x: Tensor) -> Tensor:
         """Draw which hidden units the recurrent product sees [B, H]: 0 hides one, 1/(1-p) shows it."""
         dtype = torch.promote_types(x.dtype, torch.float32)  # half precision would round 1/(1-p)
         ones = torch.ones(x.shape[0], self.hidden_size, dtype=dtype, device=x.device)
         return dropout(ones, self.recurrent_dropout)
-
-    def _check_no_weight_gradients(self) -> None:
-        """Raise where a call inside `packed()` would have to give gradients of the weights."""
-        if torch.is_grad_enabled() and any(parameter.requires_grad for parameter in self.parameters()):
-            raise RuntimeError(
-                f"{type(self).__name__}: inside packed() no gradients of the weights can be computed, and "
-                "parameters require them; call inside torch.no_grad() or torch.inference_mode(), or leave "
-                "packed() for training"
-            )
-
-    def extra_repr(self) -> str:
-        """List the sizes, and what differs from the defaults."""
-        defaults: dict[str, Any] = {
-            "num_layers": 1,
-            "bias": True,
-            "dropout": 0.0,
-            "bidirectional": False,
-            "layer_norm": False,
-            "recurrent_dropout": 0.0,
-            "recurrent_init": "uniform",
-        }
-        options = [
-            f"{key}={getattr(self, key)}" for key, value in defaults.items() if getattr(self, key) != value
-        ]
-        if self._zones_out:
-            options.append(f"zoneout={self.zoneout}")
-        return ", ".join([str(self.input_size), str(self.hidden_size), *options])

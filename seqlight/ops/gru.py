@@ -9,7 +9,8 @@ from seqlight.ops import reference
 from seqlight.ops.backend import Backend
 from seqlight.ops.checks import check_recurrent_noise, check_recurrent_shapes, check_shape
 from seqlight.ops.recurrent import run_recurrent
-from seqlight.ops.recurrent_native import Constants, NativeCell
+from seqlight.ops.recurrent_autograd import Constants
+from seqlight.ops.recurrent_native import NativeCell
 
 
 def _reference(

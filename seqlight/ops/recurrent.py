@@ -10,7 +10,8 @@ from torch import Tensor
 from seqlight.ops.backend import Backend, choose
 from seqlight.ops.checks import check_alike, check_lengths
 from seqlight.ops.precision import precision_of
-from seqlight.ops.recurrent_native import Constants, NativeCell
+from seqlight.ops.recurrent_autograd import Constants
+from seqlight.ops.recurrent_native import NativeCell
 from seqlight.ops.torch_layer import run_torch_layer, torch_has_it
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from seqlight.ops.recurrent_native import Constants, NativeCell
+from seqlight.ops.recurrent_autograd import Constants
+from seqlight.ops.recurrent_native import NativeCell
 
 
 def torch_has_it(

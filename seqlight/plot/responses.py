@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from seqlight.nn.wavenet import GatedLayer
+from seqlight.nn.wavenet_gated_layer import GatedLayer
 
 from .convolutions import Convolution, find_convolutions, name_of
 from .style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR

@@ -20,7 +20,7 @@ import torch
 from filelock import FileLock
 
 from seqlight.ops import causal_conv1d_native, wavenet_layer_native
-from seqlight.ops.recurrent_native import _cells
+from seqlight.ops.recurrent_autograd import cells
 
 CSRC = Path(__file__).resolve().parents[2] / "csrc"
 
@@ -151,7 +151,7 @@ def in_place_of_the_cpu_ops(ops: Any) -> Iterator[None]:
     generate = sys.modules["seqlight.ops.wavenet_generate"]
     places = [
         (cell, f"{kind}_op", f"{name}_{kind}")
-        for name, cell in _cells.items()
+        for name, cell in cells.items()
         for kind in ("forward", "backward", "pack", "step")
     ]
     places += [
