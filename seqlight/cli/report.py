@@ -89,6 +89,7 @@ def verdict(
     *,
     options: Mapping[str, str],
     validation: Sequence[ComparisonRow] | None,
+    where: str = "on the validation part",
 ) -> str:
     """Whose forecast is written and why, and whether that model beats the best of the others.
 
@@ -99,16 +100,18 @@ def verdict(
         model: the one in use.
         options: by the models' names in ``rows``, what ``--model`` calls them.
         validation: errors on the validation part if the model was chosen by them, None if by the user.
+        where: what these errors are taken over.
     """
     if validation is None:
         why = f"as --model {options[model]} asks"
     else:
         column = deciding_error(validation)
         lowest = best_row(validation, column)[column]  # type: ignore[literal-required]
-        why = f"which has the lowest {TITLES[column]} on the validation part, {format_error(lowest)}"
+        why = f"which has the lowest {TITLES[column]} {where}, {format_error(lowest)}"
         windows = validation[0]["windows"]
         if windows < FEW_WINDOWS:
-            why += f"; that part has {windows} window{'s' * (windows != 1)} only, so the choice is uncertain"
+            few = "there is 1 window" if windows == 1 else f"there are {windows} windows"
+            why += f"; {few} only, so the choice is uncertain"
         if not math.isfinite(lowest):
             why = f"the simplest one, for in the validation part {NOTHING_SCORED}"
     sentence = f"Forecast by {model}, {why}."

@@ -9,6 +9,9 @@ ROUNDS = 20
 """Members that are added at most, so that 1/20 is the smallest weight."""
 
 
+SHARES_OF_LATEST = (0.5, 0.375, 0.25, 0.125)
+"""Shares of the latest of several origins in the weights, the first of which that does no harm is taken."""
+
 NEXT_TO_NOTHING = 0.1
 """Share of the error of common weights below which the weights of a series alone are taken as they are."""
 
@@ -177,3 +180,31 @@ def weights_of_series(
     better = torch.minimum(of_half, of_alone) < common
     kept = better & (found.sum(1) > 0.99)
     return together, {int(series[one]): found[one] for one in kept.nonzero().flatten().tolist()}
+
+
+def weights_of_origins(preds: Tensor, cells: ScoredCells, latest: int, *, rounds: int = ROUNDS) -> Tensor:
+    """Return weights ``[M]`` for windows of a few origins: half from the latest one, half from all.
+
+    What follows the latest origin is most like what comes, but one origin follows chance. Where the mean of
+    the two is worse on all windows than the best member, the share of the latest origin is smaller.
+
+    Args:
+        preds: the members' forecasts ``[M, W, H, C]``, those of the latest origin first.
+        cells: what they are scored by.
+        latest: number of windows of the latest origin.
+        rounds: as in :func:`greedy_weights`.
+
+    """
+    together = greedy_weights(preds, cells, rounds=rounds)
+    first = torch.arange(latest)
+    if not bool(cells.of(first).counts.any()):
+        return together
+    usable = torch.stack([cells.sums(one).sum().isfinite() for one in preds])
+    of_latest = torch.zeros_like(together)
+    of_latest[usable] = greedy_weights(preds[usable][:, first], cells.of(first), rounds=rounds)
+    best = min(float(cells.sums(one).sum()) for one in preds[usable])
+    for share in SHARES_OF_LATEST:
+        mean = share * of_latest + (1 - share) * together
+        if float(cells.sums(combined(preds, mean)).sum()) <= best:
+            return mean
+    return together

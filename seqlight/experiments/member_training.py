@@ -182,5 +182,5 @@ def members_again(
             to_come = sum(one.seconds for one in members[number:])
             left = max(0.0, max_time - (time.monotonic() - started))
             share = left * member.seconds / to_come if to_come else left
-        made.append(member.again(more, share))
+        made.append(replace(member.again(more, share), name=member.name))
     return made

@@ -8,6 +8,9 @@ from seqlight.experiments.candidates import Candidate, trained
 from seqlight.experiments.training import fit
 from seqlight.models import Forecaster
 
+LEAST_SECONDS = 1.0
+"""Time after which a training is cut off, however little was planned for it."""
+
 Build = Callable[[WindowDataModule], Forecaster]
 Again = Callable[[ForecastDataModule, float | None], Candidate]
 
@@ -77,7 +80,7 @@ def training_again(
             more,
             seed=seed,
             steps=wanted,
-            max_time=max_time,
+            max_time=None if max_time is None else max(max_time, LEAST_SECONDS),
             keep="last",
             progress=progress,
             limit_val_batches=0,

@@ -17,6 +17,7 @@ from seqlight.experiments.member_training import Making, interrupts, train_membe
 from seqlight.experiments.members import networks, simple_members
 from seqlight.experiments.named_networks import named_network
 from seqlight.experiments.network_training import Build
+from seqlight.experiments.origins import COST, origins_of, windows_at_origins
 from seqlight.experiments.weighing import ENSEMBLE, best_cycle, best_look_back, weigh
 from seqlight.models import WindowForecaster
 from seqlight.whole_files import work_folder
@@ -37,7 +38,8 @@ class Portfolio:
         ensemble: the weighted mean as one candidate; None where one member has all weight.
         series_weights: weights of members of the ensemble, in their order, by the ids of the series that have
             their own.
-        validation: the validation windows, as all members and the ensemble forecast them.
+        validation: the windows that members were weighed on, as all of them and the ensemble forecast them.
+        origins: number of origins of these windows: 1 for the validation part alone.
         notes: what was left out or cut short, and why, one sentence each.
         seconds: wall-clock time of all.
     """
@@ -49,6 +51,7 @@ class Portfolio:
     ensemble: Candidate | None
     series_weights: dict[str, list[float]]
     validation: WindowForecasts
+    origins: int
     notes: list[str]
     seconds: float
 
@@ -113,8 +116,10 @@ def portfolio(
     linear forecasts are best on the validation part.
 
     Weights are found by greedy selection (:func:`~seqlight.experiments.ensemble_weights.greedy_weights`), for
-    all series together, and for a series by itself where its validation windows span enough horizons. The
-    ensemble is never worse than the best member on the validation windows.
+    all series together, and for a series by itself where its validation windows span enough horizons. Where
+    the validation part spans fewer than four horizons in all, members are made again at up to three origins
+    before it, and weighed on what followed each; half of their weights are those of the latest origin. The
+    ensemble is never worse than the best member on the windows that they are weighed on.
 
     Args:
         data: a DataModule that is set up, with a validation part.
@@ -144,7 +149,9 @@ def portfolio(
         if name not in known:
             raise ValueError(f"names: expected some of {', '.join(map(repr, known))}, got {name!r}")
     chosen = known if names is None else names
-    steps = 1 + len(chosen)  # the simple ones together are the first
+    origins = origins_of(data)
+    steps = 1 + len(chosen) + len(origins)  # the simple ones together are the first
+    of_training = 1 / (1 + COST * len(origins))
 
     def tell(title: str, done: float) -> None:
         if on_progress is not None:
@@ -170,7 +177,7 @@ def portfolio(
                 made.notes.append(f"{network.title}: not trained, after an interrupt")
                 continue
             tell(network.title, 1 + number)
-            left = max_time - (time.monotonic() - started)
+            left = of_training * max_time - (time.monotonic() - started)
             one = train_member(
                 network,
                 _builder(network.name, cycle, options),
@@ -184,8 +191,19 @@ def portfolio(
             )
             if one is not None:
                 add(over_whole_windows(one, data, look_back))
+    windows = []
+    if origins and not made.interrupted:
+        windows = windows_at_origins(
+            made.members,
+            origins,
+            made,
+            seconds=max_time - (time.monotonic() - started),
+            tell=lambda number: tell("earlier origins", 1 + len(chosen) + number),
+        )
+    if origins and len(windows) < len(origins):
+        made.notes.append("weighed at fewer origins than planned, after an interrupt")
     tell("weights", steps)
-    weighed = weigh(made.members, data, bounds)
+    weighed = weigh(made.members, data, bounds, windows)
     return Portfolio(
         members=made.members,
         weights=weighed.weights,
@@ -194,6 +212,7 @@ def portfolio(
         ensemble=weighed.ensemble,
         series_weights=weighed.series_weights,
         validation=weighed.windows,
+        origins=max(1, len(windows)),
         notes=made.sentences,
         seconds=time.monotonic() - started,
     )

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from seqlight.data import ForecastDataModule, WindowDataModule
 from seqlight.evaluation import WindowForecasts, forecast_windows
+from seqlight.evaluation.window_forecasts import joined
 from seqlight.experiments.candidates import Candidate
-from seqlight.experiments.ensemble_weights import ScoredCells, combined, weights_of_series
+from seqlight.experiments.ensemble_weights import ScoredCells, combined, weights_of_origins, weights_of_series
 from seqlight.experiments.member_training import members_again
 from seqlight.experiments.members import ROBUST
 from seqlight.experiments.network_training import Again
@@ -40,7 +41,7 @@ class Weighed:
         errors: of each member, and of the ensemble, on the validation windows.
         error: what these are: ``"mase"``, or ``"mae"`` where there is no MASE.
         ensemble: the weighted mean as one candidate; None where one member has all weight.
-        windows: the validation windows, as all members and the ensemble forecast them.
+        windows: the windows that were judged, as all members and the ensemble forecast them.
     """
 
     weights: dict[str, float]
@@ -51,25 +52,36 @@ class Weighed:
     windows: WindowForecasts
 
 
-def weigh(members: Sequence[Candidate], data: WindowDataModule, bounds: Mapping[str, Any]) -> Weighed:
-    """Judge members on the validation part and join those that have weight.
+def weigh(
+    members: Sequence[Candidate],
+    data: WindowDataModule,
+    bounds: Mapping[str, Any],
+    origins: Sequence[WindowForecasts] = (),
+) -> Weighed:
+    """Judge members on the validation part, or at several origins, and join those that have weight.
 
     Args:
         members: the simplest first.
         data: a DataModule with a validation part.
         bounds: ``bounds``, ``nonnegative`` and ``integer`` of the mean.
+        origins: forecasts from several origins, the latest first, that are judged in place of the validation
+            part; none for that part.
 
     """
     names = [member.name for member in members]
-    windows = judged_windows(members, data)
+    windows = joined(origins, "val") if origins else judged_windows(members, data)
     preds = torch.stack([windows.forecasts[name].point for name in names])
     scale, error = windows.scale, "mase"
     if scale is None or not bool(scale.isfinite().any()):
         scale, error = torch.ones(windows.target.shape[0], windows.target.shape[2]), "mae"
     cells = ScoredCells(windows.target, windows.known, scale)
-    weights, own = weights_of_series(
-        preds, cells, windows.series_index, windows.start, least_horizons=LEAST_HORIZONS
-    )
+    own: dict[int, Tensor] = {}
+    if origins:
+        weights = weights_of_origins(preds, cells, len(origins[0].target))
+    else:
+        weights, own = weights_of_series(
+            preds, cells, windows.series_index, windows.start, least_horizons=LEAST_HORIZONS
+        )
     count = cells.counts.sum().double()
     errors = {name: float(cells.sums(preds[index]).sum() / count) for index, name in enumerate(names)}
     taken = _taken(weights, own)
@@ -77,7 +89,7 @@ def weigh(members: Sequence[Candidate], data: WindowDataModule, bounds: Mapping[
         series_weights = {
             data.series_ids[series]: row[taken].double().tolist() for series, row in sorted(own.items())
         }
-        ensemble = _joined(
+        ensemble = _mean_of(
             [members[index] for index in taken],
             weights[taken].double().tolist(),
             series_weights,
@@ -101,7 +113,7 @@ def weigh(members: Sequence[Candidate], data: WindowDataModule, bounds: Mapping[
     return Weighed({name: float(name == best) for name in names}, {}, errors, error, None, windows)
 
 
-def _joined(
+def _mean_of(
     members: Sequence[Candidate],
     weights: list[float],
     series_weights: dict[str, list[float]],
@@ -118,11 +130,11 @@ def _joined(
         **bounds,
     )
     joined.use_series(series_ids)
-    again = _joined_again(members, weights, series_weights, bounds)
+    again = _mean_again(members, weights, series_weights, bounds)
     return Candidate(ENSEMBLE, joined, seconds=time.monotonic() - started, again=again)
 
 
-def _joined_again(
+def _mean_again(
     members: Sequence[Candidate],
     weights: list[float],
     series_weights: dict[str, list[float]],
@@ -133,7 +145,7 @@ def _joined_again(
 
     def again(more: ForecastDataModule, max_time: float | None) -> Candidate:
         started = time.monotonic()
-        made = _joined(
+        made = _mean_of(
             members_again(members, more, max_time), weights, series_weights, bounds, more.series_ids
         )
         return replace(made, seconds=time.monotonic() - started, again=None)

@@ -46,7 +46,7 @@ def test_the_model_of_the_validation_part_does_not_win() -> None:
 
 
 @pytest.mark.parametrize(
-    ("windows", "said"), [(1, "; that part has 1 window only, so the choice is uncertain."), (20, ".")]
+    ("windows", "said"), [(1, "; there is 1 window only, so the choice is uncertain."), (20, ".")]
 )
 def test_a_choice_by_few_windows_is_called_uncertain(windows: int, said: str) -> None:
     rows = [row("LSTM", 10.0, 0.75, windows)]

@@ -16,7 +16,7 @@ from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.arguments import ForecastArguments
 from seqlight.cli.forecast.candidates import candidates_of, made_again
 from seqlight.cli.forecast.html import write_report
-from seqlight.cli.forecast.members import make_portfolio
+from seqlight.cli.forecast.members import make_portfolio, weighed_on
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.input_arguments import dialect_arguments, path_argument
 from seqlight.cli.interval_table import caption_of, interval_table, picture_note
@@ -77,15 +77,14 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         console.print(f"note: {note}", markup=False)
 
     with work_folder() as folder, quiet_lightning():
-        selection, options = selected(given, data, folder, console)
+        selection, options, where = selected(given, data, folder, console)
         test = selection.test
         caption = verdict(
             test.rows,
             selection.chosen,
             options=options,
-            validation=None
-            if given.model != "auto" or selection.validation is None
-            else selection.validation.rows,
+            validation=None if not where or selection.validation is None else selection.validation.rows,
+            where=where,
         )
         console.print()
         console.print(
@@ -129,8 +128,10 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
 
 def selected(
     given: ForecastArguments, data: CSVDataModule, folder: Path, console: Console
-) -> tuple[Selection, dict[str, str]]:
-    """Make the models and take one, or the weighted mean of several; beside it, what ``--model`` calls them.
+) -> tuple[Selection, dict[str, str], str]:
+    """Make the models and take one, or the weighted mean of several.
+
+    Beside it, what ``--model`` calls them, and on which windows it was chosen; "" where the user has.
 
     Raises:
         CommandError: the model that the user names cannot be had.
@@ -142,11 +143,11 @@ def selected(
             found.candidates, data, name=found.best.name, validation=found.validation, quantile_levels=levels
         )
         weights = found.weights_of(selection.chosen)
-        return replace(selection, chosen_by=found.error, weights=weights), {}
+        return replace(selection, chosen_by=found.error, weights=weights), {}, weighed_on(found.origins)
     candidates = candidates_of(given, data, folder, console)
     options = {candidate.name: option for option, candidate in candidates.items()}
     name = candidates[given.model].name
-    return select(candidates.values(), data, name=name, quantile_levels=levels), options
+    return select(candidates.values(), data, name=name, quantile_levels=levels), options, ""
 
 
 def intervals(

@@ -61,7 +61,7 @@ def progress_bar(given: ForecastArguments, console: Console) -> Iterator[Callabl
 
 def member_table(found: Portfolio) -> Table:
     """One line for each member: its weight, its error on the validation part, the time it took."""
-    title = f"Members, weighed on the validation part ({found.seconds:.0f} s in all)"
+    title = f"Members, weighed {weighed_on(found.origins)} ({found.seconds:.0f} s in all)"
     table = Table(title=title, caption=caption(found), title_justify="left", caption_justify="left")
     for name in ("member", "weight", TITLES[found.error], "seconds"):
         table.add_column(name, justify="left" if name == "member" else "right")
@@ -70,6 +70,11 @@ def member_table(found: Portfolio) -> Table:
         error = format_error(row[found.error])
         table.add_row(row["model"], weight, error, f"{row['seconds']:.1f}")
     return table
+
+
+def weighed_on(origins: int) -> str:
+    """Say on which windows members were weighed."""
+    return "on the validation part" if origins == 1 else f"at {origins} past origins"
 
 
 def caption(found: Portfolio) -> str:
