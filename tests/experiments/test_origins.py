@@ -65,7 +65,7 @@ def test_nothing_after_an_origin_is_known_there():
     points = []
     for some in (values, changed):
         data = monthly(some)
-        members = list(simple_members(data))
+        members = list(simple_members(data, smoothing_seconds=0.0, notes=[]))
         windows = windows_at_origins(
             members, origins_of(data), Making(), seconds=60, tell=lambda number: None
         )
@@ -93,7 +93,7 @@ def test_a_member_that_cannot_be_made_at_an_origin_has_no_weight():
     def fails(more: object, max_time: float | None) -> Candidate:
         raise TrainingError("the loss is nan", "epoch 0, step 1")
 
-    members = list(simple_members(data))
+    members = list(simple_members(data, smoothing_seconds=0.0, notes=[]))
     made_once = Candidate("made once", members[-1].predictor, again=fails)
     windows = at_origins([*members, made_once], data)
     assert len(windows) == 4
