@@ -68,7 +68,7 @@ class CacheEntry:
 
     Attributes:
         folder: where it is.
-        source: the file that it was read from.
+        source: the file that it was read from, or the first of several.
         bytes: its size on the disk.
         used: when it was written, in seconds since 1970.
         version: of seqlight that wrote it.
@@ -119,7 +119,7 @@ def cached(paths: Sequence[str], options: Mapping[str, Any], read: _Read, folder
             _say_unusable(folder, error)
             return read(None)
         try:
-            _keep(entry, dataset, notes, wanted, os.fspath(paths[0]))
+            _keep(entry, dataset, notes, wanted, _called(paths))
         except (OSError, TypeError) as error:
             _say_unusable(folder, error)
             return dataset
@@ -168,10 +168,10 @@ def clear(folder: Path) -> tuple[int, int]:
                     shutil.rmtree(path)
                 elif path.name != "lock":
                     path.unlink()
+            entry.unlink(missing_ok=True)  # whoever waits for it sees that it is gone, and makes another
         if entry.parent in known:
             count, freed = count + 1, freed + known[entry.parent].bytes
-        with contextlib.suppress(OSError):  # another process may have come for the lock
-            entry.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another process may have come
             entry.parent.rmdir()
     return count, freed
 
@@ -179,6 +179,12 @@ def clear(folder: Path) -> tuple[int, int]:
 def _key(paths: Sequence[str], options: Mapping[str, Any]) -> str:
     name = {"paths": [os.path.realpath(path) for path in paths], "options": dict(options)}
     return hashlib.sha256(json.dumps(name, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def _called(paths: Sequence[str]) -> str:
+    """What a list calls files."""
+    first = os.path.abspath(paths[0])
+    return first if len(paths) == 1 else f"{first} and {len(paths) - 1} more"
 
 
 def _version() -> str:
@@ -215,18 +221,19 @@ def _keep(
 ) -> None:
     """Write a store beside the one that is there, let it take its place, and remove what is left over."""
     data = entry / f"data-{uuid.uuid4().hex}"
+    temporary = entry / f"{_CURRENT}.{uuid.uuid4().hex}"
     data.mkdir()
     try:
         save_dataset(dataset, data, notes)
         for path in data.iterdir():
             _flush(path)
-        temporary = entry / f"{_CURRENT}.{uuid.uuid4().hex}"
         temporary.write_text(json.dumps({"key": key, "data": data.name, "source": source}))
         _flush(temporary)
         _step("written")
         os.replace(temporary, entry / _CURRENT)
     except BaseException:
         shutil.rmtree(data, ignore_errors=True)
+        temporary.unlink(missing_ok=True)
         raise
     _step("replaced")
     for path in entry.iterdir():  # of earlier stores, and of processes that were ended

@@ -39,12 +39,15 @@ def save_dataset(dataset: SeriesDataset, folder: Path, notes: Sequence[str] = ()
         OSError: there is no room, or no permission.
     """
     store, grid = dataset.store, dataset.store.grid
-    for name, array in _arrays(store).items():
+    arrays = _arrays(store)
+    shapes = {name: [array.dtype.str, *array.shape] for name, array in arrays.items()}
+    for name, array in arrays.items():
         _write(folder / f"{name}.npy", array)
     described: dict[str, Any] = {
         "format": FORMAT,
         "source": dataset.source,
         "schema": asdict(dataset.schema),
+        "arrays": shapes,
         "ids": store.ids,
         "notes": list(notes),
         "grid": None,
@@ -90,6 +93,8 @@ def load_dataset(folder: Path) -> tuple[SeriesDataset, list[str]]:
             mapped: NDArray[Any] = np.load(path, mmap_mode="c")
         except ValueError:  # nothing can be mapped of an empty array
             mapped = np.load(path)
+        if [mapped.dtype.str, *mapped.shape] != described["arrays"][name]:
+            raise ValueError(f"{path} is damaged")
         return mapped
 
     grid = None

@@ -1,5 +1,6 @@
 """Where the rows of a streamed file lie on the grids of their series."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ SAMPLE_ROWS = 2_000_000
 """Rows of the first series by which the step is found; that of all others is then compared with it."""
 
 _LEAST_MONTH = 28 * DAY
+_BYTES_AT_A_TIME = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,21 @@ def lay_out(
 
 
 def _new_array(path: Path, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-    """Return a new file as an array of zeros."""
+    """Return a new file as an array of zeros, whose room on the disk is taken.
+
+    Raises:
+        OSError: there is none. Of a file without it, a write to a page would end the process.
+    """
     made: NDArray[Any] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        size = path.stat().st_size
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            begin = size - made.nbytes
+            file.seek(begin)
+            for first in range(begin, size, _BYTES_AT_A_TIME):
+                file.write(bytes(min(_BYTES_AT_A_TIME, size - first)))
     return made
 
 

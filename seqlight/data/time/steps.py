@@ -80,7 +80,12 @@ class FixedFrequency(Frequency):
 
     @property
     def season_length(self) -> int:
-        """A day for minutes and hours, an hour for seconds, a week for days, a year (52) for weeks."""
+        """A day for minutes and hours, an hour for seconds, a week for days, a year (52) for weeks.
+
+        Steps below a second have no usual season: 1.
+        """
+        if self.step < SECOND:
+            return 1
         if self.step % WEEK == 0:
             period = 52 * WEEK
         elif self.step % DAY == 0:
