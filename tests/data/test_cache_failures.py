@@ -17,7 +17,13 @@ from filelock import FileLock
 from seqlight.data import SeriesFile
 from seqlight.data.store import cache, streamed, streamed_grid, streamed_rows
 
-COLUMNS = {"time_col": "time", "target_cols": "y", "id_col": "id", "past_covariate_cols": "w", "missing": "mask"}
+COLUMNS = {
+    "time_col": "time",
+    "target_cols": "y",
+    "id_col": "id",
+    "past_covariate_cols": "w",
+    "missing": "mask",
+}
 START = np.datetime64("2024-01-01T00", "us")
 
 
@@ -109,7 +115,8 @@ def test_the_process_is_killed_at_50_moments_of_a_streamed_build(tmp_path, folde
     """Children end before their n-th access to a file, n spread over the whole build."""
     path = tmp_path / "a.parquet"
     script = textwrap.dedent(f"""
-        import json, os, shutil, sys, warnings
+        import json, os, shutil, sys
+        from pathlib import Path
         import numpy as np
         sys.path.insert(0, {str(Path(__file__).parent)!r})
         from test_cache_failures import COLUMNS, read, write
@@ -148,13 +155,12 @@ def test_the_process_is_killed_at_50_moments_of_a_streamed_build(tmp_path, folde
             shutil.rmtree(folder)
             shutil.copytree(whole, folder)
             status, _ = child(lambda: read(path, cache=True), moment)
-            (current,) = [os.path.join(at, "current.json") for at, _, names in os.walk(folder) if "current.json" in names]
-            described = json.load(open(current))
-            dataset, _ = cache.load_dataset(cache.Path(current).parent / described["data"])
+            (current,) = Path(folder).rglob("current.json")
+            dataset, _ = cache.load_dataset(current.parent / json.loads(current.read_text())["data"])
             outcomes.append([status, float(np.nanmax(dataset.store.values))])
         child(lambda: read(path, cache=True))
-        left = [name for at, folders, _ in os.walk(folder) for name in folders if name.startswith(("data-", "stream-"))]
-        print(json.dumps({{"outcomes": outcomes, "left": len(left)}}))
+        left = len([*Path(folder).rglob("data-*"), *Path(folder).rglob("stream-*")])
+        print(json.dumps({{"outcomes": outcomes, "left": left}}))
     """)
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

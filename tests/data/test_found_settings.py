@@ -1,5 +1,6 @@
 """A DataModule of a path and nothing else: columns, layout and sizes are found, said, and kept."""
 
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import polars as pl
 import pytest
 
 from seqlight.data import CSVDataModule, DataError
+from seqlight.data.io import sources
 
 DAYS = pl.date_range(pl.date(2024, 1, 1), pl.date(2024, 4, 9), eager=True)
 FRAME = pl.DataFrame(
@@ -70,3 +72,22 @@ def test_named_columns_read_nothing(tmp_path: Path) -> None:
         tmp_path / "none.csv", time_col="t", target_cols="y", context_length=3, prediction_length=2
     )
     assert data.target_size == 1
+
+
+def test_the_file_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the columns and for the series; again where another file has taken its place in between."""
+    path = tmp_path / "a.csv"
+    rows = [f"2024-01-{day:02},{day % 7}" for day in range(1, 29)]
+    path.write_text("\n".join(["day,y", *rows]) + "\n")
+    opened = []
+    open_binary = sources.open_binary
+    monkeypatch.setattr(sources, "open_binary", lambda *args: opened.append(1) or open_binary(*args))
+    with pytest.warns(UserWarning, match="time_col='day'"):
+        data = CSVDataModule(path)
+        assert opened == [1] and data.store.values[2] == 3
+        data = CSVDataModule(path, context_length=4, prediction_length=2)
+    assert opened == [1, 1]
+    pickle.loads(pickle.dumps(data))  # as another process gets it
+    path.unlink()
+    path.write_text("\n".join(["day,y", *(f"{row}5" for row in rows)]) + "\n")
+    assert data.store.values[2] == 35 and len(opened) == 3

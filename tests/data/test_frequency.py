@@ -89,6 +89,13 @@ def test_one_frequency_serves_series_of_different_phase():
     assert frequency.anchors(times, np.array([0, 14])).tolist() == [31, 15]
 
 
+@pytest.mark.parametrize(
+    ("text", "season"), [("1s", 3600), ("15min", 96), ("100ms", 1), ("500us", 1), ("7h", 1)]
+)
+def test_seasons_are_those_that_such_data_usually_have(text, season):
+    assert parse_frequency(text).season_length == season
+
+
 def test_series_of_one_row_have_no_frequency():
     assert infer_frequency(np.array([0, 5]), np.array([0, 1])) is None
 

@@ -10,7 +10,7 @@ import polars as pl
 from seqlight.data.io.columns import as_names
 from seqlight.data.io.dialect import CSVDialect, Layout
 from seqlight.data.io.frames import is_frame
-from seqlight.data.io.sources import plain_path
+from seqlight.data.io.sources import open_source, plain_path
 from seqlight.data.modules.forecast_data_module import ForecastDataModule
 from seqlight.data.modules.found_settings import AUTO, found_columns, sizes_for
 from seqlight.data.store.origins import Origin
@@ -67,7 +67,8 @@ class CSVDataModule(ForecastDataModule):
             "day_of_year", "month"; each is a sine and a cosine, so future_covariate_size is twice their
             number.
         season_length: steps of a season, for MASE and the seasonal naive forecast; None takes what is usual
-            for the frequency (24 for hours, 48 for half hours, 7 for days, 52 for weeks, 12 for months).
+            for the frequency (24 for hours, 48 for half hours, 7 for days, 52 for weeks, 12 for months, 3600
+            for seconds; 1, which is none, for steps below a second).
         frequency: the step, such as "1h", "30min", "1d", "1b" (business day), "1w", "1mo", "1q", or a
             calendar: "BME", "SMS", "WOM-2FRI", "30min@Mon-Fri 09:30-16:00", "XNYS", "observed"; None infers.
         skip_short: leave series out that are too short for a whole window in every part.
@@ -169,10 +170,12 @@ class CSVDataModule(ForecastDataModule):
             sheet=None if sheet is None else str(sheet),
             file_id=file_id,
         )
+        opened = None
         if AUTO in (time_col, target_cols):
+            opened = open_source(path, dialect)
             covariates = (past_covariate_cols, future_covariate_cols, static_cols)
             reading = found_columns(
-                path,
+                opened,
                 dialect,
                 time_col,
                 target_cols,
@@ -202,6 +205,7 @@ class CSVDataModule(ForecastDataModule):
             dialect=dialect,
             units=units,
             cache=cache,
+            opened=opened,
         )
         source: SeriesFile | SeriesDataset = file
         if context_length is None or prediction_length is None:

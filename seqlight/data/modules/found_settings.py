@@ -1,6 +1,5 @@
 """What a DataModule is not told of its file, found in it."""
 
-import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +10,6 @@ from seqlight.data.io.columns import as_names
 from seqlight.data.io.detect import Reading, detect
 from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
-from seqlight.data.io.sources import open_source
 from seqlight.data.store.series_store import SeriesStore
 from seqlight.data.store.window_sizes import choose_sizes
 
@@ -19,7 +17,7 @@ AUTO = "auto"
 
 
 def found_columns(
-    path: Any,
+    opened: Any,
     dialect: CSVDialect,
     time_col: str | Sequence[str] | None,
     target_cols: str | Sequence[str],
@@ -31,7 +29,7 @@ def found_columns(
     """Return what a file or frame is taken for, and warn of what was found in it.
 
     Args:
-        path: of the file, or the frame.
+        opened: what :func:`~seqlight.data.io.sources.open_source` returns of the file or frame.
         dialect: how it is written.
         time_col, target_cols, id_col: as given; "auto" for what is to be found, and so are ids where one of
             the other two is.
@@ -42,7 +40,7 @@ def found_columns(
         DataError: there is no such column, or there are several to choose from.
     """
     reading = detect(
-        open_source(path, dialect),
+        opened,
         dialect,
         time_cols=None if time_col == AUTO else as_names(time_col),
         target_cols=None if target_cols == AUTO else as_names(target_cols),
@@ -50,7 +48,7 @@ def found_columns(
         covariate_cols=covariates,
         time_format=time_format,
     )
-    called = "frame" if is_frame(path) else path[0] if isinstance(path, list) else os.fspath(path)
+    called = "frame" if is_frame(opened) else opened.name
     found = {
         "layout": reading.layout if dialect.layout is None and reading.layout != "long" else None,
         "time_col": (list(reading.time_cols) or "None") if time_col == AUTO else None,

@@ -13,7 +13,7 @@ from seqlight.data.io.dialect import CSVDialect
 from seqlight.data.io.frames import is_frame
 from seqlight.data.io.layouts import SERIES_ID
 from seqlight.data.io.read import read_table
-from seqlight.data.io.sources import as_it_is_now, open_source
+from seqlight.data.io.sources import SeveralFiles, as_it_is_now, open_source
 from seqlight.data.io.table import Table
 from seqlight.data.store.building import build_store
 from seqlight.data.store.cache import LEAST_BYTES, cache_folder, cached, fingerprint
@@ -51,6 +51,8 @@ class SeriesFile:
         units: by column, what its numbers are in.
         cache: keep what was read in a folder, from which later runs and other processes map it into memory;
             None does so for files of 100 MB or more. See ``SEQLIGHT_CACHE`` and ``seqlight cache``.
+        opened: what :func:`~seqlight.data.io.sources.open_source` gave of ``source``, where it was opened
+            before; None opens it.
 
     Attributes:
         schema: the columns as they were named; what the data tell is still open in it.
@@ -79,6 +81,7 @@ class SeriesFile:
         dialect: CSVDialect | None = None,
         units: Mapping[str, str] | None = None,
         cache: bool | None = None,
+        opened: Any = None,
     ) -> None:
         past, ahead, constant = map(as_names, (past_covariate_cols, future_covariate_cols, static_cols))
         targets = target_columns(
@@ -119,6 +122,7 @@ class SeriesFile:
         self.round = round
         self.as_of = as_of
         self.cache = cache
+        self._opened = opened
 
     def read(self) -> SeriesDataset:
         """Read the series, or open them in the cache.
@@ -131,6 +135,10 @@ class SeriesFile:
         if folder is None:
             return self._read_unchanged(paths)
         return cached(paths, self._options(), lambda scratch: self._read_unchanged(paths, scratch), folder)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open file out, which no other process can read."""
+        return vars(self) | {"_opened": None}
 
     def cache_folder(self) -> Path | None:
         """Return the folder of the cache; None for frames, small files, and where no cache is wanted."""
@@ -147,9 +155,16 @@ class SeriesFile:
         """All files that are read, in the order of reading; frames have none."""
         return [path for source in self._sources() for path in files_of(source) or ()]
 
+    def _open(self) -> Any:
+        """The source, opened; what was opened before is used once, if it is what is there now."""
+        opened, self._opened = self._opened, None
+        if opened is None or isinstance(opened, SeveralFiles):  # one of which may be another by now
+            opened = self.source
+        return open_source(as_it_is_now(opened), self.dialect)
+
     def _options(self) -> dict[str, Any]:
         """All that decides what is read from the files, as JSON can hold it."""
-        others = ("source", "future", "static", "cache")
+        others = ("source", "future", "static", "cache", "_opened")
         options = {name: value for name, value in vars(self).items() if name not in others}
         which = {"has_future": self.future is not None, "has_static": self.static is not None}
         return options | which | {"schema": asdict(self.schema), "dialect": vars(self.dialect)}
@@ -171,7 +186,7 @@ class SeriesFile:
         more = (self.future, self.static, self.as_of, self.round)
         if not plain or len(self.time_cols) != 1 or any(one is not None and one is not False for one in more):
             return None
-        opened = open_source(as_it_is_now(self.source), self.dialect)
+        opened = self._open()
         frame = one_frame(opened, self.dialect.file_id)
         schema = self.schema
         columns = LongColumns(
@@ -186,7 +201,7 @@ class SeriesFile:
 
     def _read(self) -> SeriesDataset:
         schema = self.schema
-        source = open_source(as_it_is_now(self.source), self.dialect)  # once, for its names and its rows
+        source = self._open()  # once, for its names and its rows
         times = self.time_cols or (["time"] if self.dialect.layout == "rows" else [])
         future = self._other("future", self.future, schema.future, times)
         static = self._other("static", self.static, schema.static, [])
