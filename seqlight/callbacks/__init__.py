@@ -5,6 +5,7 @@ from .fused_layers import FusedLayers
 from .gradient_monitor import GradientMonitor
 from .imputation_writer import ImputationWriter
 from .label_writer import LabelWriter, label_frame
+from .sample_table import samples_frame
 from .table_csv import csv_bytes, empty_cells_note, write_csv
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "empty_cells_note",
     "forecast_frame",
     "label_frame",
+    "samples_frame",
     "write_csv",
 ]

@@ -1,8 +1,9 @@
-"""Forecasts as a CSV with series ids and timestamps."""
+"""Forecasts as a CSV or Parquet file with series ids and timestamps."""
 
 import os
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
@@ -10,6 +11,9 @@ import torch
 from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from seqlight.callbacks.prediction_writer import Predictions, PredictionWriter
+from seqlight.callbacks.sample_table import is_parquet, samples_frame, table_bytes
+from seqlight.callbacks.table_csv import empty_cells_note
 from seqlight.heads import forecast_columns, normal_scores
 from seqlight.intervals import (
     IntervalMethod,
@@ -20,9 +24,7 @@ from seqlight.intervals import (
     within,
 )
 from seqlight.predictor import Forecast
-
-from .prediction_writer import Predictions, PredictionWriter
-from .table_csv import empty_cells_note, write_csv
+from seqlight.whole_files import staged
 
 
 def forecast_frame(
@@ -152,7 +154,9 @@ def _free_name(name: str, taken: Sequence[str | None]) -> str:
 
 
 class ForecastWriter(PredictionWriter):
-    """Writes the forecasts of ``Trainer.predict`` to a CSV with series ids and timestamps.
+    """Writes the forecasts of ``Trainer.predict`` to a file with series ids and timestamps.
+
+    The file is Parquet where its name ends in ``.parquet`` or ``.pq``, else a CSV.
 
     The ids and timestamps come from the Trainer's DataModule, see :func:`forecast_frame`. The cells of a
     series without a known value to forecast from are empty, and a warning names it. The file appears whole,
@@ -160,19 +164,23 @@ class ForecastWriter(PredictionWriter):
 
     The quantiles of a forecaster with a head have columns beside the target's, named as Nixtla's packages
     name them, see :func:`forecast_frame`; where a column of the data has such a name already, a warning says
-    the other one. Sample paths are not written. A forecaster with ``intervals``, as checkpoints of
+    the other one. Sample paths go to a file of their own, a long table with a column ``sample``, see
+    :func:`seqlight.callbacks.samples_frame`. A forecaster with ``intervals``, as checkpoints of
     ``seqlight forecast`` have them, writes their bounds instead: a series that they know by its id has its
     own margins, others those of all series. A forecaster with ``integer`` writes whole numbers as 8, not 8.0.
 
     Args:
-        path: the CSV to write; its folder is made if need be.
+        path: the file to write; its folder is made if need be.
         level: intervals to write, in per cent, such as ``[80, 95]``: ``y-lo-80``, ``y-hi-80``, and so on.
         quantiles: quantiles to write instead, such as ``[0.1, 0.9]``. With neither, those that the forecaster
             predicts (its ``quantile_levels``) are written.
+        samples: number of paths to draw of each window, by torch's random numbers; None for the forecaster's
+            ``predicted_samples``.
+        samples_path: the file to write them to; needed with ``samples``.
 
     Raises:
-        ValueError: both were given, or a level that is none; and, when prediction begins, one that the
-            forecaster does not know.
+        ValueError: both level and quantiles were given, a level that is none, or samples without a file; and,
+            when prediction begins, what the forecaster does not know.
 
     """
 
@@ -182,8 +190,19 @@ class ForecastWriter(PredictionWriter):
         *,
         level: list[float] | None = None,
         quantiles: list[float] | None = None,
+        samples: int | None = None,
+        samples_path: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(path)
+        if samples is not None and (samples < 1 or samples_path is None):
+            raise ValueError(
+                f"samples: expected a number above 0 and a samples_path to write to, got samples={samples}, "
+                f"samples_path={samples_path!r}"
+            )
+        self.samples = samples
+        self.samples_path = None if samples_path is None else Path(samples_path)
+        if self.samples_path is not None and self.samples_path.resolve() == self.path.resolve():
+            raise ValueError(f"samples_path: expected another file than path, got {str(samples_path)!r}")
         if level is not None and quantiles is not None:
             raise ValueError(f"quantiles: given beside level={level}, which says the same; give one of them")
         self.levels: tuple[float, ...] | None = None
@@ -195,6 +214,7 @@ class ForecastWriter(PredictionWriter):
         self._written: tuple[float, ...] = ()
         self._whole_numbers = False
         self._levels_before: tuple[float, ...] | None = None
+        self._samples_before: int | None = None
         self._intervals: IntervalMethod | None = None
 
     #: What the DataModule must have.
@@ -219,8 +239,19 @@ class ForecastWriter(PredictionWriter):
             forecaster.check_levels(self.levels)
             self._levels_before, self._written = self._written, self.levels
             forecaster.quantile_levels = self.levels
+        if self.samples_path is not None:
+            self._ask_for_samples(forecaster)
         if self._written:
             self._say_other_names(trainer.datamodule)  # type: ignore[attr-defined]
+
+    def _ask_for_samples(self, forecaster: Any) -> None:
+        count = self.samples or getattr(forecaster, "predicted_samples", 0)
+        if not count or not hasattr(forecaster, "check_samples"):
+            name = type(forecaster).__name__
+            why = f"{name} draws none" if count else f"how many is said by neither samples nor {name}"
+            raise ValueError(f"samples_path: paths are wanted, and {why}")
+        forecaster.check_samples(count)
+        self._samples_before, forecaster.predicted_samples = forecaster.predicted_samples, count
 
     def _intervals_of(self, forecaster: Any, datamodule: Any) -> IntervalMethod | None:
         """Return the forecaster's intervals for these series, where it has those that are wanted."""
@@ -276,8 +307,10 @@ class ForecastWriter(PredictionWriter):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the forecaster predict what it did before."""
+        forecaster: Any = pl_module
+        if self._samples_before is not None:
+            forecaster.predicted_samples, self._samples_before = self._samples_before, None
         if self._levels_before is not None:
-            forecaster: Any = pl_module
             forecaster.quantile_levels = self._levels_before
             self._levels_before = None
 
@@ -292,9 +325,25 @@ class ForecastWriter(PredictionWriter):
             )
 
     def write(self, predictions: Predictions, datamodule: Any) -> None:
-        """Write the CSV; warn where cells are empty because nothing is known to forecast from."""
+        """Write the files; warn where cells are empty because nothing is known to forecast from."""
         table = self.table(predictions, datamodule)
-        write_csv(table, self.path)
+        contents = {self.path: table_bytes(table, self.path)}
+        if self.samples_path is not None:
+            paths = samples_frame(
+                predictions,
+                datamodule,
+                id_col=column_name(datamodule, "id_col", "series_id"),
+                time_col=column_name(datamodule, "time_col", "timestamp"),
+                whole_numbers=self._whole_numbers,
+            )
+            numbers = paths.columns[-1 - len(datamodule.target_cols) :]  # the path's number, and its values
+            paths = self._with_times_as_text(paths, datamodule, self.samples_path, numbers)
+            contents[self.samples_path] = table_bytes(paths, self.samples_path)
+        for path in contents:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with staged(list(contents)) as temporary:
+            for place, content in zip(temporary, contents.values(), strict=True):
+                place.write_bytes(content)
         note = self.note(table, datamodule)
         if note is not None:
             warnings.warn(note, UserWarning, stacklevel=2)
@@ -305,14 +354,20 @@ class ForecastWriter(PredictionWriter):
         return empty_cells_note(table, id_col, datamodule.target_cols)
 
     def table(self, predictions: Predictions, datamodule: Any) -> pl.DataFrame:
-        """Return the forecasts with times as text, in the form of the data if the DataModule knows it."""
+        """Return the forecasts; of a CSV, times are text in the data's form where the DataModule knows it."""
         table = forecast_frame(
             predictions, datamodule, quantile_levels=self._written, whole_numbers=self._whole_numbers
         )
-        if not hasattr(datamodule, "format_timestamps"):
+        return self._with_times_as_text(
+            table, datamodule, self.path, forecast_columns_of(datamodule, self._written)
+        )
+
+    def _with_times_as_text(
+        self, table: pl.DataFrame, datamodule: Any, path: Path, numbers: Sequence[str]
+    ) -> pl.DataFrame:
+        if is_parquet(path) or not hasattr(datamodule, "format_timestamps"):
             return table
-        taken = [column_name(datamodule, "id_col", "series_id")]
-        taken += forecast_columns_of(datamodule, self._written)
+        taken = [column_name(datamodule, "id_col", "series_id"), *numbers]
         times = [name for name in table.columns if name not in taken]
         return table.with_columns(
             pl.Series(name, datamodule.format_timestamps(table[name])) for name in times

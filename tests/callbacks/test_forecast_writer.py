@@ -225,3 +225,56 @@ def test_levels_are_checked(tmp_path):
     predictions = [forecaster.predict_step(batch, 0) for batch in Hourly().predict_dataloader()]
     with pytest.raises(ValueError, match="the predictions have 3 quantiles, got 0 levels"):
         forecast_frame(predictions, Hourly())
+
+
+class Formatted(Hourly):
+    def format_timestamps(self, times):
+        return times.dt.strftime("%d/%m/%Y %Hh").to_list()
+
+
+def drawing_forecaster():
+    forecaster = normal_forecaster()
+    forecaster.dependence.fitted.fill_(True)
+    return forecaster
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_paths_are_written_beside_the_quantiles(tmp_path, ending):
+    path, paths = tmp_path / f"forecast.{ending}", tmp_path / "new" / f"paths.{ending}"
+    forecaster = drawing_forecaster()
+    writer = ForecastWriter(path, level=[80], samples=5, samples_path=paths)
+    batches = predicted(forecaster, Formatted(origins=2), writer)
+    assert forecaster.predicted_samples == 0  # as before
+    read = pl.read_csv if ending == "csv" else pl.read_parquet
+    table = read(paths)
+    assert table.columns == ["region", "time", "window_start", "sample", "load", "price"]
+    assert len(table) == 2 * 2 * 5 * 3 and len(read(path)) == 2 * 2 * 3
+    for origin, batch in enumerate(batches):
+        for place, region in enumerate(("north", "south")):
+            begin = datetime.datetime(2024, 1, 1 + place, 4 + origin)
+            times = [begin + datetime.timedelta(hours=step) for step in range(3)]
+            if ending == "csv":
+                begin, times = (f"{begin:%d/%m/%Y %Hh}", [f"{time:%d/%m/%Y %Hh}" for time in times])
+            own = table.filter((pl.col("region") == region) & (pl.col("window_start") == begin))
+            for sample in range(5):
+                rows = own.filter(pl.col("sample") == sample + 1)
+                assert rows["time"].to_list() == times
+                written = torch.tensor(rows.select("load", "price").rows())
+                torch.testing.assert_close(written, batch["samples"][place, sample])
+
+
+def test_paths_need_a_file_and_a_forecaster_that_draws(tmp_path):
+    with pytest.raises(ValueError, match="samples: expected a number above 0 and a samples_path"):
+        ForecastWriter(tmp_path / "a.csv", samples=5)
+    with pytest.raises(ValueError, match="samples_path: expected another file than path"):
+        ForecastWriter(tmp_path / "a.csv", samples=5, samples_path=tmp_path / "a.csv")
+    with pytest.raises(ValueError, match="samples_path: paths are wanted, and how many is said by neither"):
+        predicted(
+            drawing_forecaster(), Hourly(), ForecastWriter(tmp_path / "a.csv", samples_path=tmp_path / "b")
+        )
+    naive = NaiveForecaster(context_length=4, prediction_length=3, target_size=2)
+    with pytest.raises(ValueError, match="samples: "):
+        predicted(
+            naive, Hourly(), ForecastWriter(tmp_path / "a.csv", samples=5, samples_path=tmp_path / "b.csv")
+        )
+    assert list(tmp_path.iterdir()) == []
