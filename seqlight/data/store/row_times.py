@@ -55,7 +55,7 @@ def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFor
             )
         _check_header(names, found)
         if found.has_offset and not found.wall_time:
-            _note_offsets(names, column)
+            _note_offsets(names, column, getattr(found, "zone", None))
         return times, found, "UTC" if found.has_offset and not found.wall_time else None
     bad = column.is_null().arg_max() if column.null_count() else None
     if bad is not None:
@@ -102,15 +102,19 @@ def _mixture(names: RowNames, column: pl.Series) -> DataError | None:
     )
 
 
-def _note_offsets(names: RowNames, column: pl.Series) -> None:
-    """Warn where times have several UTC offsets: they are read as UTC, and forecasts are written so."""
+def _note_offsets(names: RowNames, column: pl.Series, zone: str | None) -> None:
+    """Warn where times have several UTC offsets: how those of forecasts are found."""
     ends = column.str.extract(r"([+-]\d{2}:?\d{2}|[+-]\d{2}|Z| UTC)$").drop_nulls()
     offsets = ends.unique(maintain_order=True).str.strip_chars().to_list()
     if len(offsets) > 1:
         listed = ", ".join(offsets[:_MOST_OFFSETS]) + (", ..." if len(offsets) > _MOST_OFFSETS else "")
+        if zone is None:
+            what = "they are read as UTC, and forecasts are written with that of UTC"
+        else:
+            what = f"they change as in {zone}, and so do those of forecasts"
         warnings.warn(
             f"{names.table.source}: column {names.time_col!r} has times with {len(offsets)} UTC offsets "
-            f"({listed}): they are read as UTC, and forecasts are written with that of UTC",
+            f"({listed}): {what}",
             stacklevel=2,
         )
 

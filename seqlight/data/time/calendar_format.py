@@ -102,7 +102,9 @@ class CalendarFormat(TimeFormat):
         writes_24: whether the beginning of a day is written as 24:00 of the day before.
         offset: how UTC offsets are written: minutes east and text; None where the pattern has none.
         one_offset: whether all offsets are this one.
-        zone: the zone whose abbreviations ``%Z`` are.
+        offset_style: how several offsets are written: as "+00:00", "+0000" or "+00", with "Z" before it where
+            that stands for UTC; "" where there is one offset, or none.
+        zone: the zone whose abbreviations ``%Z`` are, or whose clock the offsets follow.
         digits: width of a number whose leading zeros were lost; 0 where none were.
     """
 
@@ -114,6 +116,7 @@ class CalendarFormat(TimeFormat):
     writes_24: bool = False
     offset: tuple[int, str] | None = None
     one_offset: bool = False
+    offset_style: str = ""
     zone: str | None = None
     digits: int = 0
 
@@ -194,8 +197,13 @@ class CalendarFormat(TimeFormat):
         pattern, ending = self.pattern, ""
         if self.has_offset:
             if not zoned:
-                # Local days have no offsets of their own: these may change with the season.
-                if "%" in self.pattern.removeprefix(self._without_zone):
+                # Local days have no offsets of their own: these change with the season.
+                local = None
+                if self.zone is not None and self.offset_style:
+                    local = times.dt.replace_time_zone(self.zone, ambiguous="earliest", non_existent="null")
+                if local is not None and local.null_count() == times.null_count():
+                    times = local
+                elif "%" in self.pattern.removeprefix(self._without_zone):
                     pattern = self._without_zone
                     ending = self.offset[1] if self.one_offset and self.offset else ""
             elif self.zone is not None:
@@ -206,6 +214,9 @@ class CalendarFormat(TimeFormat):
                 times = (
                     times.dt.convert_time_zone("UTC").dt.replace_time_zone(None).dt.offset_by(f"{minutes}m")
                 )
+        offsets: pl.Series | None = None
+        if self.offset_style and times.dtype.time_zone == self.zone and self.zone is not None:  # type: ignore[attr-defined]
+            pattern, offsets = re.sub(r"%:?z$", "", pattern), self._offsets(times)
         if self.writes_24:
             midnight = times.dt.time() == time(0)
             before = self._written(times.dt.offset_by("-1d"), pattern.replace("%H", "24"))
@@ -214,7 +225,17 @@ class CalendarFormat(TimeFormat):
             text = self._written(times, pattern)
         if self.digits:
             text = text.str.strip_chars_start("0")
+        if offsets is not None:
+            return text + offsets
         return text + ending if ending else text
+
+    def _offsets(self, times: pl.Series) -> pl.Series:
+        """The offsets of times in the zone, as they came."""
+        style = self.offset_style.removeprefix("Z")
+        text = times.dt.strftime("%:z" if ":" in style else "%z").str.slice(0, len(style))
+        if not self.offset_style.startswith("Z"):
+            return text
+        return text.str.replace(rf"^{re.escape(style)}$", "Z")
 
     def _written(self, times: pl.Series, pattern: str) -> pl.Series:
         """The text of a pattern, piece by piece where strftime cannot write it as it came."""
@@ -301,7 +322,10 @@ class CalendarFormat(TimeFormat):
             made = made._with_fraction(columns["%.f"])
         offsets = columns.get("%z", set()) | columns.get("%:z", set())
         if offsets:
-            made = replace(made, offset=_common_offset(offsets), one_offset=len(offsets) == 1)
+            how = "" if len(offsets) == 1 else _offset_style(offsets)
+            made = replace(
+                made, offset=_common_offset(offsets), one_offset=len(offsets) == 1, offset_style=how
+            )
         if "%Z" in columns:
             made = made._with_zone(columns["%Z"])
         return made
@@ -349,6 +373,13 @@ def _common_offset(offsets: set[str]) -> tuple[int, str] | None:
         return 0, "Z"
     text = next(iter(offsets))
     return 0, "+00:00" if ":" in text else "+0000" if len(text) > 3 else "+00"
+
+
+def _offset_style(offsets: set[str]) -> str:
+    """How zero is written by several offsets: as +00:00, +0000 or +00, with Z before it where it is Z."""
+    numbers = [text for text in offsets if text != "Z"]
+    digits = "+00:00" if any(":" in text for text in numbers) else "+0000" if len(numbers[0]) > 3 else "+00"
+    return "Z" * ("Z" in offsets) + digits
 
 
 def _to_microseconds(text: pl.Series, pattern: str) -> pl.Series:

@@ -8,6 +8,7 @@ which most steps of its grid are absent, and between readings that are left the 
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -20,6 +21,7 @@ from seqlight.data.time.formats import SAMPLE_ROWS, TimeFormat
 from seqlight.data.time.frequency import HOUR, infer_frequency
 from seqlight.data.time.interval_format import PREFIX, IntervalFormat
 from seqlight.data.time.number_formats import NUMBER_NAMES, NumberFormat
+from seqlight.data.time.offset_zones import offset_minutes, zone_of_offsets
 
 __all__ = ["TimeFormat", "parse_times", "writes_apart"]
 
@@ -58,6 +60,8 @@ def parse_times(text: pl.Series, pattern: str | None) -> tuple[NDArray[np.int64]
             )
     else:
         chosen, times = _detect(text)
+    if isinstance(chosen, CalendarFormat) and chosen.offset_style:
+        chosen = replace(chosen, zone=_zone(text, times))
     if chosen.has_offset and _steps_are_days(times):
         chosen = chosen.in_wall_time()
         times = chosen.parse(text)
@@ -258,6 +262,13 @@ def _fullness(times: pl.Series) -> float:
     anchor = step.anchors(distinct, start)
     positions, on_grid = step.positions(distinct, distinct[:1], anchor)
     return len(distinct) / (int(positions[-1]) + 1) if on_grid.mean() > 0.9 else 0.0
+
+
+def _zone(text: pl.Series, times: pl.Series) -> str | None:
+    """The zone whose clock the offsets of times in UTC follow."""
+    minutes = offset_minutes(text)
+    known = times.is_not_null() & minutes.is_not_null()
+    return zone_of_offsets(times.filter(known).to_numpy(), minutes.filter(known).to_numpy())
 
 
 def _steps_are_days(times: pl.Series) -> bool:
