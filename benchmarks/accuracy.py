@@ -2,7 +2,8 @@
 
     python benchmarks/accuracy.py FOLDER TASK [--seeds 0 1 2] [--max-time 300] [--read-test]
 
-FOLDER holds ETTh1.csv, taxi_new_york.csv, m4_weekly_train.csv and m4_weekly_test.csv. A task is run for
+FOLDER holds ETTh1.csv, taxi_new_york.csv, m4_weekly_train.csv and m4_weekly_test.csv, m4_hourly_train.csv and
+m4_hourly_test.csv, as far as they are needed; the M4 files are those of the competition. A task is run for
 each seed by ``seqlight.experiments.portfolio``, and the medians are printed: of each member, of the ensemble,
 and of what was chosen. Everything is chosen on the validation part. The test part is looked at with
 ``--read-test`` alone, which appends commit, seed and figures to ``benchmarks/results/accuracy_log.csv``: what

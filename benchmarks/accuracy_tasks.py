@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,7 @@ def mase(predictors: Mapping[str, Predictor], data: CSVDataModule, part: str, fo
     return {name: {"MASE": total / count} for name, total in sums.items()}
 
 
-# M4, weekly
+# M4
 
 
 def m4_rows(path: Path) -> dict[str, list[float]]:
@@ -120,23 +120,37 @@ def m4_rows(path: Path) -> dict[str, list[float]]:
     }
 
 
-def m4_weekly(folder: Path, seed: int, *, context: int) -> CSVDataModule:
-    """The training file alone; the validation part is its last 26 weeks, 14 origins of each series."""
-    columns: dict[str, list[Any]] = {"id": [], "week": [], "y": []}
-    for name, values in m4_rows(folder / "m4_weekly_train.csv").items():
+@dataclass(frozen=True)
+class M4:
+    """A part of the M4 competition: the names of its files, the step, horizon and season of its series."""
+
+    name: str
+    step: timedelta
+    horizon: int
+    season: int
+
+
+WEEKLY = M4("m4_weekly", timedelta(weeks=1), 13, 1)
+HOURLY = M4("m4_hourly", timedelta(hours=1), 48, 24)
+
+
+def m4(folder: Path, seed: int, *, part: M4, context: int) -> CSVDataModule:
+    """The training file alone; the validation part is its last two horizons. All series begin at one time."""
+    columns: dict[str, list[Any]] = {"id": [], "time": [], "y": []}
+    for name, values in m4_rows(folder / f"{part.name}_train.csv").items():
         columns["id"] += [name] * len(values)
-        columns["week"] += [date(1960, 1, 4) + timedelta(weeks=number) for number in range(len(values))]
+        columns["time"] += [datetime(1960, 1, 4) + number * part.step for number in range(len(values))]
         columns["y"] += values
     data = CSVDataModule(
         pl.DataFrame(columns),
-        time_col="week",
+        time_col="time",
         target_cols="y",
         id_col="id",
         context_length=context,
-        prediction_length=13,
-        val_size=26,
+        prediction_length=part.horizon,
+        val_size=2 * part.horizon,
         test_size=0,
-        season_length=1,
+        season_length=part.season,
         origin="own",
         batch_size=256,
         seed=seed,
@@ -145,16 +159,18 @@ def m4_weekly(folder: Path, seed: int, *, context: int) -> CSVDataModule:
     return data
 
 
-def m4_errors(predictors: Mapping[str, Predictor], data: CSVDataModule, part: str, folder: Path) -> Errors:
-    """M4's sMAPE (in per cent) and MASE (season 1, scaled on all before the forecast), means over series."""
-    series = m4_rows(folder / "m4_weekly_train.csv")
+def m4_errors(
+    predictors: Mapping[str, Predictor], data: CSVDataModule, part: str, folder: Path, *, of: M4
+) -> Errors:
+    """M4's sMAPE (in per cent) and MASE (scaled on all before the forecast), means over series."""
+    series = m4_rows(folder / f"{of.name}_train.csv")
     if part == "val":
         batches = [batch for batch in data.val_dataloader()]
-        # The last origin of each series, whose 13 weeks are those that the competition would have asked for.
+        # The last origin of each series, whose steps are those that the competition would have asked for.
         kept = []
         for batch in batches:
             ends = torch.tensor(
-                [len(series[data.series_ids[int(one)]]) - 13 for one in batch["series_index"]]
+                [len(series[data.series_ids[int(one)]]) - of.horizon for one in batch["series_index"]]
             )
             rows = batch["start"] == ends
             kept.append({name: value[rows] for name, value in batch.items()})
@@ -162,7 +178,7 @@ def m4_errors(predictors: Mapping[str, Predictor], data: CSVDataModule, part: st
         future = None
     else:
         batches = list(data.predict_dataloader())
-        future = m4_rows(folder / "m4_weekly_test.csv")
+        future = m4_rows(folder / f"{of.name}_test.csv")
     errors: Errors = {}
     for name, predictor in predictors.items():
         smape, scaled = [], []
@@ -171,12 +187,13 @@ def m4_errors(predictors: Mapping[str, Predictor], data: CSVDataModule, part: st
             for row, index in enumerate(batch["series_index"].tolist()):
                 known = torch.tensor(series[data.series_ids[index]], dtype=torch.float64)
                 if future is None:
-                    came, known = known[-13:], known[:-13]
+                    came, known = known[-of.horizon :], known[: -of.horizon]
                 else:
                     came = torch.tensor(future[data.series_ids[index]], dtype=torch.float64)
                 off = (preds[row] - came).abs()
                 smape.append(float((200 * off / (preds[row].abs() + came.abs())).mean()))
-                scaled.append(float(off.mean() / known.diff().abs().mean()))
+                changes = (known[of.season :] - known[: -of.season]).abs()
+                scaled.append(float(off.mean() / changes.mean()))
         errors[name] = {
             "sMAPE": sum(smape) / len(smape),
             "MASE": sum(scaled) / len(scaled),
@@ -277,6 +294,11 @@ TASKS = {
         for horizon in (96, 192, 336, 720)
     },
     "taxi": Task("Taxi passengers, 336 half hours in, 48 out", taxi, mase),
-    "m4-weekly": Task("M4 weekly, 13 out", partial(m4_weekly, context=104), m4_errors),
+    "m4-weekly": Task(
+        "M4 weekly, 13 out", partial(m4, part=WEEKLY, context=104), partial(m4_errors, of=WEEKLY)
+    ),
+    "m4-hourly": Task(
+        "M4 hourly, 48 out", partial(m4, part=HOURLY, context=240), partial(m4_errors, of=HOURLY)
+    ),
     "etth1-gift": Task("ETTh1 as GIFT-Eval's ett1/h/short, 48 out", partial(gift, context=336), gift_errors),
 }
