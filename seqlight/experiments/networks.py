@@ -6,16 +6,19 @@ from typing import Any
 from seqlight.data import WindowDataModule
 from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.network_training import train_network
+from seqlight.experiments.seasons import learnable_cycles
 from seqlight.experiments.sizes import forecaster_arguments
 from seqlight.experiments.training import LEARNING_RATE
 from seqlight.models import (
     ConvImputer,
+    ESRNNForecaster,
     Forecaster,
     GRUForecaster,
     Imputer,
     LSTMForecaster,
     RNNForecaster,
     RNNImputer,
+    SegmentRNNForecaster,
     TCNForecaster,
     WaveNetForecaster,
 )
@@ -26,6 +29,8 @@ FORECASTERS: dict[str, type[Forecaster]] = {
     "rnn": RNNForecaster,
     "wavenet": WaveNetForecaster,
     "tcn": TCNForecaster,
+    "segment_rnn": SegmentRNNForecaster,
+    "es_rnn": ESRNNForecaster,
 }
 IMPUTERS: dict[str, type[Imputer]] = {"rnn": RNNImputer, "conv": ConvImputer}
 IMPUTER_RATES = {"rnn": 1e-2, "conv": 3e-3}  # the peaks of one-cycle schedules
@@ -35,13 +40,19 @@ def build_forecaster(kind: str, data: WindowDataModule, **options: Any) -> Forec
     """Return an untrained forecaster with the sizes of the data.
 
     Args:
-        kind: ``"lstm"``, ``"gru"``, ``"rnn"``, ``"wavenet"`` or ``"tcn"``.
+        kind: ``"lstm"``, ``"gru"``, ``"rnn"``, ``"wavenet"``, ``"tcn"``, ``"segment_rnn"`` or ``"es_rnn"``.
         data: a DataModule; it may read its file for covariates and their categories.
         options: more arguments of the forecaster; by default its rate is that of a one-cycle schedule.
 
     """
-    schedule = {"lr": LEARNING_RATE, "lr_schedule": "one_cycle"}
-    return FORECASTERS[kind](**forecaster_arguments(data) | schedule | options)
+    made: dict[str, Any] = {"lr": LEARNING_RATE, "lr_schedule": "one_cycle"}
+    if kind == "es_rnn":
+        season = data.season_length
+        made |= {
+            "series_ids": data.series_ids,
+            "season_length": season if season in learnable_cycles(data) else 1,
+        }
+    return FORECASTERS[kind](**forecaster_arguments(data) | made | options)
 
 
 def build_imputer(kind: str, data: Any, **options: Any) -> Imputer:

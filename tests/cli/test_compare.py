@@ -46,9 +46,21 @@ def test_on_the_chapters_series(run: Run, capsys: pytest.CaptureFixture[str]) ->
     assert "recursive" not in printed
 
 
+@pytest.mark.parametrize(("network", "title"), [("segment_rnn", "segment RNN"), ("es_rnn", "ES-RNN")])
+def test_networks_of_one_strategy(
+    two_series_csv: Path, run: Run, capsys: pytest.CaptureFixture[str], network: str, title: str
+) -> None:
+    columns = ["--time", "ds", "--target", "sales", "--id", "shop", "--horizon", "6", "--context", "24"]
+    assert run("compare", "strategies", two_series_csv, *columns, *QUICK, "--network", network) == 0
+    printed = capsys.readouterr().out
+    assert f"{title} (4 units), errors on the test part" in printed
+    assert "│ direct " in printed and "recursive" not in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["strategies", "--network", "es_rnn", "--strategies", "recursive"], "es_rnn has direct alone"),
         ([], "compare: expected one of strategies, got nothing"),
         (["models"], "compare: expected one of strategies, got 'models'"),
         (["strategies", "no.csv", "--time", "a", "--target", "b"], "no.csv: no such file"),

@@ -1,4 +1,4 @@
-"""What simple members make of real data: scales, jumps, counts, zeros, two seasons; each against what lacks it."""
+"""What simple members make of scales, jumps, counts, zeros and two seasons, each against what lacks it."""
 
 from datetime import datetime, timedelta
 
@@ -66,7 +66,7 @@ def test_scales_over_ten_orders(draw):
 
 
 def test_jumps(draw):
-    """To a level that training has not seen, which a transform of the training part's level does not follow."""
+    """To a level that training has not seen, and that a transform by the training part does not follow."""
     noise = 0.1 * draw.normal(size=(2, STEPS))
     jumping = 5 + DAY + noise[0] + 40.0 * (HOUR > STEPS - 190)
     data = data_of({"jump": jumping, "steady": 5 + DAY + noise[1]})

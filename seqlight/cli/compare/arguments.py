@@ -14,9 +14,10 @@ from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, duration, positive_float, positive_int, seed
 from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
-NETWORKS = ("lstm", "gru", "rnn", "wavenet", "tcn")
+NETWORKS = ("lstm", "gru", "rnn", "wavenet", "tcn", "segment_rnn", "es_rnn")
 RECURRENT = ("lstm", "gru", "rnn")
 STRATEGIES = ("recursive", "direct", "every_step")
+DIRECT = ("segment_rnn", "es_rnn")  # networks that answer with all steps at once and in no other way
 CHAPTER_CONTEXT = 50
 CHAPTER_HORIZON = 10
 
@@ -76,9 +77,8 @@ def build_parser() -> Parser:
         "--strategies",
         nargs="+",
         choices=STRATEGIES,
-        default=list(STRATEGIES),
         metavar="NAME",
-        help=f"default: {' '.join(STRATEGIES)}",
+        help=f"default: {' '.join(STRATEGIES)}; {' and '.join(DIRECT)} have direct alone",
     )
     model.add_argument("--hidden-size", type=positive_int, default=20, metavar="N", help="default: 20")
     model.add_argument(
@@ -142,6 +142,10 @@ def parse(arguments: list[str]) -> CompareArguments:
     if given.num_layers is not None and given.network not in RECURRENT:
         parser.error(f"--num-layers belongs to {', '.join(RECURRENT)}; leave it out with {given.network}")
 
+    if given.strategies is None:
+        given.strategies = ["direct"] if given.network in DIRECT else list(STRATEGIES)
+    elif given.network in DIRECT and given.strategies != ["direct"]:
+        parser.error(f"--strategies: {given.network} has direct alone; leave the option out")
     check_outputs(given)
     if len(set(given.strategies)) < len(given.strategies):
         raise CommandError("--strategies: name each one once")

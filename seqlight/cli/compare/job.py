@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from seqlight.callbacks import csv_bytes
-from seqlight.cli.compare.arguments import RECURRENT, CompareArguments
+from seqlight.cli.compare.arguments import DIRECT, RECURRENT, CompareArguments
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data
 from seqlight.cli.forecast.plan import plan
@@ -25,7 +25,15 @@ from seqlight.experiments.training import quiet_lightning
 from seqlight.models import Forecaster
 from seqlight.whole_files import staged
 
-NAMES = {"lstm": "LSTM", "gru": "GRU", "rnn": "RNN", "wavenet": "WaveNet", "tcn": "TCN"}
+NAMES = {
+    "lstm": "LSTM",
+    "gru": "GRU",
+    "rnn": "RNN",
+    "wavenet": "WaveNet",
+    "tcn": "TCN",
+    "segment_rnn": "segment RNN",
+    "es_rnn": "ES-RNN",
+}
 DEFAULT_LAYERS = 2
 
 
@@ -133,12 +141,12 @@ def build(given: CompareArguments, data: WindowDataModule, strategy: str) -> For
         CommandError: a transform that is none, or that needs a longer context.
     """
     options: dict[str, Any] = {"hidden_size": given.hidden_size}
+    if given.network not in DIRECT:
+        options["strategy"] = strategy
     if given.network in RECURRENT:
         options["num_layers"] = given.num_layers or DEFAULT_LAYERS
     try:
-        return build_forecaster(
-            given.network, data, strategy=strategy, transform=given.transform, lr=given.lr, **options
-        )
+        return build_forecaster(given.network, data, transform=given.transform, lr=given.lr, **options)
     except ValueError as error:
         raise CommandError(f"--transform: {error}" if "transform" in str(error) else str(error)) from error
 
