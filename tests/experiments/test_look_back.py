@@ -81,4 +81,4 @@ def test_the_validation_part_chooses(data):
         opposite[step] = (0.95 if step < 750 else -0.95) * opposite[step - 60] + noise
     for values, expected in ((same, None), (opposite, 48)):  # it changes in the validation and the test part
         some = data_of(values)
-        assert best_look_back(list(simple_members(some)), some) == expected
+        assert best_look_back(list(simple_members(some, smoothing_seconds=0.0, notes=[])), some) == expected
