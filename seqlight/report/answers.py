@@ -185,8 +185,8 @@ def comparison(
         begin = f"{count(times, 'time')} between {begin} and {time_text(begins.max(), style)}"
     made = f"{count(len(past.target), 'forecast')} of {count(past.target.shape[1], 'step')}"
     first = (
-        f"{plain(best.name)} has the lowest error of {count(len(models), 'model')} in {made} that begin at "
-        f"{begin}: off by {size_text(best, digits)} on average."
+        f"{plain(best.name)} has the lowest error of {count(len(models), 'model')} in {made} that "
+        f"begin{'s' * (len(past.target) == 1)} at {begin}: off by {size_text(best, digits)} on average."
     )
     if len(ranked) < 2 or not np.isfinite(ranked[1].errors[by]):
         return first, "No other model was there to compare with."
@@ -194,7 +194,7 @@ def comparison(
     wins, judged = wins_by_window(past, best.name, next_best.name)
     share = other_share(best, next_best)
     second = f"That is {percent(abs(share))} {'less' if share <= 0 else 'more'} than {plain(next_best.name)}"
-    if judged:
+    if judged > 1:
         second += f", and lower in {percent(wins / judged)} of the single forecasts"
     return first, f"{second}{'' if share <= 0 else f'; by {by}, which weighs all series alike, it is lower'}."
 

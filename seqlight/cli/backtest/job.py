@@ -190,9 +190,10 @@ def heading(found: Backtest, data: CSVDataModule) -> str:
     if count > 1:
         step = int(found.windows[1].cutoff[0] - found.windows[0].cutoff[0])
         apart = f", {step} step{'s' * (step != 1)} apart"
+    made = found.forecasts.windows
     return (
         f"Errors over {count} window{'s' * (count != 1)} of {horizon} steps{apart}, made from the "
-        f"{data.context_length} before: {found.forecasts.windows:,} forecasts; MASE is scaled by what came "
+        f"{data.context_length} before: {made:,} forecast{'s' * (made != 1)}; MASE is scaled by what came "
         "before each"
     )
 
