@@ -5,6 +5,7 @@ those that its blocks write into the working folder, which is a temporary one; `
 shows them, and ``[text](pictures/name.html)`` leads to a page that they wrote.
 """
 
+import importlib.util
 import logging
 import os
 import re
@@ -22,6 +23,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOCS = REPOSITORY / "docs"
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```(\S*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
+NEEDS = re.compile(r"^# needs (\w+)")
+"""The first line of a block that runs only where a library is installed."""
 PICTURE = re.compile(r"!?\[[^\]]*\]\(pictures/([^)]+\.(?:png|html))\)")
 WRITTEN = ("*.png", "*.html")
 
@@ -33,9 +36,11 @@ class PageRun:
     Attributes:
         printed: for each block what it printed, "" for nothing.
         pictures: the pictures and pages that were written, by name.
+        missing: the libraries without which a block was left out.
         seconds: processor time that it took.
     """
 
+    missing: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
     pictures: dict[str, bytes] = field(default_factory=dict)
     seconds: float = 0.0
@@ -63,6 +68,11 @@ def run_page(page: Path) -> PageRun:
     session: dict[str, object] = {"__name__": "__main__"}
     with working_folder() as folder:
         for number, found in enumerate(PYTHON_BLOCK.finditer(text), start=1):
+            needs = NEEDS.match(found[1])
+            if needs is not None and importlib.util.find_spec(needs[1]) is None:
+                run.missing.append(needs[1])
+                run.printed.append("")
+                continue
             printed = StringIO()
             line = text[: found.start(1)].count("\n")
             code = compile("\n" * line + found[1], str(page), "exec")  # tracebacks tell the page's own lines

@@ -53,6 +53,26 @@ def test_snippets(page: Path) -> None:
     ) + text.count("```text")
 
 
+@pytest.mark.parametrize(
+    "page", [page for page in snippets.pages() if "```python\n# needs" in page.read_text()]
+)
+def test_snippets_that_need_a_library(page: Path) -> None:
+    """Skipped, by name, where it is not installed; then test_snippets has left them out."""
+    needed = {block.split()[2].strip(":") for _, block in BLOCKS if snippets.NEEDS.match(block)}
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(f"{', '.join(missing)} is not installed: a snippet of {page.name} is not run")
+    assert not snippets.run_page(page).missing
+
+
+def test_a_snippet_that_needs_a_missing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\n# needs nothing_of_this_name\n1 / 0\n```\n\n```python\nprint(2)\n```\n")
+    monkeypatch.setattr(snippets, "DOCS", tmp_path)
+    run = snippets.run_page(page)
+    assert run.missing == ["nothing_of_this_name"] and run.printed == ["", "2"]
+
+
 def test_a_snippet_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = tmp_path / "broken.md"
     page.write_text("# Broken\n\n```python\nx = 1\n```\n\n```python\nprint(x)\nx.fit()\n```\n")
