@@ -72,12 +72,11 @@ def samples_frame(
             time_col: times.gather(place),
             start_col: times.gather(first),
             sample_col: (sample + 1).flatten().to(torch.int32).numpy(),
-            **{
-                name: column.flatten().numpy()
-                for name, column in zip(targets, values.unbind(-1), strict=True)
-            },
+            **dict(zip(targets, values.flatten(0, 2).T.numpy(), strict=True)),
         }
     )
+    if whole_numbers:
+        table = table.with_columns(pl.col(targets).fill_nan(None).round().cast(pl.Int64))
     return table if len(series.unique()) < windows else table.drop(start_col)
 
 

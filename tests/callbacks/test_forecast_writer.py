@@ -8,7 +8,7 @@ import torch
 from lightning import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from seqlight.callbacks import ForecastWriter, forecast_frame
+from seqlight.callbacks import ForecastWriter, forecast_frame, samples_frame
 from seqlight.models import LinearForecaster, NaiveForecaster
 
 
@@ -261,6 +261,14 @@ def test_paths_are_written_beside_the_quantiles(tmp_path, ending):
                 assert rows["time"].to_list() == times
                 written = torch.tensor(rows.select("load", "price").rows())
                 torch.testing.assert_close(written, batch["samples"][place, sample])
+
+
+def test_paths_of_whole_numbers_are_integers():
+    samples = torch.tensor([[[[1.0, 2.0]], [[torch.nan, 4.0]]]])  # [B, N, H, C] of one window
+    batch = {"samples": samples, "series_index": torch.tensor([0]), "start": torch.tensor([4])}
+    table = samples_frame([batch], Hourly(), id_col="region", time_col="time", whole_numbers=True)
+    assert table.select("sample", "load", "price").rows() == [(1, 1, 2), (2, None, 4)]
+    assert table["load"].dtype == pl.Int64
 
 
 def test_paths_need_a_file_and_a_forecaster_that_draws(tmp_path):
