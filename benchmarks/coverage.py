@@ -115,7 +115,7 @@ def document(rows: Sequence[str], missed: Sequence[str], seconds: float) -> str:
         "drifts away from the calibration part. Two rules were settled after earlier runs on ETTh1, taxi and",
         "demo, which saw test parts that overlap these: a method that adapts is preferred unless its score",
         "is more than 5 % above the lowest, and so is the larger of its step sizes. How margins adapt was",
-        "chosen on the validation and calibration parts of linear forecasts of these three, of M4 weekly, and",
+        "chosen on the validation and calibration parts of linear forecasts of these three, M4 weekly, and",
         "of simulated series of another seed. ETTh1's column HUFL and the simulated series here (drift: a",
         "wandering level, and noise that doubles in the last third) were used for nothing but this table.",
         "",
