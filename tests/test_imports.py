@@ -83,29 +83,20 @@ HEAVY = (
 TORCH_ALONE = ("_extension", "ops", "nn")
 
 
-def module_name(path: Path) -> str:
-    relative = path.relative_to(PACKAGE.parent).with_suffix("")
-    parts = relative.parts[:-1] if relative.name == "__init__" else relative.parts
-    return ".".join(parts)
-
-
 def part_of(path: Path) -> str:
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
 
 
 def imported_modules(path: Path) -> list[str]:
-    """Absolute dotted names of all that a file imports, at any depth of its code."""
-    package = module_name(path).split(".")
-    if path.name != "__init__.py":
-        package = package[:-1]
+    """Dotted names of all that a file imports, at any depth of its code."""
     names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*base, *([node.module] if node.module else [])])
+            assert not node.level, f"{path}, line {node.lineno}: write the import from seqlight on"
+            origin = node.module or ""
             # `from seqlight import nn` names a part only by what it imports.
             names += [f"{origin}.{alias.name}" for alias in node.names] if origin == "seqlight" else [origin]
     return names
@@ -114,6 +105,12 @@ def imported_modules(path: Path) -> list[str]:
 def imported_parts(path: Path) -> set[str]:
     dotted = (name.split(".") for name in imported_modules(path))
     return {parts[1] for parts in dotted if parts[0] == "seqlight" and len(parts) > 1} & EVERYTHING
+
+
+def test_imports_are_absolute(tmp_path: Path) -> None:
+    (tmp_path / "relative.py").write_text("def f():\n    from .sibling import g\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="line 2: write the import from seqlight on"):
+        imported_modules(tmp_path / "relative.py")
 
 
 def test_every_part_has_a_rule() -> None:

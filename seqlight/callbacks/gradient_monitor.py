@@ -16,11 +16,10 @@ from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 from torch import nn
 
+from seqlight.callbacks.gradient_norms import gradient_norms
+from seqlight.callbacks.gradient_plot import gradients_through_time
+from seqlight.callbacks.state_gradients import StateGradients, recurrent_layers
 from seqlight.whole_files import staged, write_whole
-
-from .gradient_norms import gradient_norms
-from .gradient_plot import gradients_through_time
-from .state_gradients import StateGradients, recurrent_layers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

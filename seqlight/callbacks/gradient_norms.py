@@ -5,7 +5,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-from .state_gradients import recurrent_layers
+from seqlight.callbacks.state_gradients import recurrent_layers
 
 _STACKED = re.compile(r"_(l\d+(?:_reverse)?)$")
 

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqlight.callbacks.prediction_writer import Predictions, PredictionWriter
 from seqlight.data import ImputationDataModule
 from seqlight.models.imputation.stitching import Stitcher
 from seqlight.whole_files import write_whole
-
-from .prediction_writer import Predictions, PredictionWriter
 
 
 class ImputationWriter(PredictionWriter):

@@ -7,8 +7,8 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from .forecast_writer import ForecastWriter, column_name
-from .prediction_writer import Predictions
+from seqlight.callbacks.forecast_writer import ForecastWriter, column_name
+from seqlight.callbacks.prediction_writer import Predictions
 
 
 def label_frame(predictions: Sequence[dict[str, Tensor]], datamodule: Any) -> pl.DataFrame:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqlight.evaluation.scored_windows import DataModule, ScoredBatch, scored_windows
 from seqlight.predictor import Batch, Predictor
-
-from .scored_windows import DataModule, ScoredBatch, scored_windows
 
 
 @dataclass(frozen=True)

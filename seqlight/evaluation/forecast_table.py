@@ -11,7 +11,7 @@ from seqlight.callbacks.forecast_writer import column_name
 from seqlight.intervals.levels import interval_quantiles, level_name
 
 if TYPE_CHECKING:
-    from .window_forecasts import WindowForecasts
+    from seqlight.evaluation.window_forecasts import WindowForecasts
 
 
 def forecast_table(windows: "WindowForecasts", data: Any, level: Sequence[float] = ()) -> pl.DataFrame:

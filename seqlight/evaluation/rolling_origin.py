@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from seqlight.evaluation.scored_windows import DataModule, ScoredBatch, scored_windows
 from seqlight.metrics import MeanAbsoluteScaledError, forecast_metrics
 from seqlight.predictor import Batch, Predictor
-
-from .scored_windows import DataModule, ScoredBatch, scored_windows
 
 
 class ComparisonRow(TypedDict):

@@ -10,12 +10,11 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from seqlight.evaluation.by_step import ErrorsByStep, step_errors
+from seqlight.evaluation.forecast_table import forecast_table
+from seqlight.evaluation.rolling_origin import ComparisonRow, comparison_rows
+from seqlight.evaluation.scored_windows import DataModule, ScoredBatch, scored_windows
 from seqlight.predictor import Batch, Forecast, Predictor
-
-from .by_step import ErrorsByStep, step_errors
-from .forecast_table import forecast_table
-from .rolling_origin import ComparisonRow, comparison_rows
-from .scored_windows import DataModule, ScoredBatch, scored_windows
 
 WINDOWS_AT_ONCE = 4096  # in float64 while errors are summed up
 

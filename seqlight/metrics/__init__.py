@@ -1,26 +1,26 @@
 """Forecast metrics: pure functions, and torchmetrics classes over them, for data with missing cells too."""
 
-from . import functional
-from .cell_ratio import CellRatio
-from .collection import forecast_metrics, imputation_metrics, quantile_metrics
-from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
-from .masked import (
+from seqlight.metrics import functional
+from seqlight.metrics.cell_ratio import CellRatio
+from seqlight.metrics.collection import forecast_metrics, imputation_metrics, quantile_metrics
+from seqlight.metrics.last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
+from seqlight.metrics.masked import (
     MaskedMeanAbsoluteError,
     MaskedMeanRelativeError,
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
-from .mean import MeanOverCells
-from .overall_weighted_average import OverallWeightedAverage
-from .probabilistic import (
+from seqlight.metrics.mean import MeanOverCells
+from seqlight.metrics.overall_weighted_average import OverallWeightedAverage
+from seqlight.metrics.probabilistic import (
     ContinuousRankedProbabilityScore,
     IntervalCoverage,
     IntervalScore,
     MeanError,
     WeightedQuantileLoss,
 )
-from .scaled import MeanAbsoluteScaledError, RootMeanSquaredScaledError
-from .stability import MeanAbsoluteScaledChange
+from seqlight.metrics.scaled import MeanAbsoluteScaledError, RootMeanSquaredScaledError
+from seqlight.metrics.stability import MeanAbsoluteScaledChange
 
 __all__ = [
     "CellRatio",

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 from torchmetrics import Metric, MetricCollection
 
-from .last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
-from .masked import (
+from seqlight.metrics.last_step import LastStepMeanAbsoluteError, LastStepMeanSquaredError
+from seqlight.metrics.masked import (
     MaskedMeanAbsoluteError,
     MaskedMeanRelativeError,
     MaskedMeanSquaredError,
     MaskedSymmetricMeanAbsolutePercentageError,
 )
-from .probabilistic import ContinuousRankedProbabilityScore, WeightedQuantileLoss
-from .scaled import MeanAbsoluteScaledError
+from seqlight.metrics.probabilistic import ContinuousRankedProbabilityScore, WeightedQuantileLoss
+from seqlight.metrics.scaled import MeanAbsoluteScaledError
 
 
 def forecast_metrics() -> MetricCollection:

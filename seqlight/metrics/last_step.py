@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from .masked import MaskedMeanAbsoluteError, MaskedMeanSquaredError
+from seqlight.metrics.masked import MaskedMeanAbsoluteError, MaskedMeanSquaredError
 
 
 class LastStepMeanAbsoluteError(MaskedMeanAbsoluteError):

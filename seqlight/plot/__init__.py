@@ -3,18 +3,18 @@
 Every function returns a :class:`matplotlib.figure.Figure`; ``figure.savefig("forecast.png")`` writes it.
 """
 
-from .decompositions import decomposition
-from .dependence import dependence
-from .forecasts import ForecastPanel, forecast
-from .gates import gates
-from .imputations import ImputationPanel, imputation
-from .judged import coverage, errors_by_time, errors_over_time, residuals
-from .lines import lines
-from .receptive_fields import receptive_field
-from .responses import layer_responses
-from .step_errors import errors_by_step
-from .strided import strided_convolution
-from .unrolled import unrolled
+from seqlight.plot.decompositions import decomposition
+from seqlight.plot.dependence import dependence
+from seqlight.plot.forecasts import ForecastPanel, forecast
+from seqlight.plot.gates import gates
+from seqlight.plot.imputations import ImputationPanel, imputation
+from seqlight.plot.judged import coverage, errors_by_time, errors_over_time, residuals
+from seqlight.plot.lines import lines
+from seqlight.plot.receptive_fields import receptive_field
+from seqlight.plot.responses import layer_responses
+from seqlight.plot.step_errors import errors_by_step
+from seqlight.plot.strided import strided_convolution
+from seqlight.plot.unrolled import unrolled
 
 __all__ = [
     "ForecastPanel",

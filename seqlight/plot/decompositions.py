@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
+from seqlight.plot.forecasts import PANEL_INCHES, mark_lone_points
+from seqlight.plot.style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 from seqlight.transforms import decompose
-
-from .forecasts import PANEL_INCHES, mark_lone_points
-from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 
 def decomposition(

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from torch import Tensor
 
-from .style import NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.style import NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 SMALLEST = 1e-4  # of the largest derivative; less is drawn as this
 

@@ -11,7 +11,14 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.style import (
+    FORECAST_COLOUR,
+    GRID_COLOUR,
+    HISTORY_COLOUR,
+    NOTE_COLOUR,
+    TEXT_COLOUR,
+    TITLE_COLOUR,
+)
 
 PANEL_INCHES = (9.6, 2.5)
 HEAD_INCHES = 0.95  # title and legend

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from seqlight.nn import GRU, LSTM, gate_activations
-
-from .style import GRID_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.style import GRID_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 NAMES = {
     "forget_gate": "forget gate\n1 keeps c",

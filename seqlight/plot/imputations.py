@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .forecasts import frame, mark_lone_points, stacked_axes, style_axes
-from .style import FORECAST_COLOUR, HISTORY_COLOUR
+from seqlight.plot.forecasts import frame, mark_lone_points, stacked_axes, style_axes
+from seqlight.plot.style import FORECAST_COLOUR, HISTORY_COLOUR
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from .forecasts import PANEL_INCHES
-from .step_errors import STEP_COLOURS
-from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.forecasts import PANEL_INCHES
+from seqlight.plot.step_errors import STEP_COLOURS
+from seqlight.plot.style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 BAR_COLOUR = STEP_COLOURS[1]
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from .style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.style import FORECAST_COLOUR, GRID_COLOUR, HISTORY_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 COLOURS = (HISTORY_COLOUR, FORECAST_COLOUR, "#2a9d8f", "#e9a03b", "#7b8fa6", "#7d5ba6", "#8d5a44")
 PANEL_INCHES = (9.6, 2.15)

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from torch import nn
 
-from .convolutions import Convolution, find_convolutions, name_of
-from .style import FORECAST_COLOUR, GRID_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.convolutions import Convolution, find_convolutions, name_of
+from seqlight.plot.style import FORECAST_COLOUR, GRID_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 LARGEST_TREE = 64  # input steps; beyond, the nodes would run into each other
 IDLE_COLOUR = "#d8dbe0"

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqlight.nn.wavenet_gated_layer import GatedLayer
-
-from .convolutions import Convolution, find_convolutions, name_of
-from .style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.convolutions import Convolution, find_convolutions, name_of
+from seqlight.plot.style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 Array = NDArray[np.float64]
 

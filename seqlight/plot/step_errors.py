@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from .forecasts import PANEL_INCHES
-from .style import FORECAST_COLOUR, GRID_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.forecasts import PANEL_INCHES
+from seqlight.plot.style import FORECAST_COLOUR, GRID_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 STEP_COLOURS = (FORECAST_COLOUR, "#2e7d8c", "#e0a030", "#5b5ea6", "#6a994e", "#8d5a97")
 """Of the lines of :func:`errors_by_step`, in their order; the first is the forecast's own."""

@@ -3,7 +3,7 @@
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from .style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 IDLE_COLOUR = "#c3c9d1"
 

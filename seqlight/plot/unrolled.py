@@ -5,8 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
 from seqlight.nn import GRU, LSTM, RNN
-
-from .style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
+from seqlight.plot.style import FORECAST_COLOUR, HISTORY_COLOUR, NOTE_COLOUR, TEXT_COLOUR, TITLE_COLOUR
 
 COLUMN, ROW = 1.75, 1.25  # inches from cell to cell
 CELL_WIDTH, CELL_HEIGHT = 0.72, 0.5

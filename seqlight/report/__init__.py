@@ -10,16 +10,16 @@ reads without a script too.
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .build import build
-from .figures import figures
-from .inputs import ModelRun, Origin, PastForecasts, Series
-from .model import HiddenErrors, Report
-from .oddities import Rules, find_oddities
-from .render import render
-from .write import write
+from seqlight.report.build import build
+from seqlight.report.figures import figures
+from seqlight.report.inputs import ModelRun, Origin, PastForecasts, Series
+from seqlight.report.model import HiddenErrors, Report
+from seqlight.report.oddities import Rules, find_oddities
+from seqlight.report.render import render
+from seqlight.report.write import write
 
 if TYPE_CHECKING:
-    from .results import of_filled, of_selection, of_windows, runs_of
+    from seqlight.report.results import of_filled, of_selection, of_windows, runs_of
 
 __all__ = [
     "HiddenErrors",

@@ -1,14 +1,13 @@
 """Strategies for forecasting several steps ahead: recursive, direct, every step, encoder-decoder."""
 
 from seqlight.inputs import Window
-
-from .base import Feed, Strategy
-from .direct import DirectStrategy
-from .encoder_decoder import EncoderDecoderNetwork, EncoderDecoderStrategy
-from .every_step import EveryStepStrategy
-from .loss import PointwiseLoss, masked_loss
-from .network import output_steps, run_network
-from .recursive import RecursiveStrategy
+from seqlight.strategies.base import Feed, Strategy
+from seqlight.strategies.direct import DirectStrategy
+from seqlight.strategies.encoder_decoder import EncoderDecoderNetwork, EncoderDecoderStrategy
+from seqlight.strategies.every_step import EveryStepStrategy
+from seqlight.strategies.loss import PointwiseLoss, masked_loss
+from seqlight.strategies.network import output_steps, run_network
+from seqlight.strategies.recursive import RecursiveStrategy
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "direct": DirectStrategy,

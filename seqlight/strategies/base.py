@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.inputs import NetworkInputs, Window
-
-from .loss import PointwiseLoss, masked_loss
-from .network import output_steps, run_network
+from seqlight.strategies.loss import PointwiseLoss, masked_loss
+from seqlight.strategies.network import output_steps, run_network
 
 Feed = Callable[[Tensor, int], Tensor]
 """Takes the network's output ``[B, 1, C, P]`` for a step ahead, and which step that is, counted from 0;

@@ -5,9 +5,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from seqlight.inputs import Window
-
-from .base import Strategy
-from .loss import PointwiseLoss, masked_loss
+from seqlight.strategies.base import Strategy
+from seqlight.strategies.loss import PointwiseLoss, masked_loss
 
 
 class DirectStrategy(Strategy):

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.inputs import Window
-
-from .base import Feed, Strategy
-from .loss import PointwiseLoss, masked_loss
-from .state_rows import repeat_rows, repeat_state
+from seqlight.strategies.base import Feed, Strategy
+from seqlight.strategies.loss import PointwiseLoss, masked_loss
+from seqlight.strategies.state_rows import repeat_rows, repeat_state
 
 
 class EncoderDecoderNetwork(Protocol):

@@ -1,6 +1,6 @@
 """All following steps, at every step."""
 
-from .base import Strategy
+from seqlight.strategies.base import Strategy
 
 
 class EveryStepStrategy(Strategy):

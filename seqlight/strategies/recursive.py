@@ -4,11 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from seqlight.inputs import NetworkInputs, Window
-
-from .base import Feed, Strategy
-from .loss import PointwiseLoss, masked_loss
-from .network import run_network
-from .state_rows import repeat_rows, repeat_state
+from seqlight.strategies.base import Feed, Strategy
+from seqlight.strategies.loss import PointwiseLoss, masked_loss
+from seqlight.strategies.network import run_network
+from seqlight.strategies.state_rows import repeat_rows, repeat_state
 
 
 class RecursiveStrategy(Strategy):

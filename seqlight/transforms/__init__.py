@@ -5,21 +5,21 @@ missing cells are NaN throughout. A forecaster takes them by name, ``transform="
 see :func:`build_transform`; :func:`decompose` and the mu-law coding of waveforms are of use by themselves.
 """
 
-from .base import Growth, Transform, WindowState
-from .box_cox import BoxCox
-from .compose import Compose
-from .decomposition import Decomposition, decompose
-from .difference import Difference
-from .identity import Identity
-from .instance import InstanceNormalizer
-from .last_value import LastValue
-from .log import Log
-from .mean_scale import MeanScaler
-from .min_max import MinMaxScaler
-from .mu_law import mu_law_decode, mu_law_encode
-from .seasonal_trend import Decompose
-from .standard import StandardScaler
-from .syntax import TRANSFORMS, build_transform
+from seqlight.transforms.base import Growth, Transform, WindowState
+from seqlight.transforms.box_cox import BoxCox
+from seqlight.transforms.compose import Compose
+from seqlight.transforms.decomposition import Decomposition, decompose
+from seqlight.transforms.difference import Difference
+from seqlight.transforms.identity import Identity
+from seqlight.transforms.instance import InstanceNormalizer
+from seqlight.transforms.last_value import LastValue
+from seqlight.transforms.log import Log
+from seqlight.transforms.mean_scale import MeanScaler
+from seqlight.transforms.min_max import MinMaxScaler
+from seqlight.transforms.mu_law import mu_law_decode, mu_law_encode
+from seqlight.transforms.seasonal_trend import Decompose
+from seqlight.transforms.standard import StandardScaler
+from seqlight.transforms.syntax import TRANSFORMS, build_transform
 
 __all__ = [
     "TRANSFORMS",

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
-from .training_part import TrainingPart
+from seqlight.transforms.training_part import TrainingPart
 
 WindowState = tuple[Any, ...]
 """What one batch of windows must remember so that its future can be transformed and forecasts inverted:

@@ -6,9 +6,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .base import Growth, Transform, WindowState
-from .domain import check_finite, shifted
-from .training_part import TrainingPart
+from seqlight.transforms.base import Growth, Transform, WindowState
+from seqlight.transforms.domain import check_finite, shifted
+from seqlight.transforms.training_part import TrainingPart
 
 MOST_VALUES = 1_000_000  # of a large training part by which lambda is chosen
 SEARCHED = (0.0, 2.0)

@@ -6,8 +6,8 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from .base import Growth, Transform, WindowState
-from .training_part import TrainingPart, TransformedPart
+from seqlight.transforms.base import Growth, Transform, WindowState
+from seqlight.transforms.training_part import TrainingPart, TransformedPart
 
 
 class Compose(Transform):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .missing import by_phase, interpolate_seasonal
-from .stl import require_statsmodels, stl_components
+from seqlight.transforms.missing import by_phase, interpolate_seasonal
+from seqlight.transforms.stl import require_statsmodels, stl_components
 
 METHODS = ("classical", "stl")
 

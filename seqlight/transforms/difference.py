@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .base import Transform, WindowState
-from .missing import fill_seasonal
-from .moments import observed_mean
-from .training_part import TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.missing import fill_seasonal
+from seqlight.transforms.moments import observed_mean
+from seqlight.transforms.training_part import TrainingPart
 
 
 class Difference(Transform):

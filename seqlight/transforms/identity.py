@@ -4,8 +4,8 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .training_part import TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.training_part import TrainingPart
 
 
 class Identity(Transform):

@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .moments import ROUNDING, beyond_rounding, observed_deviation, observed_mean
-from .training_part import TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.moments import ROUNDING, beyond_rounding, observed_deviation, observed_mean
+from seqlight.transforms.training_part import TrainingPart
 
 MOST_VALUES = 1_000_000  # that a quartile is taken of
 LARGE_SAMPLE = 100_000  # likewise, of a training part that is not held: most of its pages stay unread

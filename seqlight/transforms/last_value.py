@@ -5,8 +5,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .training_part import TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.training_part import TrainingPart
 
 
 class LastValue(Transform):

@@ -5,9 +5,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .base import Growth, Transform, WindowState
-from .domain import check_finite, shifted
-from .training_part import TrainingPart
+from seqlight.transforms.base import Growth, Transform, WindowState
+from seqlight.transforms.domain import check_finite, shifted
+from seqlight.transforms.training_part import TrainingPart
 
 
 class Log(Transform):

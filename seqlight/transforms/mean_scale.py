@@ -5,9 +5,9 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .moments import observed_mean
-from .training_part import TrainingPart, mean_of
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.moments import observed_mean
+from seqlight.transforms.training_part import TrainingPart, mean_of
 
 
 class MeanScaler(Transform):

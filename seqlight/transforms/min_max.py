@@ -5,9 +5,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .moments import ROUNDING
-from .training_part import TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.moments import ROUNDING
+from seqlight.transforms.training_part import TrainingPart
 
 
 class MinMaxScaler(Transform):

@@ -5,10 +5,10 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .decomposition import check_options, decompose, least_squares_slope
-from .moments import observed_mean
-from .training_part import TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.decomposition import check_options, decompose, least_squares_slope
+from seqlight.transforms.moments import observed_mean
+from seqlight.transforms.training_part import TrainingPart
 
 CONTINUATIONS = ("linear", "last")
 

@@ -5,9 +5,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .base import Transform, WindowState
-from .moments import beyond_rounding, observed_deviation, observed_mean
-from .training_part import Moments, TrainingPart
+from seqlight.transforms.base import Transform, WindowState
+from seqlight.transforms.moments import beyond_rounding, observed_deviation, observed_mean
+from seqlight.transforms.training_part import Moments, TrainingPart
 
 
 class StandardScaler(Transform):

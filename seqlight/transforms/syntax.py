@@ -6,18 +6,18 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .base import Transform
-from .box_cox import BoxCox
-from .compose import Compose
-from .difference import Difference
-from .identity import Identity
-from .instance import InstanceNormalizer
-from .last_value import LastValue
-from .log import Log
-from .mean_scale import MeanScaler
-from .min_max import MinMaxScaler
-from .seasonal_trend import Decompose
-from .standard import StandardScaler
+from seqlight.transforms.base import Transform
+from seqlight.transforms.box_cox import BoxCox
+from seqlight.transforms.compose import Compose
+from seqlight.transforms.difference import Difference
+from seqlight.transforms.identity import Identity
+from seqlight.transforms.instance import InstanceNormalizer
+from seqlight.transforms.last_value import LastValue
+from seqlight.transforms.log import Log
+from seqlight.transforms.mean_scale import MeanScaler
+from seqlight.transforms.min_max import MinMaxScaler
+from seqlight.transforms.seasonal_trend import Decompose
+from seqlight.transforms.standard import StandardScaler
 
 TRANSFORMS: Mapping[str, Callable[..., Transform]] = {
     "none": Identity,
