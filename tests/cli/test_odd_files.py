@@ -64,6 +64,10 @@ REFUSED = {
         lines([f"{day.day} {('ene', 'feb')[day.month - 1]} {day.year}" for day in DAYS]),
         "'t', such as '1 ene 2020', has no format that is known",
     ),
+    "nanoseconds": (
+        lines([f"2020-01-01T00:00:00.{10 * n:09d}" for n in range(60)]),
+        "differ by less than a microsecond, the finest that is kept; pass --time none",
+    ),
     "a repeated hour": (lines(changed(HOURS, 50, HOURS[49])), "local times repeat when daylight saving ends"),
     "the end of years": (
         lines([date(9999, 11, 2) + timedelta(days=day) for day in range(60)]),
@@ -133,6 +137,14 @@ def test_parts_of_times(name: str, tmp_path: Path) -> None:
     header, times, step = COLUMNS[name]
     store = store_of(tmp_path, [header, *(f"{time},{n}" for n, time in enumerate(times))])
     assert (len(store), store.grid.frequency.name, int(store.lengths[0])) == (1, step, len(times))
+
+
+def test_digits_that_are_cut_are_said(tmp_path: Path) -> None:
+    seconds = [f"2020-01-01T00:{n // 60:02d}:{n % 60:02d}.1234567" for n in range(120)]
+    with pytest.warns(
+        UserWarning, match="digits beyond the microsecond, such as those of .*1234567', were cut"
+    ):
+        assert store_of(tmp_path, lines(seconds)).time_text(0, 1) == "2020-01-01T00:00:01.1234560"
 
 
 def test_utf_32(tmp_path: Path) -> None:

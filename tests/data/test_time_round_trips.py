@@ -112,6 +112,12 @@ FORMATS = {
         "excel",
         MAYBE,
     ),
+    "a spreadsheet's hours with a comma": (
+        lambda time: f"{(time - datetime(1899, 12, 30)) / DAY:.8f}".replace(".", ","),
+        hours,
+        "excel",
+        NEVER,
+    ),
     "24:00": (late, hours, "%Y-%m-%d %H:%M", NEVER),
     "intervals of hours": (interval(" - ", "%Y-%m-%d %H:%M", HOUR), hours, "interval", NEVER),
     "intervals of days": (interval("/", "%Y-%m-%d", DAY), days, "interval", NEVER),

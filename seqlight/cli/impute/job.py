@@ -105,10 +105,9 @@ def run(given: ImputeArguments, plan: ImputePlan) -> None:
     named = given.outputs
     if len(named) > MOST_NAMED:
         named = [named[0].parent / f"{named[0].name} and {len(named) - 1} more"]
-    console.print(
-        f"\nfilled {int(filled.sum()):,} cells; wrote {', '.join(str(path) for path in [*named, *more])}",
-        markup=False,
-    )
+    count = int(filled.sum())
+    written = ", ".join(str(path) for path in [*named, *more])
+    console.print(f"\nfilled {count:,} cell{'s' * (count != 1)}; wrote {written}", markup=False)
 
 
 @contextmanager

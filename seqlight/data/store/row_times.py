@@ -14,6 +14,7 @@ from seqlight.data.time.time_format import TimeFormat, parse_times
 
 Int64Array = NDArray[np.int64]
 _MOST_OFFSETS = 3
+_FINER = r":\d{2}[.,]\d{6}\d*[1-9]"  # seconds with digits beyond the microsecond
 
 
 def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFormat | None, str | None]:
@@ -54,6 +55,7 @@ def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFor
                 f"{found.pattern!r}, got {came}; mend the row, or pass the right time_format"
             )
         _check_header(names, found)
+        _check_digits(names, column, times, found)
         if found.has_offset and not found.wall_time:
             _note_offsets(names, column, getattr(found, "zone", None))
         return times, found, "UTC" if found.has_offset and not found.wall_time else None
@@ -117,6 +119,24 @@ def _note_offsets(names: RowNames, column: pl.Series, zone: str | None) -> None:
             f"({listed}): {what}",
             stacklevel=2,
         )
+
+
+def _check_digits(names: RowNames, column: pl.Series, times: Int64Array, found: TimeFormat) -> None:
+    """Say where digits beyond the microsecond were cut; raise DataError where they told times apart."""
+    finer = r"\d{16}(?:\d[1-9]\d|[1-9]\d{2}|\d{2}[1-9])$" if found.pattern == "epoch_ns" else _FINER
+    if not column.head(1000).str.contains(finer).any():
+        return
+    if column.n_unique() > len(np.unique(times)):
+        raise names.error(
+            f"column {names.time_col!r} has times such as {column[0]!r} that differ by less than a "
+            "microsecond, the finest that is kept; pass time_col=None to take rows for steps, or "
+            "write coarser times"
+        )
+    warnings.warn(
+        f"{names.table.source}: column {names.time_col!r}: digits beyond the microsecond, such as those of "
+        f"{column[0]!r}, were cut",
+        stacklevel=2,
+    )
 
 
 def _check_header(names: RowNames, found: TimeFormat) -> None:

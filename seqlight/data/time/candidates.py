@@ -101,7 +101,9 @@ def _number_formats(example: str) -> list[TimeFormat]:
         return [NumberFormat("epoch_ns"), NumberFormat("epoch_us")]
     match = _NUMBER.fullmatch(example)
     if match is None:
-        return []
+        with_comma = re.fullmatch(r"(\d{5}|\d{9,}),\d+", example)
+        names = _DIGITS.get(len(with_comma[1]), ()) if with_comma else ()
+        return [NumberFormat(name, mark=",") for name in names if not name.startswith("%")]
     fraction = match["fraction"] or ""
     found: list[TimeFormat] = []
     for name in _DIGITS.get(len(match["whole"]), ()):

@@ -31,12 +31,16 @@ class NumberFormat(TimeFormat):
 
     Attributes:
         decimals: least and most digits after the point; (-1, -1) for 1.5e+18.
+        mark: the decimal mark, "." or ",".
     """
 
     decimals: tuple[int, int] = (0, 0)
+    mark: str = "."
 
     def parse(self, text: pl.Series) -> pl.Series:
         """Return Int64 microseconds since 1970, null where a value is no number."""
+        if self.mark == ",":
+            text = text.str.replace(",", ".", literal=True)
         digits = text.str.strip_suffix(".0") if self.decimals != (0, 0) else text
         whole = digits.cast(pl.Int64, strict=False)
         if self.pattern == "excel":
@@ -56,6 +60,10 @@ class NumberFormat(TimeFormat):
 
     def format(self, times: pl.Series) -> pl.Series:
         """Return the numbers with as many digits as they came with, or as the times need."""
+        text = self._with_point(times)
+        return text.str.replace(".", ",", literal=True) if self.mark == "," else text
+
+    def _with_point(self, times: pl.Series) -> pl.Series:
         microseconds = times.dt.epoch("us")
         least, most = self.decimals
         if self.pattern == "excel":
@@ -88,6 +96,8 @@ class NumberFormat(TimeFormat):
     def learned(self, text: pl.Series) -> TimeFormat:
         """Return this format with as many digits after the point as ``text`` has."""
         sample = style_sample(text)
+        if any("," in value for value in sample) and not any("." in value for value in sample):
+            return replace(self, mark=",").learned(text.str.replace(",", ".", literal=True))
         if any("e" in value.lower() for value in sample):
             return replace(self, decimals=(_SCIENTIFIC, _SCIENTIFIC))
         counts = [len(value.partition(".")[2]) for value in sample]
