@@ -24,7 +24,7 @@ PIP := .venv/bin/python -m pip install -q --disable-pip-version-check -c constra
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 endif
 
-.PHONY: build build-all demo report-picture chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop wheel-test wheels clean
+.PHONY: build build-all demo report-picture chapter15 beyond test test-isa sanitize docs lint format types cuda-check symbols-check gpu interop peers wheel-test wheels clean
 
 # `make build` compiles the kernels for this machine's processor, `make build-all` those for every processor, as a wheel
 # holds them and the tests want them.
@@ -160,6 +160,21 @@ build/interop/bin/python:
 	@build/interop/bin/pip install -q --disable-pip-version-check torch==2.13.0
 	@build/interop/bin/pip install -q --disable-pip-version-check torch==2.13.0 lightning==2.6.6 \
 		neuralforecast==3.3.0 darts==0.48.1 pytorch-forecasting==1.8.0
+
+# The tests that compare with other libraries' numbers or run their models, which need pandas 2 and so an environment of
+# their own: a download of a gigabyte or so. It serves benchmarks/accuracy_peers.py too.
+PEERS := build/peers/bin/python
+PEERS_TESTS := tests/metrics/test_peers.py tests/experiments/test_statsforecast.py \
+	tests/experiments/test_exponential_smoothing.py tests/models/test_statsforecast_forecaster.py \
+	tests/docs/test_pages.py::test_snippets_that_need_a_library
+peers: build $(PEERS)
+	PYTHONPATH='$(CURDIR)' OMP_NUM_THREADS=1 $(PEERS) -m pytest -q $(PEERS_TESTS)
+
+build/peers/bin/python:
+	@$(PYTHON) -m venv build/peers
+	@build/peers/bin/pip install -q --disable-pip-version-check torch==2.13.0
+	@SEQLIGHT_BUILD=0 build/peers/bin/pip install -q --disable-pip-version-check torch==2.13.0 lightning==2.6.6 \
+		'.[test]' statsforecast==2.1.1 utilsforecast==0.2.17 neuralforecast==3.3.0 gluonts==0.16.2 scoringrules==0.10.0
 
 # Builds the source distribution and from it the wheel, and tries that in an environment and a folder of its own.
 wheel-test: $(DEV_ENV)

@@ -67,10 +67,10 @@ def test_it_says_a_line_a_window_and_the_errors(finished: tuple[pl.DataFrame, st
 
 
 def test_parquet_keeps_times(two_series_csv: Path, run: Run, tmp_path: Path) -> None:
-    options = ["--models", "naive", "linear", "--windows", "2", "-o", tmp_path / "out.parquet"]
+    options = ["--models", "naive", "linear", "naive2", "--windows", "2", "-o", tmp_path / "out.parquet"]
     assert run("backtest", two_series_csv, *COLUMNS, *SIZES, *options) == 0
     table = pl.read_parquet(tmp_path / "out.parquet")
-    assert table.columns[3:] == ["sales", "linear", "naive"]
+    assert table.columns[3:] == ["sales", "linear", "naive2", "naive"]
     assert table["ds"].dtype == table["cutoff"].dtype == pl.Datetime("us")
     assert table["cutoff"].n_unique() == 2  # the same for both, though west ends a day before
 

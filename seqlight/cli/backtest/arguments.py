@@ -14,7 +14,7 @@ from seqlight.cli.outputs import check_outputs
 from seqlight.cli.parser import Parser, collected, positive_int
 from seqlight.cli.series_arguments import SeriesArguments, add_series_options
 
-MODELS = ("auto", "lstm", "linear", "seasonal", "naive")
+MODELS = ("auto", "lstm", "linear", "seasonal", "naive2", "naive")
 LEARNED = ("auto", "lstm", "linear")
 """Those that learn of the data."""
 TRAINED = ("auto", "lstm")
@@ -103,8 +103,9 @@ def build_parser() -> Parser:
         choices=MODELS,
         metavar="NAME",
         help="which of auto (the weighted mean of several models, as seqlight forecast makes it), lstm (a "
-        "peephole LSTM), linear (least squares), seasonal (the last season again), naive (the last value "
-        "again); default: all but auto that the data allow, with --checkpoint seasonal and naive",
+        "peephole LSTM), linear (least squares), seasonal (the last season again), naive2 (the benchmark of "
+        "the M4 competition: the last value, the season taken out before), naive (the last value again); "
+        "default: all but auto and naive2 that the data allow, with --checkpoint seasonal and naive",
     )
     model.add_argument(
         "--checkpoint",

@@ -15,6 +15,8 @@ from seqlight.experiments.simple_forecasts import (
     naive_forecasts,
     unsolved,
 )
+from seqlight.experiments.sizes import window_arguments
+from seqlight.models import Naive2Forecaster
 from seqlight.predictor import Predictor
 
 ADVICE = "look for very large values in the data, or use --models linear naive"
@@ -36,6 +38,8 @@ def models_of(
     if unfitted is not None:
         found["linear"] = linear(bounds)
     found |= {name: candidate.predictor for name, candidate in naive_forecasts(data, **bounds).items()}
+    sizes = window_arguments(data) | bounds
+    found["naive2"] = Naive2Forecaster(season_length=data.season_length, **sizes)
     missing = [name for name in given.models or () if name not in found]
     if missing:  # a season that does not fit is refused before
         raise CommandError(
