@@ -290,6 +290,8 @@ def y_ticks(bottom: float, top: float) -> list[tuple[float, str]]:
     """Round numbers inside the range, with the decimals that tell them apart."""
     step = nice_step((top - bottom) / Y_TICKS)
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+    if abs(step * 10**decimals - round(step * 10**decimals)) > 1e-6:  # 2.5 has one more than 2
+        decimals += 1
     numbers = np.arange(math.ceil(bottom / step - 1e-9), math.floor(top / step + 1e-9) + 1) * step
     largest = max(abs(bottom), abs(top))
     return [(float(number), axis_number(float(number), decimals, largest)) for number in numbers]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from seqlight.report import Report, Series, build, figures
+from seqlight.report.charts import y_ticks
 
 
 @pytest.mark.filterwarnings("ignore:Glyph .* missing from font")  # names of any script
@@ -37,3 +38,16 @@ def test_what_has_no_content_is_left_out() -> None:
     one = Series(name="a", unit="y", time=time, values=np.sin(time), filled=time % 9 == 0)
     report = build([replace(one, forecast_time=time[:0])], kind="impute")
     assert list(figures(report)) == ["series"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (44.0, 53.5, ["45.0", "47.5", "50.0", "52.5"]),  # steps of 2.5
+        (0.0, 0.9, ["0.00", "0.25", "0.50", "0.75"]),
+        (0.0, 8.0, ["0", "2", "4", "6", "8"]),
+        (0.0, 90.0, ["0", "25", "50", "75"]),
+    ],
+)
+def test_ticks_have_the_decimals_of_their_step(low: float, high: float, expected: list[str]) -> None:
+    assert [text for _, text in y_ticks(low, high)] == expected

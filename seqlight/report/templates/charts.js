@@ -85,7 +85,8 @@ const setUp = (plot) => {
     chart.areas.forEach((band, index) => paths[index].setAttribute("d", areaPath(band)));
     chart.lines.forEach((line, index) => paths[chart.areas.length + index].setAttribute("d", linePath(line)));
 
-    const step = niceStep((high - low) / 4), decimals = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    const step = niceStep((high - low) / 4), whole = Math.max(0, -Math.floor(Math.log10(step) + 1e-9));
+    const inUnits = step * 10 ** whole, decimals = whole + (Math.abs(inUnits - Math.round(inUnits)) > 1e-6);
     const grid = [], yText = [], largest = Math.max(Math.abs(low), Math.abs(high));
     for (let tick = Math.ceil(low / step - 1e-9); tick <= high / step + 1e-9; tick++) {
       const y = down(tick * step);
