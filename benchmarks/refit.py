@@ -45,7 +45,7 @@ from seqlight.experiments.refitting import all_training
 from seqlight.experiments.simple_forecasts import linear_candidate
 
 RULE = """\
-The rule, stated before anything was measured: `--refit` becomes the default where, for networks and for
+The rule, stated in the program before the run: `--refit` becomes the default where, for networks and for
 least squares each, (1) at least six rows gain and at least twice as many gain as lose, (2) the geometric mean
 over the rows of after / before is at most 0.99, and (3) no row loses more than 5 %. A row is the mean over
 its origins; rows within 0.1 % of each other neither gain nor lose. Else `--refit` stays something to ask
