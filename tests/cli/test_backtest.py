@@ -213,3 +213,21 @@ def test_the_portfolio_is_a_model(
     assert table.columns[4:] == ["auto", "naive"]
     error = (table["sales"] - table["auto"]).abs().mean()
     assert error < (table["sales"] - table["naive"]).abs().mean()
+
+
+def test_models_made_again_of_all_that_was_known_have_intervals(
+    two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--models", "linear", "naive", "--windows", "2", "--refit", "always", "--level", "80"]
+    options += ["--interval-method", "split"]
+    tables = []
+    for extra in ([], ["--all-data"]):
+        arguments = [*COLUMNS, *SIZES, *options, *extra, "-o", tmp_path / "out.csv"]
+        assert run("backtest", two_series_csv, *arguments) == 0
+        tables.append(pl.read_csv(tmp_path / "out.csv"))
+        assert "│ linear    │   80% │" in capsys.readouterr().out
+    before, after = tables
+    assert before.columns == after.columns and "linear-lo-80" in after.columns
+    assert before["naive-hi-80"].equals(after["naive-hi-80"])
+    assert not before["linear"].equals(after["linear"])
+    assert after["linear-hi-80"].is_not_null().all()

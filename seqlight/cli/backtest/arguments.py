@@ -62,6 +62,7 @@ class BacktestArguments(LevelArguments, BoundsArguments, NetworkArguments, Serie
     windows: int
     step_size: int | None
     refit: int
+    all_data: bool
     models: list[str] | None
     checkpoint: Path | None
     output: Path
@@ -94,6 +95,12 @@ def build_parser() -> Parser:
         default=0,
         metavar="never|always|K",
         help="train again at no later window (never, the default), at each, or at every K-th",
+    )
+    windows.add_argument(
+        "--all-data",
+        action="store_true",
+        help="make each trained model again of all that was known before it forecasts, as seqlight forecast "
+        "--refit does; intervals keep the errors from before",
     )
     model = parser.add_argument_group("model")
     model.add_argument(

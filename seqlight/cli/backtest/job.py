@@ -15,13 +15,13 @@ from seqlight.callbacks import csv_bytes
 from seqlight.cli.backtest.arguments import LEARNED, BacktestArguments
 from seqlight.cli.backtest.checkpoint import Saved
 from seqlight.cli.backtest.cutoff_note import cutoff_note
-from seqlight.cli.backtest.models import expected_time, models_of
+from seqlight.cli.backtest.models import as_asked, expected_time, models_of
 from seqlight.cli.errors import CommandError
 from seqlight.cli.forecast.job import build_data, short_series_notes
 from seqlight.cli.forecast.plan import ForecastPlan
 from seqlight.cli.html_report import origin_of
 from seqlight.cli.interval_table import empty_caption, interval_table
-from seqlight.cli.level_arguments import METHODS, bound_columns
+from seqlight.cli.level_arguments import bound_columns
 from seqlight.cli.measure_table import measure_table
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.series_table import backtest_table
@@ -29,7 +29,6 @@ from seqlight.data import CSVDataModule, DataError
 from seqlight.evaluation import measures
 from seqlight.evaluation.forecast_table import table_columns
 from seqlight.experiments import Backtest, BacktestWindow, backtest
-from seqlight.experiments.interval_recipes import with_intervals
 from seqlight.experiments.intervals import judge_quantiles
 from seqlight.experiments.selection import best_row, deciding_error
 from seqlight.experiments.training import quiet_lightning
@@ -59,9 +58,7 @@ def run(given: BacktestArguments, plan: ForecastPlan, saved: Saved | None = None
     expected = expected_time(given, models)
     if expected:
         console.print(expected, markup=False)
-    if given.levels:
-        named = None if given.interval_method == "auto" else METHODS[given.interval_method]
-        models = {name: with_intervals(model, given.levels, method=named) for name, model in models.items()}
+    models = as_asked(given, models)
     taken = table_columns(models, data)
     own = taken[-len(models) * data.target_size :]
     taken += [bound for name in own for bound in bound_columns(name, given.levels)]

@@ -2,16 +2,19 @@
 
 from typing import Any
 
-from seqlight.cli.backtest.arguments import MODELS, TRAINED, BacktestArguments
+from seqlight.cli.backtest.arguments import LEARNED, MODELS, TRAINED, BacktestArguments
 from seqlight.cli.bounds_arguments import bounds_arguments
 from seqlight.cli.errors import CommandError
+from seqlight.cli.level_arguments import METHODS
 from seqlight.cli.training_summary import epochs_summary
 from seqlight.data import CSVDataModule, ForecastDataModule
-from seqlight.experiments import Candidate, TrainingError, build_forecaster, fit, portfolio, trained
+from seqlight.experiments import Candidate, TrainingError, portfolio, refit, train_forecaster
 from seqlight.experiments.backtesting import Recipe
+from seqlight.experiments.interval_recipes import with_intervals
+from seqlight.experiments.refitting import share_of_time
 from seqlight.experiments.simple_forecasts import (
-    least_squares,
     leaves_covariates,
+    linear_candidate,
     naive_forecasts,
     unsolved,
 )
@@ -56,11 +59,36 @@ def models_of(
     return first | chosen
 
 
+def as_asked(
+    given: BacktestArguments, models: dict[str, Predictor | Recipe]
+) -> dict[str, Predictor | Recipe]:
+    """Return the models with the intervals that are wanted, made again of all that was known if that is."""
+    method = None if given.interval_method == "auto" else METHODS[given.interval_method]
+    found: dict[str, Predictor | Recipe] = {}
+    for name, model in models.items():
+        again = given.all_data and name in LEARNED
+        if given.levels:
+            found[name] = with_intervals(model, given.levels, method=method, refit=again)
+        else:
+            found[name] = of_all_data(model) if again and not isinstance(model, Predictor) else model
+    return found
+
+
+def of_all_data(model: Recipe) -> Recipe:
+    """Return a recipe that makes a model again of all that was known."""
+
+    def recipe(fold: ForecastDataModule) -> Candidate:
+        made = model(fold)
+        return refit(made if isinstance(made, Candidate) else Candidate("", made), fold)
+
+    return recipe
+
+
 def linear(bounds: dict[str, Any]) -> Recipe:
     """Return least squares of what was known."""
 
-    def recipe(fold: ForecastDataModule) -> Predictor:
-        found = least_squares(fold, **bounds)
+    def recipe(fold: ForecastDataModule) -> Candidate:
+        found = linear_candidate(fold, **bounds)
         assert found is not None  # its size does not depend on the fold
         return found
 
@@ -72,27 +100,23 @@ def lstm(given: BacktestArguments, said: list[str]) -> Recipe:
 
     def recipe(fold: ForecastDataModule) -> Candidate:
         try:
-            fitted = fit(
-                lambda: build_forecaster(
-                    "lstm",
-                    fold,
-                    hidden_size=given.hidden_size,
-                    num_layers=given.num_layers,
-                    peephole=True,
-                    **bounds_arguments(given),
-                ),
+            options = {"hidden_size": given.hidden_size, "num_layers": given.num_layers, "peephole": True}
+            made = train_forecaster(
+                "lstm",
                 fold,
                 seed=given.seed,
+                options=options | bounds_arguments(given),
                 epochs=given.epochs,
-                max_time=given.max_time,
+                max_time=given.max_time * (share_of_time(fold) if given.all_data else 1.0),
             )
         except TrainingError as error:
             raise CommandError(f"{error}; {ADVICE}") from error
+        assert made.fitted is not None
         said.append(
             f"trained a peephole LSTM on {len(fold.dataset('train')):,} windows: "
-            f"{epochs_summary(fitted, given.max_time)}"
+            f"{epochs_summary(made.fitted, given.max_time)}"
         )
-        return trained("lstm", fitted)
+        return made
 
     return recipe
 
@@ -108,7 +132,7 @@ def auto(given: BacktestArguments, said: list[str]) -> Recipe:
             )
         made = portfolio(
             fold,
-            max_time=given.max_time,
+            max_time=given.max_time * (share_of_time(fold) if given.all_data else 1.0),
             seed=given.seed,
             epochs=given.epochs,
             hidden_size=given.hidden_size,
