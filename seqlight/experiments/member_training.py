@@ -30,7 +30,7 @@ class Making:
     Attributes:
         members: those that are made, the simplest first.
         left_out: titles of networks for which there was no time.
-        shortened: titles of networks whose training was planned shorter than usual, for lack of time.
+        shortened: titles of networks whose training was shorter than usual, for lack of time.
         notes: what else went otherwise than planned, one sentence each.
         interrupted: whether nothing more is to be trained.
     """
@@ -128,6 +128,8 @@ def train_member(
             failure = str(error)
         else:
             again = again_of(steps=fitted.best_step, seconds_per_step=fitted.seconds / max(fitted.steps, 1))
+            if fitted.ended == "time" and network.title not in made.shortened:
+                made.shortened.append(network.title)
             return trained(network.title, replace(fitted, checkpoint=None), again)  # its folder goes
     if network.title in made.shortened:
         made.shortened.remove(network.title)

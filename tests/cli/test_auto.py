@@ -5,12 +5,15 @@ import io
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+from rich.console import Console
 
 import seqlight
 from seqlight.cli import main
+from seqlight.cli.forecast.members import progress_bar
 from seqlight.models import EnsembleForecaster
 
 pytestmark = [
@@ -132,3 +135,12 @@ def test_portfolio_is_its_old_name(
     assert "Members, weighed on the validation part" in capsys.readouterr().out
     assert run(*arguments, "--model", "lstn") == 2
     assert "--model" in capsys.readouterr().err
+
+
+def test_a_bar_over_all_members_on_a_terminal_and_none_elsewhere() -> None:
+    for terminal, progress, shown in ((True, True, True), (True, False, False), (False, True, False)):
+        text = io.StringIO()
+        given = SimpleNamespace(progress=progress)
+        with progress_bar(given, Console(file=text, force_terminal=terminal)) as tell:  # type: ignore[arg-type]
+            tell("segment RNN", 0.5)
+        assert ("segment RNN" in text.getvalue()) == shown

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -25,7 +26,10 @@ def make_portfolio(given: ForecastArguments, data: CSVDataModule, console: Conso
 
     def tell(member: Candidate) -> None:
         if member.fitted is not None:
-            summary = epochs_summary(member.fitted, given.max_time)
+            fitted = member.fitted
+            if fitted.ended == "time":  # a note tells all for which its share was short
+                fitted = replace(fitted, ended="whole")
+            summary = epochs_summary(fitted, given.max_time)
             console.print(f"trained {member.name}: {summary}", markup=False)
 
     with progress_bar(given, console) as advance:
