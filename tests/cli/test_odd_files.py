@@ -151,6 +151,16 @@ def test_utf_32(tmp_path: Path) -> None:
     assert store_of(tmp_path, "\n".join(lines(DAYS)).encode("utf-32")).series(0)[:3, 0].tolist() == [0, 1, 2]
 
 
+def test_names_of_folders_are_no_values(tmp_path: Path) -> None:
+    for year in (2020, 2021):
+        (tmp_path / "parts" / f"year={year}").mkdir(parents=True)
+        days = [date(year, 12, 20) + timedelta(days=day) for day in range(12)]
+        frame = pl.DataFrame({"t": days, "y": range(12)})
+        frame.write_parquet(tmp_path / "parts" / f"year={year}" / "a.parquet")
+    given, said = found_columns(parse([str(tmp_path / "parts")]), "forecast")
+    assert (given.targets, said) == (["y"], "found in the file: --time t --target y")
+
+
 def test_shares() -> None:
     assert [percent(share) for share in (0.017, 0.5, 0.985, 0.9981)] == ["1.7%", "50%", "98%", "99.81%"]
 

@@ -187,7 +187,8 @@ class _Search:
             else:
                 time_cols = find_time_columns(self.sample, free, self.time_format)
         free = self.free(time_cols, target_cols, id_cols)
-        numeric = [name for name in free if is_numeric(self.frame[name], self.dialect)]
+        free_values = [name for name in free if name not in self.sample.partitions]
+        numeric = [name for name in free_values if is_numeric(self.frame[name], self.dialect)]
         if every_target and target_cols is None:
             if id_cols is None:
                 id_cols = self._ids(time_cols, free, numbers=True, values=True)

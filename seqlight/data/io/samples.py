@@ -29,6 +29,7 @@ class Sample:
         names: of all columns.
         separator: of a text file.
         resolve: gives the name of a column that may be named by a further line of the header.
+        partitions: columns that the names of folders make, which are no values.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Sample:
     names: list[str]
     separator: str | None
     resolve: Callable[[str], str]
+    partitions: tuple[str, ...] = ()
 
 
 def sample_of(opened: Any, dialect: CSVDialect, wanted: Sequence[str] = ()) -> Sample:
@@ -58,7 +60,8 @@ def sample_of(opened: Any, dialect: CSVDialect, wanted: Sequence[str] = ()) -> S
     rows = polars_frame(frame).head(SAMPLE_ROWS)
     rows = rows.collect() if isinstance(rows, pl.LazyFrame) else rows
     rows = rows.with_columns(pl.col(pl.Categorical, pl.Enum).cast(pl.String))
-    return Sample(name, rows, rows.columns, None, lambda column: column)
+    made = opened.partitions if isinstance(opened, FrameFile) else ()
+    return Sample(name, rows, rows.columns, None, lambda column: column, made)
 
 
 def _text_sample(file: TextFile, head: CSVHead) -> pl.DataFrame:

@@ -26,13 +26,15 @@ _WILD = ("*", "?", "[")
 class FrameFile:
     """A file, or a folder of files, that holds a frame: typed columns, read when they are needed.
 
-    ``path`` and ``status`` are of a single file, as it was when it was opened.
+    ``path`` and ``status`` are of a single file, as it was when it was opened; ``partitions`` are the columns
+    of a folder that its folders' names make.
     """
 
     name: str
     frame: pl.LazyFrame
     path: str | None = None
     status: os.stat_result | None = None
+    partitions: tuple[str, ...] = ()
 
 
 @dataclass
@@ -193,7 +195,8 @@ def _open_folder(folder: Path) -> FrameFile:
     for file in files[1:]:
         names = pl.read_parquet_schema(file)
         check_same_columns(str(files[0]), own, str(file), [name for name in names if name not in parts])
-    return FrameFile(str(folder), frame.select(columns))
+    made = tuple(column for column in columns if column in parts)
+    return FrameFile(str(folder), frame.select(columns), partitions=made)
 
 
 def check_same_columns(first: str, columns: Sequence[str], other: str, others: Sequence[str]) -> None:
