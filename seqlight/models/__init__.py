@@ -22,6 +22,7 @@ from seqlight.models.forecasting.statsforecast_forecaster import StatsForecastFo
 from seqlight.models.forecasting.tcn import TCNForecaster
 from seqlight.models.forecasting.wavenet import WaveNetForecaster
 from seqlight.models.forecasting.window_forecaster import WindowForecaster
+from seqlight.models.forecasting.window_prediction import WindowForecast
 from seqlight.models.imputation.baseline import BaselineImputer, LastValueImputer, LinearInterpolationImputer
 from seqlight.models.imputation.conv_imputer import ConvImputer
 from seqlight.models.imputation.imputer import Imputer
@@ -75,6 +76,7 @@ __all__ = [
     "TCNForecaster",
     "TrainedOnTargetsError",
     "WaveNetForecaster",
+    "WindowForecast",
     "WindowForecaster",
     "load",
 ]

@@ -8,10 +8,10 @@ from seqlight.models import (
     Forecaster,
     NaiveForecaster,
     SeasonalNaiveForecaster,
+    WindowForecast,
     WindowForecaster,
     load,
 )
-from seqlight.models.forecasting.window_prediction import WindowForecast
 from seqlight.predictor import Predictor
 
 NAN = math.nan
