@@ -22,7 +22,8 @@ class Forecast:
         quantiles: ``[B, H, C, Q]``, those of each cell by itself, rising along the last dimension; None where
             the predictor says nothing of its errors.
         quantile_levels: the Q probabilities, each above 0 and below 1, rising.
-        samples: ``[N, B, H, C]``, N paths that keep the dependence between the steps; None unless asked for.
+        samples: ``[N, B, H, C]``, N paths that keep the dependence between the steps and, where the
+            predictor says so, between channels; None unless asked for.
 
     Raises:
         ValueError: the shapes or the levels do not fit together.

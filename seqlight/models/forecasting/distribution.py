@@ -53,7 +53,7 @@ class ForecasterDistribution(ForecasterWindows):
             return
         scored_levels = NINE_LEVELS if self.head.levels is None else self.head.levels
         if self.head.draws and not self.strategy.conditional:
-            self.dependence = StepDependence(self.prediction_length)
+            self.dependence = StepDependence(self.prediction_length, self.target_size)
         if self._by_paths:
             check_levels((*scored_levels, *self.quantile_levels), self.num_samples)
             scores = path_scores(self.num_samples, self.prediction_length, self.target_size)
@@ -236,9 +236,10 @@ class ForecasterDistribution(ForecasterWindows):
         """
         assert self.dependence is not None
         validates = self._trainer is not None and self._trainer.validating | self._trainer.sanity_checking
-        if not validates and self.prediction_length > 1 and not bool(self.dependence.fitted):
+        cells = self.prediction_length * self.target_size
+        if not validates and cells > 1 and not bool(self.dependence.fitted):
             raise ValueError(
-                "samples: paths need to know how the errors of steps depend on each other, which validation "
+                "samples: paths need to know how errors of steps and channels go together, which validation "
                 "learns, and this forecaster has not been validated; fit it with validation data, or call "
                 "Trainer.validate(forecaster, data) once"
             )

@@ -217,7 +217,7 @@ class WindowPrediction(WindowValues):
 
         Quantiles are each cell's own. The steps of a path depend on each other: those of a
         :class:`~seqlight.models.Forecaster` as errors do that validation has seen, or as its strategy feeds
-        them back; its channels, and windows, are drawn independently.
+        them back, which draws its channels by themselves; windows are drawn independently.
 
         Args:
             batch: a batch of a DataModule, in original units, on any device.
