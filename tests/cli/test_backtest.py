@@ -153,12 +153,12 @@ def test_a_saved_model_is_used_as_it_is(saved: Path, two_series_csv: Path, run: 
     out = tmp_path / "out.csv"
     assert run("backtest", two_series_csv, "--checkpoint", saved, "--windows", "2", "-o", out) == 0
     table = pl.read_csv(out)
-    assert table.columns == ["shop", "ds", "cutoff", "sales", "linear", "seasonal", "naive"]
+    assert table.columns == ["shop", "ds", "cutoff", "sales", "linear.ckpt", "seasonal", "naive"]
     model = seqlight.load(saved)
     data = build_two_series(two_series_csv)
     data.setup("test")
     own = backtest({"linear": model}, data, windows=2).frame
-    np.testing.assert_allclose(table["linear"], own["linear"], rtol=1e-6)
+    np.testing.assert_allclose(table["linear.ckpt"], own["linear"], rtol=1e-6)
 
 
 def build_two_series(path: Path) -> CSVDataModule:
@@ -180,7 +180,7 @@ def test_a_saved_model_is_refused_where_it_was_trained(
 ) -> None:
     arguments = ["backtest", two_series_csv, "--checkpoint", saved, "-o", tmp_path / "out.csv"]
     assert run(*arguments, "--windows", "20") == 2
-    assert "linear was trained on series 'east' up to 2024-03-03 23:00:00 and cannot be judged from" in (
+    assert "linear.ckpt was trained on series 'east' up to 2024-03-03 23:00:00 and cannot be judged from" in (
         capsys.readouterr().err
     )
     assert run(*arguments, "--context", "12") == 2

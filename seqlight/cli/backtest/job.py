@@ -55,6 +55,8 @@ def run(given: BacktestArguments, plan: ForecastPlan, saved: Saved | None = None
         console.print(f"note: {note}", markup=False)
     said: list[str] = []
     models = models_of(given, data, None if saved is None else saved.model, said)
+    if given.all_data and not any(name in LEARNED for name in models):
+        console.print("note: no effect: --all-data; none of these models is trained", markup=False)
     expected = expected_time(given, models)
     if expected:
         console.print(expected, markup=False)

@@ -52,7 +52,8 @@ def models_of(
     first: dict[str, Predictor | Recipe] = {}
     if checkpoint is not None:
         assert given.checkpoint is not None
-        first[given.checkpoint.stem] = checkpoint
+        file = given.checkpoint
+        first[file.name if file.stem in MODELS else file.stem] = checkpoint  # no other model's name
     chosen = {name: found[name] for name in MODELS if name in wanted and name in found}
     if unfitted is not None and "linear" in chosen and leaves_covariates(unfitted, data):
         said.append("linear sees no covariates: with them its equations take too much memory")
