@@ -6,6 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import seqlight
+
 Run = Callable[..., int]
 Case = Callable[[str], Path]
 COLUMNS = ["--time", "ds", "--target", "y"]
@@ -76,7 +78,8 @@ def test_predicting_a_new_series_needs_its_context_alone(run: Run, case_file: Ca
     assert run("forecast", source, *COLUMNS, "--model", "linear", *outputs) == 0
     lines = source.read_text().splitlines()
     brief = tmp_path / "brief.csv"
-    brief.write_text("\n".join([lines[0], *lines[-56:-7]]) + "\n")  # 49 known values
+    context = seqlight.load(checkpoint).context_length
+    brief.write_text("\n".join([lines[0], *lines[-7 - context : -7]]) + "\n")  # so many known values
     options = ["--data.path", brief, "--output", tmp_path / "new.csv"]
     assert run("predict", "--ckpt_path", checkpoint, *options) == 0
     expected, found = (pl.read_csv(tmp_path / name) for name in ("out.csv", "new.csv"))
