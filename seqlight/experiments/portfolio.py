@@ -22,7 +22,7 @@ from seqlight.experiments.weighing import ENSEMBLE, best_cycle, best_look_back, 
 from seqlight.models import WindowForecaster
 from seqlight.whole_files import work_folder
 
-SHARE_OF_SMOOTHING = 0.1
+SHARE_OF_SMOOTHING = 0.2
 """Of the time, for exponential smoothing, which is fitted anew to each window that is judged."""
 
 

@@ -88,7 +88,7 @@ def test_member_of_a_portfolio(library, tmp_path):
     """Each window of a part is fitted once, though the ensemble asks for it again."""
     days = daily(0.0) + 5 * np.random.default_rng(1).normal(size=(2, 240))
     data = data_of(days)
-    found = portfolio(data, names=[], max_time=20)  # a tenth of it for smoothing
+    found = portfolio(data, names=[], max_time=10)  # a fifth of it for smoothing
     names = [one.name for one in found.members]
     assert names[:4] == [
         "naive",
