@@ -25,6 +25,7 @@ from seqlight.cli.level_arguments import bound_columns
 from seqlight.cli.measure_table import measure_table
 from seqlight.cli.report import TITLES, error_table, format_error
 from seqlight.cli.series_table import backtest_table
+from seqlight.cli.wording import as_options
 from seqlight.data import CSVDataModule, DataError
 from seqlight.evaluation import measures
 from seqlight.evaluation.forecast_table import table_columns
@@ -126,7 +127,7 @@ def in_options(error: ValueError, given: BacktestArguments) -> CommandError | No
     """Return an error in the words of the options, where it is about one of them; else None."""
     text = str(error)
     if isinstance(error, DataError) and text.startswith("windows: "):
-        return CommandError(f"--{text}")
+        return CommandError(f"--{as_options(text)}")
     if given.levels and text.startswith("method: "):
         return CommandError(
             f"--interval-method {given.interval_method}: needs models that say something of their errors, "
