@@ -111,8 +111,11 @@ def test_far_rows() -> None:
     assert found([0, 1, 300]) is None  # too few rows to call one of them odd
     assert found([0, *range(40, 400, 9), 1000]) is None  # most steps are absent anyway
     assert found([*dense, *range(500, 540)]) is None  # a pause
+    assert found([*range(10), 40, 41]) is None  # another one
     far = found(dense, [-100, *dense])
     assert (far.row, far.gap, far.span, far.after) == (40, 100, 40, False)
+    far = found([-900, *dense, 1000])
+    assert (far.row, far.gap, far.span, far.after) == (41, 961, 40, True)
     far = found([*dense, 100], dense)
     assert (far.row, far.gap, far.span, far.after) == (40, 61, 40, True)
 
@@ -191,3 +194,9 @@ def test_damaged_spreadsheets_and_times_of_day_in_them(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="is a spreadsheet that cannot be read: "):
         store_of(tmp_path, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600))
     assert pl.Series(store.series(0)[:, 0]).is_sorted()
+
+
+def test_days_with_offsets_of_no_clock(tmp_path: Path) -> None:
+    days = [f"{day}T00:00:00+0{1 + row % 2}:00" for row, day in enumerate(DAYS)]
+    with pytest.warns(UserWarning, match="UTC offsets that follow no one clock: the days are taken as"):
+        assert store_of(tmp_path, lines(days)).time_text(0, 60) == "2020-03-01T00:00:00"

@@ -56,8 +56,15 @@ def row_times(names: RowNames, pattern: str | None) -> tuple[Int64Array, TimeFor
             )
         _check_header(names, found)
         _check_digits(names, column, times, found)
+        zone_of_clock = getattr(found, "zone", None)
         if found.has_offset and not found.wall_time:
-            _note_offsets(names, column, getattr(found, "zone", None))
+            _note_offsets(names, column, zone_of_clock)
+        elif zone_of_clock is None and bool(getattr(found, "offset_style", None)):
+            warnings.warn(
+                f"{names.table.source}: {where} has days with UTC offsets that follow no one clock: the days "
+                "are taken as they are written, and those of forecasts have no offset",
+                stacklevel=2,
+            )
         return times, found, "UTC" if found.has_offset and not found.wall_time else None
     bad = column.is_null().arg_max() if column.null_count() else None
     if bad is not None:

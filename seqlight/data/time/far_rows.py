@@ -42,13 +42,24 @@ def find_far_row(positions: Int64Array, indptr: Int64Array) -> FarRow | None:
         begin = int(indptr[series])
         own = positions[begin : indptr[series + 1]]
         gaps = np.diff(own)
-        widest = int(np.argmax(gaps))
-        left, right = widest + 1, len(own) - widest - 1
-        if min(left, right) > max(1, int(_FEW * len(own))):
-            continue
-        after = right < left
-        rest = own[:left] if after else own[left:]
-        span = int(rest[-1] - rest[0]) + 1
-        if len(rest) >= _DENSE * span and gaps[widest] > span:
-            return FarRow(begin + (left if after else left - 1), int(gaps[widest]), span, after)
+        # The two widest gaps leave a middle, which is the series where one slip lies on either side of it.
+        widest = np.sort(np.argsort(gaps)[-2:]) + 1
+        edges = [0, *widest.tolist(), len(own)]
+        for first, last in _stretches(edges):
+            rest = own[first:last]
+            span = int(rest[-1] - rest[0]) + 1
+            few = max(1, int(_FEW * len(own)))
+            if first > few or len(own) - last > few or len(rest) < _DENSE * span:
+                continue
+            if last < len(own) and gaps[last - 1] > span:
+                return FarRow(begin + last, int(gaps[last - 1]), span, True)
+            if first > 0 and gaps[first - 1] > span:
+                return FarRow(begin + first - 1, int(gaps[first - 1]), span, False)
     return None
+
+
+def _stretches(edges: list[int]) -> list[tuple[int, int]]:
+    """Every stretch between two edges but the whole, the longest ones first."""
+    pairs = [(one, other) for place, one in enumerate(edges) for other in edges[place + 1 :]]
+    inner = [pair for pair in pairs if pair != (edges[0], edges[-1])]
+    return sorted(inner, key=lambda pair: pair[0] - pair[1])
