@@ -160,10 +160,16 @@ def alone(part: str, path: Path) -> dict[str, Any]:
 
 
 def measured(path: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield floor, build and two first steps of one file."""
-    shutil.rmtree(os.environ["SEQLIGHT_CACHE"], ignore_errors=True)
-    for part in ("floor", "build", "first step", "first step"):
-        yield f"{name}: {part}", alone(part, path)
+    """Yield two floors, builds and first steps of one file, in turn."""
+    for _ in range(2):
+        shutil.rmtree(os.environ["SEQLIGHT_CACHE"], ignore_errors=True)
+        for part in PARTS:
+            yield f"{name}: {part}", alone(part, path)
+
+
+def best(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the run that other work has disturbed least."""
+    return min(runs, key=lambda run: run["processor"])
 
 
 def report(rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
@@ -175,13 +181,13 @@ def report(rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
         f"{os.cpu_count()} processors. The floor is polars reading the columns part by part and writing "
         "times and values raw. A first step is one of LSTM 64, 168 in, 24 out, batch 256, on one thread, by "
         "a Trainer that opens the cache in a new process. Times are without imports, memory is with them. Of "
-        "two first steps the second is shown."
+        "two runs in turn the one of less processor time is shown."
     )
     yield ""
     yield "| | clock, s | processor, s | resident, GiB | of it anonymous | of it mapped files | load |"
     yield "|---|---|---|---|---|---|---|"
     for name, runs in rows.items():
-        one = runs[-1]
+        one = best(runs)
         yield (
             f"| {name} | {one['wall']:.2f} | {one['processor']:.2f} | {one['resident']:.2f} | "
             f"{one['anonymous']:.2f} | {one['mapped']:.2f} | {one['load']:.1f} |"
@@ -189,8 +195,8 @@ def report(rows: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
     yield ""
     for name, runs in rows.items():
         if name.endswith("build"):
-            base = rows[name.replace("build", "floor")][-1]
-            wall, processor = (runs[-1][clock] / base[clock] for clock in ("wall", "processor"))
+            base = best(rows[name.replace("build", "floor")])
+            wall, processor = (best(runs)[clock] / base[clock] for clock in ("wall", "processor"))
             yield (
                 f"{name.split(':')[0]}: the build takes {wall:.2f} times the floor by the clock, "
                 f"{processor:.2f} times by the processor."
