@@ -174,7 +174,8 @@ build/peers/bin/python:
 	@$(PYTHON) -m venv build/peers
 	@build/peers/bin/pip install -q --disable-pip-version-check torch==2.13.0
 	@SEQLIGHT_BUILD=0 build/peers/bin/pip install -q --disable-pip-version-check torch==2.13.0 lightning==2.6.6 \
-		'.[test]' statsforecast==2.1.1 utilsforecast==0.2.17 neuralforecast==3.3.0 gluonts==0.16.2 scoringrules==0.10.0
+		'.[onnx]' pytest pytest-xdist hypothesis expecttest statsforecast==2.1.1 utilsforecast==0.2.17 \
+		neuralforecast==3.3.0 gluonts==0.16.2 scoringrules==0.10.0
 
 # Builds the source distribution and from it the wheel, and tries that in an environment and a folder of its own.
 wheel-test: $(DEV_ENV)
