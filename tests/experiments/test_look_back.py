@@ -9,11 +9,13 @@ import torch
 
 import seqlight
 from seqlight.data import CSVDataModule
+from seqlight.experiments.candidates import Candidate
 from seqlight.experiments.checkpoints import save_checkpoint
 from seqlight.experiments.look_back import over_whole_windows, shorter_look_back, with_look_back
-from seqlight.experiments.members import robust_candidate, simple_members
+from seqlight.experiments.members import networks, robust_candidate, simple_members
 from seqlight.experiments.refitting import all_training
 from seqlight.experiments.weighing import best_look_back
+from seqlight.models import EnsembleForecaster
 
 
 def data_of(values, **sizes):
@@ -68,6 +70,21 @@ def test_a_member_of_the_last_steps_takes_whole_windows(data, tmp_path):
     again = member.again(all_training(data), None)
     assert again.predictor.context_length == 96
     assert not torch.equal(again.predictor.predict(batch).point, expected)
+
+
+def test_a_network_of_the_last_steps_is_given_its_covariates():
+    """Alone, and as a member of an ensemble."""
+    data = data_of(hours(), calendar_features=["hour"])
+    cut = with_look_back(data, 48)
+    network = next(one for one in networks(cut) if one.name == "segment_rnn").build().eval()
+    member = over_whole_windows(Candidate("network", network), data, 48).predictor
+    batch, short = (next(iter(some.test_dataloader())) for some in (data, cut))
+    expected = network.predict(short).point
+    torch.testing.assert_close(member.predict(batch).point, expected)
+    joined = EnsembleForecaster.of([member, member], [0.5, 0.5])
+    torch.testing.assert_close(joined.predict(batch).point, expected)
+    inputs = joined.example_inputs(2)
+    assert joined(**inputs).shape == (2, 6, 1)
 
 
 def test_the_validation_part_chooses(data):

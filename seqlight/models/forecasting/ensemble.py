@@ -191,6 +191,11 @@ class EnsembleForecaster(FixedForecaster):
         """Whether series have weights of their own, or a member knows them."""
         return self.series_rows is not None or any(member.takes_series for member in self.forecasters)
 
+    @property
+    def covariates_taken(self) -> list[str]:
+        """The covariates and categories of a batch that a member needs."""
+        return list(dict.fromkeys(name for one in self.forecasters for name in one.covariates_taken))
+
     def use_series(self, ids: Sequence[str]) -> None:
         """Take ``series_index`` of batches for positions in ``ids`` from now on."""
         if self.series_rows is not None:
