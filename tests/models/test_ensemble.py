@@ -244,10 +244,10 @@ def test_quantiles_in_batches_checkpoint_and_log(tmp_path, trainer, loader):
     assert logged["val_wql"] > 0 and logged["val_crps"] > 0
 
 
-def test_a_member_without_a_form_in_onnx_is_named(tmp_path):
+def test_a_member_without_a_form_in_onnx_is_named(tmp_path, statsforecast_stand_in):
     sizes = {"context_length": 12, **SIZES}
-    counts = models.LinearForecaster(head="poisson", transform="none", **sizes)
-    model = models.EnsembleForecaster.of([models.NaiveForecaster(**sizes), counts])
-    with pytest.raises(ValueError, match=r"^members\[1\]: LinearForecaster: head: quantiles of .*'poisson'"):
+    library = models.StatsForecastForecaster(model="AutoETS", **sizes)
+    model = models.EnsembleForecaster.of([models.NaiveForecaster(**sizes), library])
+    with pytest.raises(ValueError, match=r"^members\[1\]: StatsForecastForecaster: statsforecast fits it"):
         model.to_onnx(tmp_path / "no.onnx")
     assert not (tmp_path / "no.onnx").exists()
