@@ -146,9 +146,14 @@ def train_member(
 
 @contextmanager
 def interrupts(made: Making) -> Iterator[None]:
-    """Take an interrupt for the end of what is being made; Lightning turns it into an exit of the process."""
+    """Take an interrupt for the end of what is being made; Lightning turns it into an exit of the process.
+
+    So is SIGTERM, by which ``timeout``, batch systems and containers end a process, unless it is handled.
+    """
     in_main = threading.current_thread() is threading.main_thread()
     handler = signal.getsignal(signal.SIGINT) if in_main else None
+    if ends := in_main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -160,6 +165,12 @@ def interrupts(made: Making) -> Iterator[None]:
     finally:
         if in_main and signal.getsignal(signal.SIGINT) != handler:
             signal.signal(signal.SIGINT, handler)
+        if ends:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def members_again(

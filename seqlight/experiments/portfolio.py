@@ -111,9 +111,9 @@ def portfolio(
     statsforecast is installed, in a form of which the time allows all fits, least squares with and without a
     learned cycle. Networks follow, each with its share of the time that is left; a training is made as long
     as its share, so that its learning rate has come down when the time is up. One for which there is no time
-    is left out. An interrupt (Ctrl-C) ends the training that is running, whose best epoch so far is kept, and
-    starts no other. Networks take the cycle and the look-back, the whole window or its later half, with which
-    linear forecasts are best on the validation part.
+    is left out. An interrupt (Ctrl-C, SIGTERM) ends the training that is running, whose best epoch so far is
+    kept, and starts no other. Networks take the cycle and the look-back, the whole window or its later half,
+    with which linear forecasts are best on the validation part.
 
     Weights are found by greedy selection (:func:`~seqlight.experiments.ensemble_weights.greedy_weights`), for
     all series together, and for a series by itself where its validation windows span enough horizons. Where

@@ -180,20 +180,22 @@ def test_little_time_makes_a_training_shorter(data, monkeypatch):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-@pytest.mark.parametrize("epoch", [0, 1], ids=["in the first epoch", "later"])
-def test_an_interrupt_leaves_what_there_is(data, monkeypatch, epoch):
-    """A real one, in the middle of a training: what came before and the best epoch so far are used."""
+@pytest.mark.parametrize(
+    ("epoch", "ending"), [(0, signal.SIGINT), (1, signal.SIGTERM)], ids=["in the first epoch", "later"]
+)
+def test_an_interrupt_leaves_what_there_is(data, monkeypatch, epoch, ending):
+    """A real signal, in the middle of a training: what came before and the best epoch so far are used."""
     ordinary = SegmentRNNForecaster.training_step
 
     def interrupted(self, batch, batch_idx):
         if self.current_epoch == epoch and batch_idx == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), ending)
         return ordinary(self, batch, batch_idx)
 
     monkeypatch.setattr(SegmentRNNForecaster, "training_step", interrupted)
-    handler = signal.getsignal(signal.SIGINT)
+    handlers = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)]
     found = portfolio(data, epochs=3, names=["segment_rnn", "lstm"])
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)] == handlers
     names = [one.name for one in found.members]
     assert ("segment RNN" in names) == (epoch == 1)
     assert found.notes == [
