@@ -224,7 +224,10 @@ def add_format_options(source: Any) -> None:
 def add_size_options(model: Any) -> None:
     """Add the sizes of windows to a group of options."""
     model.add_argument(
-        "--horizon", type=positive_int, metavar="STEPS", help="steps to forecast; default: one season"
+        "--horizon",
+        type=positive_int,
+        metavar="STEPS",
+        help="steps to forecast; default: one season, but at most a twelfth of the series and 168",
     )
     model.add_argument(
         "--context",

@@ -182,6 +182,41 @@ def weights_of_series(
     return together, {int(series[one]): found[one] for one in kept.nonzero().flatten().tolist()}
 
 
+def weights_without_scale(
+    preds: Tensor, cells: ScoredCells, series_index: Tensor, common: Tensor, *, rounds: int = ROUNDS
+) -> dict[int, Tensor]:
+    """Return weights of their own for series without a scale, such as constant ones, by their positions.
+
+    They have no say in the common weights, which may fit them badly. So each is weighed by its errors as they
+    are, however few; the weights are taken where they leave next to nothing of the error.
+
+    Args:
+        preds: the members' forecasts ``[M, W, H, C]``.
+        cells: what they are scored by.
+        series_index: int64 ``[W]``.
+        common: weights ``[M]`` of all series together.
+        rounds: as in :func:`greedy_weights`.
+
+    """
+    scaled = series_index[(cells.scale > 0).any(1)].unique()
+    rows = (~torch.isin(series_index, scaled)).nonzero().flatten()
+    if not len(scaled) or not len(rows):
+        return {}
+    series, number = series_index[rows].unique(return_inverse=True)
+    part, own = preds[:, rows], cells.of(rows)
+    own = ScoredCells(own.target, own.known, torch.ones_like(own.scale))
+    if not any(bool(own.sums(one).isfinite().all()) for one in part):
+        return {}
+    alone = greedy_weights(part, own, number, rounds=rounds)
+
+    def errors(weights: Tensor) -> Tensor:
+        sums = own.sums(combined(part, weights))
+        return torch.zeros(len(series), dtype=torch.float64).index_add_(0, number, sums)
+
+    better = errors(alone[number]) < NEXT_TO_NOTHING * errors(common)
+    return {int(series[one]): alone[one] for one in better.nonzero().flatten().tolist()}
+
+
 def weights_of_origins(preds: Tensor, cells: ScoredCells, latest: int, *, rounds: int = ROUNDS) -> Tensor:
     """Return weights ``[M]`` for windows of a few origins: half from the latest one, half from all.
 

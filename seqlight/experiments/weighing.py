@@ -13,7 +13,13 @@ from seqlight.data import ForecastDataModule, WindowDataModule
 from seqlight.evaluation import WindowForecasts, forecast_windows
 from seqlight.evaluation.window_forecasts import joined
 from seqlight.experiments.candidates import Candidate
-from seqlight.experiments.ensemble_weights import ScoredCells, combined, weights_of_origins, weights_of_series
+from seqlight.experiments.ensemble_weights import (
+    ScoredCells,
+    combined,
+    weights_of_origins,
+    weights_of_series,
+    weights_without_scale,
+)
 from seqlight.experiments.member_training import members_again
 from seqlight.experiments.members import ROBUST
 from seqlight.experiments.network_training import Again
@@ -82,6 +88,7 @@ def weigh(
         weights, own = weights_of_series(
             preds, cells, windows.series_index, windows.start, least_horizons=LEAST_HORIZONS
         )
+    own = weights_without_scale(preds, cells, windows.series_index, weights) | own
     count = cells.counts.sum().double()
     errors = {name: float(cells.sums(preds[index]).sum() / count) for index, name in enumerate(names)}
     taken = _taken(weights, own)

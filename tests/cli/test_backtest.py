@@ -185,6 +185,12 @@ def test_a_saved_model_is_refused_where_it_was_trained(
     )
     assert run(*arguments, "--context", "12") == 2
     assert "--context 12: the model of --checkpoint has 24; leave it out" in capsys.readouterr().err
+    other = tmp_path / "other.csv"
+    pl.read_csv(two_series_csv).rename({"sales": "other"}).write_csv(other)
+    assert run("backtest", other, *arguments[2:], "--time", "ds", "--target", "other", "--id", "shop") == 2
+    assert "--checkpoint: the model was trained on targets sales; the data have other" in (
+        capsys.readouterr().err
+    )
     assert run(*arguments[:-4], "--checkpoint", two_series_csv) == 2
     assert "--checkpoint: " in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
 

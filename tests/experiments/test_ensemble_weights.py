@@ -5,7 +5,13 @@ from itertools import combinations_with_replacement
 import pytest
 import torch
 
-from seqlight.experiments.ensemble_weights import ScoredCells, combined, greedy_weights, weights_of_series
+from seqlight.experiments.ensemble_weights import (
+    ScoredCells,
+    combined,
+    greedy_weights,
+    weights_of_series,
+    weights_without_scale,
+)
 
 WINDOWS, HORIZON, CHANNELS = 12, 3, 2
 
@@ -150,3 +156,19 @@ def test_a_series_without_a_scale_is_weighed_by_its_errors_as_they_are():
     preds[2, 20:] = cells.target[20:].nan_to_num(0.0)
     _, own = weights_of_series(preds, cells, series, start, least_horizons=2)
     assert own[1].tolist() == [0, 0, 1, 0]
+
+
+def test_few_windows_are_enough_for_a_series_without_a_scale():
+    """Constant series have no say in the common weights; the member that is right about each forecasts it."""
+    preds, cells = case(2)
+    series = torch.arange(WINDOWS) // 3
+    cells.scale[series == 1] = 0.0
+    cells.scale[series == 3] = torch.nan
+    common = greedy_weights(preds, cells)
+    assert weights_without_scale(preds, cells, series, common) == {}  # no member is right about them
+    preds[3, series == 1] = cells.target[series == 1].nan_to_num(5.0)
+    preds[0, series == 2] = cells.target[series == 2].nan_to_num(5.0)  # which has a scale
+    found = weights_without_scale(preds, cells, series, common)
+    assert found.keys() == {1} and found[1].tolist() == [0, 0, 0, 1]
+    unscaled = ScoredCells(cells.target, cells.known, torch.zeros_like(cells.scale))
+    assert weights_without_scale(preds, unscaled, series, common) == {}  # MAE weighs all of them together

@@ -50,6 +50,21 @@ def test_weighted_mean_of_what_each_member_forecasts():
         model(**{name: value for name, value in given.items() if name != "phase"})
 
 
+def test_an_ensemble_within_an_ensemble_has_its_covariates():
+    """As members that see the last steps of a window alone are made."""
+    torch.manual_seed(0)
+    inner = models.GRUForecaster(
+        context_length=6, hidden_size=3, future_covariate_size=1, past_covariate_size=2, **SIZES
+    )
+    model = models.EnsembleForecaster.of([models.EnsembleForecaster.of([inner], context_length=9)])
+    given = inputs_of(model)
+    assert model.entries_taken == inner.entries_taken
+    over_past = ("past_target", "past_covariates", "historic_future_covariates")
+    cut = {name: value[:, -6:] if name in over_past else value for name, value in given.items()}
+    assert given.keys() == {*over_past, "future_covariates"}
+    torch.testing.assert_close(model.predict(given).point, inner.predict(cut).point)
+
+
 def test_nothing_is_dropped_in_training_mode():
     sizes = {"context_length": 12, **SIZES}
     model = models.EnsembleForecaster.of([models.GRUForecaster(dropout=0.5, hidden_size=8, **sizes)])

@@ -52,6 +52,13 @@ def run(given: BacktestArguments, plan: ForecastPlan, saved: Saved | None = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the plan's notes have said it
         data.setup("predict")
+    if saved is not None:
+        try:
+            saved.model.check_data(data)
+        except ValueError as error:
+            raise CommandError(
+                f"--checkpoint: {error}; without --target and --id its own columns are taken"
+            ) from error
     for note in filter(None, [*short_series_notes(data, plan), cutoff_note(given, data)]):
         console.print(f"note: {note}", markup=False)
     said: list[str] = []
@@ -192,7 +199,7 @@ def heading(found: Backtest, data: CSVDataModule) -> str:
         apart = f", {step} step{'s' * (step != 1)} apart"
     made = found.forecasts.windows
     return (
-        f"Errors over {count} window{'s' * (count != 1)} of {horizon} steps{apart}, made from the "
+        f"Errors over {count} window{'s' * (count != 1)} of {horizon} step{'s' * (horizon != 1)}{apart}, made from the "
         f"{data.context_length} before: {made:,} forecast{'s' * (made != 1)}; MASE is scaled by what came "
         "before each"
     )

@@ -163,8 +163,8 @@ def heading(given: CompareArguments, data: WindowDataModule, windows: int) -> st
     in_units = in_units if data.target_size > 1 else ""
     return (
         f"{NAMES[given.network]} ({given.hidden_size} units{layers}), errors on the test part over all steps "
-        f"and at the last one: {windows:,} windows of {data.prediction_length} steps, made from the "
-        f"{data.context_length} before{in_units}"
+        f"and at the last one: {windows:,} windows of {data.prediction_length} "
+        f"step{'s' * (data.prediction_length != 1)}, made from the {data.context_length} before{in_units}"
     )
 
 

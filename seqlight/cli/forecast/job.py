@@ -284,7 +284,7 @@ def heading(data: CSVDataModule, windows: int, refit: bool) -> str:
         season = f"1 step, for {season} do not fit in the training part"
     return (
         f"Errors on the test part{', before the refit' * refit}: {windows:,} window{'s' * (windows > 1)} of "
-        f"{data.prediction_length} steps, made from the {data.context_length} before; MASE's season is "
+        f"{data.prediction_length} step{'s' * (data.prediction_length > 1)}, made from the {data.context_length} before; MASE's season is "
         f"{season}"
     )
 

@@ -89,5 +89,9 @@ def caption(found: Portfolio) -> str:
     own = len(found.series_weights)
     sentence = "The ensemble is their weighted mean"
     if own:
-        sentence += f"; {own} series have weights of their own, those shown are of the others"
+        one = own == 1
+        sentence += (
+            f"; {own} series {'has' if one else 'have'} weights of {'its' if one else 'their'} own, those shown "
+            "are of the others"
+        )
     return f"{sentence}."

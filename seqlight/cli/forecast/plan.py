@@ -19,7 +19,7 @@ from seqlight.cli.sizes import (
 from seqlight.cli.wording import as_options, percent
 from seqlight.data import SeriesFile, SeriesStore
 from seqlight.data.store.origins import forecast_origins, origin_note
-from seqlight.data.store.window_sizes import choose_sizes
+from seqlight.data.store.window_sizes import MAX_DEFAULT_HORIZON, choose_sizes
 
 WHOLE_TEST = 0.2
 TEST_BESIDE_CALIBRATION = 0.1
@@ -63,6 +63,11 @@ def plan(given: SeriesArguments) -> ForecastPlan:
     length = int(np.median(store.ends))
     context, horizon = choose_sizes(length, season, horizon=given.horizon, context=given.context)
     notes = [as_options(str(warning.message)) for warning in caught]
+    if given.horizon is None and horizon < min(season, MAX_DEFAULT_HORIZON):
+        notes.append(
+            f"{horizon} step{'s' * (horizon > 1)} ahead, a twelfth of the series, not a season of {season}; "
+            "--horizon asks for another number"
+        )
     origins = forecast_origins(store, given.origin, context)
     levels = given.levels if isinstance(given, LevelArguments) else ()
     if store.ends.max() < context + horizon * WINDOWS_IN_PARTS:
