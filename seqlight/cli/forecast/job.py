@@ -284,8 +284,8 @@ def heading(data: CSVDataModule, windows: int, refit: bool) -> str:
         season = f"1 step, for {season} do not fit in the training part"
     return (
         f"Errors on the test part{', before the refit' * refit}: {windows:,} window{'s' * (windows > 1)} of "
-        f"{data.prediction_length} step{'s' * (data.prediction_length > 1)}, made from the {data.context_length} before; MASE's season is "
-        f"{season}"
+        f"{data.prediction_length} step{'s' * (data.prediction_length > 1)}, made from the "
+        f"{data.context_length} before; MASE's season is {season}"
     )
 
 

@@ -91,7 +91,7 @@ def caption(found: Portfolio) -> str:
     if own:
         one = own == 1
         sentence += (
-            f"; {own} series {'has' if one else 'have'} weights of {'its' if one else 'their'} own, those shown "
-            "are of the others"
+            f"; {own} series {'has' if one else 'have'} weights of {'its' if one else 'their'} own, those "
+            "shown are of the others"
         )
     return f"{sentence}."
