@@ -199,9 +199,9 @@ def heading(found: Backtest, data: CSVDataModule) -> str:
         apart = f", {step} step{'s' * (step != 1)} apart"
     made = found.forecasts.windows
     return (
-        f"Errors over {count} window{'s' * (count != 1)} of {horizon} step{'s' * (horizon != 1)}{apart}, made "
-        f"from the {data.context_length} before: {made:,} forecast{'s' * (made != 1)}; MASE is scaled by what came "
-        "before each"
+        f"Errors over {count} window{'s' * (count != 1)} of {horizon} step{'s' * (horizon != 1)}{apart}, "
+        f"made from the {data.context_length} before: {made:,} forecast{'s' * (made != 1)}; MASE is scaled "
+        "by what came before each"
     )
 
 
