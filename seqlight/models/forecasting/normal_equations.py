@@ -33,21 +33,26 @@ class NormalEquations:
 
         """
         known = ~targets.isnan()
-        rows = torch.cat([inputs, torch.ones_like(inputs[:, :1])], dim=1).to(torch.float64)
+        # Sums in place: fresh memory of this size takes longer than the products, where pages are dear.
+        rows = inputs.new_ones(len(inputs), inputs.shape[1] + 1, dtype=torch.float64)
+        rows[:, :-1] = inputs
         targets = torch.where(known, targets, 0.0).to(torch.float64)
         if weights is not None:
             root = weights.to(torch.float64).sqrt().unsqueeze(1)
-            rows, targets = rows * root, targets * root
-        self._moments += rows.T @ targets
+            rows *= root
+            targets *= root
+        self._moments.addmm_(rows.T, targets)
         complete = known.all(1)
-        self._gram += rows[complete].T @ rows[complete]
+        whole = rows if complete.all() else rows[complete]
+        self._gram.addmm_(whole.T, whole)
         partial = known.any(1) & ~complete
         if partial.any():
             if self._partial_gram is None:
                 self._partial_gram = self._gram.new_zeros(targets.shape[1], *self._gram.shape)
+            rows = rows[partial]
             for output, has_target in enumerate(known[partial].T):
-                some = rows[partial][has_target]
-                self._partial_gram[output] += some.T @ some
+                some = rows[has_target]
+                self._partial_gram[output].addmm_(some.T, some)
 
     def solve(self, ridge: float) -> tuple[Tensor, Tensor]:
         """Return the weight ``[O, I]`` and the bias ``[O]``, float64.
@@ -57,22 +62,24 @@ class NormalEquations:
 
         """
         if self._partial_gram is None:
-            factor = torch.linalg.cholesky(self._penalised(self._gram, ridge))
-            solution = torch.cholesky_solve(self._moments, factor)
-        else:
-            gram = self._penalised(self._gram + self._partial_gram, ridge)
-            # Cholesky: half the work, and torch 2.13's batched torch.linalg.solve fails on two CPU threads.
-            factor = torch.linalg.cholesky(gram)
-            solution = torch.cholesky_solve(self._moments.T.unsqueeze(2), factor).squeeze(2).T
+            solution = self._solved(self._gram, self._moments, ridge)
+        else:  # one output after the other, so that memory holds one sum of matrices at a time
+            parts = zip(self._partial_gram, self._moments.split(1, dim=1), strict=True)
+            solved = [self._solved(self._gram + gram, moments, ridge) for gram, moments in parts]
+            solution = torch.cat(solved, dim=1)
         return solution[:-1].T, solution[-1]
+
+    def _solved(self, gram: Tensor, moments: Tensor, ridge: float) -> Tensor:
+        return torch.cholesky_solve(moments, torch.linalg.cholesky(self._penalised(gram, ridge)))
 
     @staticmethod
     def _penalised(gram: Tensor, ridge: float) -> Tensor:
-        diagonal = gram.diagonal(dim1=-2, dim2=-1)
-        mean_square = diagonal[..., :-1].mean(-1, keepdim=True)
-        penalty = (ridge * mean_square).expand_as(diagonal).clone()
-        penalty[..., -1] = 0.0
-        # An output without a single known target, or inputs that are all 0: the solution is 0.
-        penalty = torch.where(diagonal[..., -1:] == 0, 1.0, penalty)
-        penalty = penalty + torch.finfo(gram.dtype).tiny
-        return gram + torch.diag_embed(penalty)
+        diagonal = gram.diagonal()
+        penalty = torch.full_like(diagonal, ridge * float(diagonal[:-1].mean()))
+        penalty[-1] = 0.0
+        if diagonal[-1] == 0:  # an output without a single known target: the solution is 0
+            penalty[:] = 1.0
+        penalty += torch.finfo(gram.dtype).tiny  # inputs that are all 0: so is the solution
+        gram = gram.clone()
+        gram.diagonal().add_(penalty)
+        return gram
