@@ -30,10 +30,15 @@ def run(arguments: list[str]) -> None:
         for one in found:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(one.used))
             print(f"{one.bytes / 1e6:>10,.1f} MB  {when}  {one.version}  {one.source}")
-        print(f"{folder}: {len(found)} stores, {sum(one.bytes for one in found) / 1e6:,.1f} MB")
+        print(f"{folder}: {counted(len(found))}, {sum(one.bytes for one in found) / 1e6:,.1f} MB")
         return
     try:
         count, freed = clear(folder)
     except OSError as error:
         raise CommandError(f"{error.filename}: cannot be removed: {error.strerror}") from None
-    print(f"{folder}: removed {count} stores, {freed / 1e6:,.1f} MB")
+    print(f"{folder}: removed {counted(count)}, {freed / 1e6:,.1f} MB")
+
+
+def counted(stores: int) -> str:
+    """Return a number of stores in words: ``1 store``, ``2 stores``."""
+    return f"{stores} store{'s' * (stores != 1)}"

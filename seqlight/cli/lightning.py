@@ -224,6 +224,7 @@ class SeqlightCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """Make the Trainer, after the data were read: a bad file leaves no folder of logs behind."""
+        check_forecasts(self.model)
         fills = isinstance(self.model, models.Imputer)
         known = isinstance(self.model, models.SeqlightModule) and isinstance(
             self.datamodule, WindowDataModule | ImputationDataModule
@@ -362,6 +363,16 @@ class PredictCLI(CheckpointCLI):
             if isinstance(self.datamodule, CSVDataModule):
                 print(as_options(self.datamodule.origin_note()))
             print(f"wrote {self.config[self.command].output}")
+
+
+def check_forecasts(model: LightningModule) -> None:
+    """Raise :class:`CommandError` for a base class, which leaves to subclasses how to forecast."""
+    for base, hook in ((models.WindowForecaster, "forecast"), (models.BaselineForecaster, "decode")):
+        if isinstance(model, base) and getattr(type(model), hook) is getattr(base, hook):
+            raise CommandError(
+                f"--model: {type(model).__name__} has no {hook}(), it is a base class; name a ready one, "
+                "such as NaiveForecaster"
+            )
 
 
 def option_value(arguments: list[str], option: str) -> str | None:

@@ -12,7 +12,7 @@ import seqlight
 _KEY = re.compile(r'^\s*(?:- )?Parser key "([^"]+)":?\s*')
 # Lines about the other members of a union of types: "or None", "or a path".
 _NOISE = re.compile(
-    r"NoneType|Expected a path but|^Problem with given class_path|^Does not validate against"
+    r"<class 'NoneType'>|Expected a path but|^Problem with given class_path|^Does not validate against"
     r"|^Subtypes:|^Errors:|^Given value|^$"
 )
 _REQUIRED = re.compile(r"required: (?:fit|validate|test|predict)\.")

@@ -163,6 +163,23 @@ def test_a_model_without_training(two_series_csv: Path, run: Run, tmp_path: Path
     np.testing.assert_allclose(written, [float(cell) for cell in last_day], rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("model", "said"),
+    [
+        ("WindowForecaster", "--model: WindowForecaster has no forecast(), it is a base class"),
+        ("BaselineForecaster", "--model: BaselineForecaster has no decode(), it is a base class"),
+        ("RNNImputer", "covariate_size: expected an integer, got None"),
+    ],
+)
+def test_a_model_that_cannot_forecast_is_named(
+    model: str, said: str, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [f"--model={model}", *data_options(two_series_csv), "-o", tmp_path / "out.csv"]
+    assert run("predict", *options, *IN_PREDICTION) == 2
+    assert said in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_data_of_other_sizes_are_refused(
     checkpoint: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

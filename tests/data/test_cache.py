@@ -304,9 +304,9 @@ def test_the_command_lists_and_clears(tmp_path, folder, capsys):
     store, _ = quietly(lambda: module(path, cache=True).store)
     main(["cache", "list"])
     printed = capsys.readouterr().out
-    assert str(path) in printed and "1 stores" in printed
+    assert str(path) in printed and "1 store," in printed
     main(["cache", "clear"])
-    assert "removed 1 stores" in capsys.readouterr().out
+    assert "removed 1 store," in capsys.readouterr().out
     assert not list(folder.rglob("*.npy")) and np.isfinite(store.values).all()  # what is open stays readable
     with pytest.raises(SystemExit):
         main(["cache", "sweep"])

@@ -116,6 +116,15 @@ def test_closed_forms_as_scoringrules_has_them():
     assert float(poisson) == pytest.approx(SCORINGRULES["poisson"], rel=1e-12)
 
 
+def test_a_dispersion_near_0_is_poisson_s():
+    mean = torch.tensor([1e-3, 1.0, 100.0], dtype=torch.float64)
+    counts = torch.tensor([0.0, 1.0, 90.0], dtype=torch.float64)
+    nearly = torch.stack([mean, torch.full_like(mean, 1e-12)], -1)
+    found = crps_distribution("negative_binomial", nearly, counts)
+    expected = crps_distribution("poisson", mean[:, None], counts)
+    torch.testing.assert_close(found, expected, rtol=1e-8, atol=0.0)
+
+
 def test_crps_of_a_head_s_parameters():
     target = torch.tensor([[[0.0], [2.0], [9.0]]])
     parameters = torch.tensor([2.0, 0.5]).expand(1, 3, 1, 2)

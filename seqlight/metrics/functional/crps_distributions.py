@@ -104,11 +104,11 @@ def crps_negative_binomial(mean: Tensor, dispersion: Tensor, target: Tensor) -> 
     """
 
     def score(np: Any, special: Any, m: Any, a: Any, y: Any) -> Any:
-        r, p = 1 / a, 1 / (1 + a * m)
-        below = 2 * special.betainc(r, y + 1, p) - 1
-        after = np.where(y < 1, -1.0, 2 * special.betainc(r + 1, np.maximum(y, 1), p) - 1)
-        odds = (1 - p) / p**2
-        half = m / p * special.hyp2f1(r + 1, 0.5, 2.0, -4 * odds)
+        # By 1 - p, which keeps its digits where p is nearly 1.
+        r, failure, odds = 1 / a, a * m / (1 + a * m), a * m * (1 + a * m)
+        below = 1 - 2 * special.betainc(y + 1, r, failure)
+        after = np.where(y < 1, -1.0, 1 - 2 * special.betainc(np.maximum(y, 1), r + 1, failure))
+        half = m * (1 + a * m) * special.hyp2f1(r + 1, 0.5, 2.0, -4 * odds)
         few = (a < SMALL_DISPERSION) | ~np.isfinite(half)
         half = np.where(few, 0.0, half)
         half[few] = _half_distance(np, r[few], odds[few])

@@ -80,8 +80,8 @@ class WindowPrediction(WindowValues):
         """Raise ValueError where a forecast would not have so many paths."""
         if samples:
             raise ValueError(
-                f"samples: {type(self).__name__} gives points alone, got samples={samples}; take intervals "
-                "from past errors with seqlight.intervals"
+                f"samples: {type(self).__name__} draws no sample paths, got samples={samples}; take "
+                "intervals from past errors with seqlight.intervals"
             )
 
     @property
