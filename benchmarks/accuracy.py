@@ -107,7 +107,8 @@ def main() -> None:
         found, of_validation, of_test = run(task, given.folder, seed, given)
         seconds = time.monotonic() - started
         console.print(
-            f"seed {seed}: {found.best.name} in {seconds:.0f} s; {'; '.join(found.notes) or 'whole'}"
+            f"seed {seed}: {found.best.name} in {seconds:.0f} s; {'; '.join(found.notes) or 'whole'}",
+            markup=False,
         )
         validation.append(of_validation)
         weights.append(found.weights)
