@@ -128,6 +128,9 @@ def verdict(
     figures = f"{TITLES[column]} {format_error(own)} against {format_error(other)}"
     if own < other:
         return f"{sentence} On the test part it beats the best other one, {best['model']}: {figures}."
+    if own == other:
+        equal = f"{TITLES[column]} {format_error(own)}"
+        return f"{sentence} On the test part it is as good as {best['model']}: {equal}."
     # Chosen by the errors on the test part, a model would look better than it is: not so with "auto".
     hint = f"; --model {options[best['model']]} uses that one" if validation is None else ""
     return f"{sentence} On the test part it does not beat {best['model']}: {figures}{hint}."

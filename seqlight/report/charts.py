@@ -139,7 +139,9 @@ class Chart:
 def _number(value: float, digits: Digits) -> float | int | None:
     if not math.isfinite(value):
         return None
-    short = float(f"{value:.7g}") if digits.exponent else round(value, digits.decimals + 2)
+    short = round(value, digits.decimals + 2)
+    if digits.exponent or abs(short - value) > 1e-3 * abs(value):  # the digits may be those of larger series
+        short = float(f"{value:.7g}")
     return int(short) if short == int(short) and abs(short) < 1e15 else short
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 SIGNIFICANT = 4
 MOST_DECIMALS = 9
+MOST_DIGITS = 8  # float32 tells no more apart
 SAMPLE = 2_000  # values that decimals are looked for in
 HUGE, TINY = 1e15, 1e-6
 NONE, MINUS = "\u2013", "\u2212"
@@ -59,7 +60,10 @@ class Digits:
             return NONE
         if self.exponent or abs(value) >= HUGE:
             return "0" if value == 0 else f"{value:.{SIGNIFICANT - 1}e}"
-        text = f"{value:,.{self.decimals + more}f}"
+        decimals = self.decimals + more
+        if decimals and abs(value) >= 10.0 ** (MOST_DIGITS - decimals):
+            decimals = max(0, MOST_DIGITS - 1 - math.floor(math.log10(abs(value))))
+        text = f"{value:,.{decimals}f}"
         if value != 0 and not any(digit in text for digit in "123456789"):
             return f"{value:.2g}"  # not "0.0" for what is not nothing
         return text.replace("-", MINUS)

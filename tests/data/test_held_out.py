@@ -66,3 +66,10 @@ def test_nothing_to_hide():
     assert not hold_out(
         observed, np.array([0, 10]), GapPattern(np.array([1]), 1.0), fraction=0.5, seed=0
     ).any()
+
+
+def test_a_gap_of_one_channel_is_whole_where_another_has_gaps_within_it():
+    observed = np.ones((40, 2), bool)
+    observed[5:25, 0] = False
+    observed[::7, 1] = False
+    assert sorted(gap_pattern(observed, np.array([0, 40])).lengths.tolist()) == [1] * 3 + [1] * 3 + [20]

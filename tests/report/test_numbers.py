@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from seqlight.report.names import clean, plain
+from seqlight.report.charts import _number
 from seqlight.report.numbers import (
     Digits,
     count,
@@ -25,6 +26,8 @@ from seqlight.report.numbers import (
         ([1.5, 2.25, 3.125], 2.0, "2.000"),
         (np.float32([25.3, 31.7, 18.4]), 25.349, "25.35"),  # float32 noise is no decimals
         ([1e9, 2.5e9], 1_234_567_890.4, "1,234,567,890"),
+        ([1.25, 2.5, 1e9], 1_234_567_890.4, "1,234,567,890"),  # no digits that float32 does not have
+        ([1.25, 2.5, 1e9], 123_456.78, "123,456.78"),
         ([1e-9, 3e-9], 2e-9, "2.000e-09"),
         ([1e20, 2e20], 1.5e20, "1.500e+20"),
         ([np.nan, np.nan], 3.4, "3"),
@@ -112,3 +115,8 @@ def test_names_do_no_harm() -> None:
     assert plain("x" * 300) == "x" * 59 + "…"
     assert plain("\u202egnirts") == "\u2068\u202egnirts\u2069"
     assert plain("\u05e2\u05d1") == "\u2068\u05e2\u05d1\u2069"
+
+
+def test_charts_keep_values_far_below_the_digits_of_others() -> None:
+    digits = Digits.of([5.0, 1e9])
+    assert [_number(value, digits) for value in (2.8513e-9, 5.0, 0.0)] == [2.8513e-9, 5, 0]

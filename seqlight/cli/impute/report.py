@@ -86,6 +86,8 @@ def imputation_verdict(
             sentences.append(
                 f"{column}: the {names[method]} beats the {names[best]}, MAE {ours} against {theirs}."
             )
+        elif errors[method] == others[best]:
+            sentences.append(f"{column}: the {names[method]} is as good as the {names[best]}, MAE {ours}.")
         elif chosen_by_validation:
             sentences.append(
                 f"{column}: the {names[method]} was best on the other half of the hidden cells; on this half "

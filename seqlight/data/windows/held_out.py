@@ -41,7 +41,9 @@ def gap_pattern(observed: BoolArray, indptr: Int64Array) -> GapPattern:
     # A channel without any value is no gap that could be imitated.
     alone = missing & ~whole & observed.any(0)
     lengths = [run_lengths(whole[:, 0], indptr)] + [
-        run_lengths(alone[:, channel], indptr) for channel in range(channels if channels > 1 else 0)
+        # The whole gap of the channel, also where others have gaps within it.
+        run_lengths(missing[:, channel], indptr, alone[:, channel])
+        for channel in range(channels if channels > 1 else 0)
     ]
     total = sum(map(len, lengths))
     if not total:
@@ -49,8 +51,11 @@ def gap_pattern(observed: BoolArray, indptr: Int64Array) -> GapPattern:
     return GapPattern(np.concatenate(lengths), len(lengths[0]) / total)
 
 
-def run_lengths(flags: BoolArray, indptr: Int64Array) -> Int64Array:
-    """Lengths of the runs of true values of [rows] ``flags`` that no end of a series interrupts."""
+def run_lengths(flags: BoolArray, indptr: Int64Array, within: BoolArray | None = None) -> Int64Array:
+    """Lengths of the runs of true values of [rows] ``flags`` that no end of a series interrupts.
+
+    With ``within``, [rows], only of those that hold a true value of it.
+    """
     if not len(flags):
         return np.zeros(0, np.int64)
     first_row = np.zeros(len(flags) + 1, np.bool_)
@@ -59,7 +64,12 @@ def run_lengths(flags: BoolArray, indptr: Int64Array) -> Int64Array:
     begins[1:] &= ~flags[:-1] | first_row[1:-1]
     last = flags.copy()
     last[:-1] &= ~flags[1:] | first_row[1:-1]
-    return np.asarray(np.flatnonzero(last) - np.flatnonzero(begins) + 1, np.int64)
+    first, stop = np.flatnonzero(begins), np.flatnonzero(last) + 1
+    if within is not None:
+        before = np.concatenate([[0], np.cumsum(within)])
+        held = before[stop] > before[first]
+        first, stop = first[held], stop[held]
+    return np.asarray(stop - first, np.int64)
 
 
 def hold_out(
