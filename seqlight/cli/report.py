@@ -78,9 +78,9 @@ def format_error(value: float, *, percent: bool = False) -> str:
         return "-"
     if percent:
         return f"{100 * value:.2f}%"
-    if value >= 1000:
+    if 1000 <= value < 1e12:
         return f"{value:,.0f}"
-    return f"{value:.4g}" if value >= 1e-4 or value == 0 else f"{value:.3e}"
+    return f"{value:.4g}" if 1e-4 <= value < 1000 or value == 0 else f"{value:.3e}"
 
 
 def verdict(
@@ -128,7 +128,7 @@ def verdict(
     figures = f"{TITLES[column]} {format_error(own)} against {format_error(other)}"
     if own < other:
         return f"{sentence} On the test part it beats the best other one, {best['model']}: {figures}."
-    if own == other:
+    if own == other and validation is not None:
         equal = f"{TITLES[column]} {format_error(own)}"
         return f"{sentence} On the test part it is as good as {best['model']}: {equal}."
     # Chosen by the errors on the test part, a model would look better than it is: not so with "auto".

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from seqlight.report.names import clean, plain
 from seqlight.report.charts import _number
+from seqlight.report.names import clean, plain
 from seqlight.report.numbers import (
     Digits,
     count,
