@@ -48,7 +48,8 @@ def test_forecast(run: Run, two_series_csv: Path, tmp_path: Path, capsys: pytest
 
 def test_backtest(run: Run, two_series_csv: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    options = ["--windows", "3", "--models", "seasonal", "naive", "-o", tmp_path / "b.csv", "--report", page]
+    options = ["--windows", "3", "--origin", "own", "--models", "seasonal", "naive"]
+    options += ["-o", tmp_path / "b.csv", "--report", page]
     assert run("backtest", two_series_csv, *COLUMNS, *SMALL, *options) == 0
     text = words(page)
     assert "has the lowest error of 2 models in 6 forecasts of 6 steps that begin at" in text
