@@ -36,8 +36,7 @@ def cutoff_note(given: BacktestArguments, data: ForecastDataModule) -> str:
         parts.append(f"{partly} of {inside.shape[1]} are known in some of the windows only")
     if never:
         first = data.series_ids[int(np.argmin(inside.any(axis=0)))]
-        parts.append(
-            f"{never} {'is' if never == 1 else 'are'} in none of the windows ({first!r}{', ...' * (never > 1)})"
-        )
+        are = "is" if never == 1 else "are"
+        parts.append(f"{never} {are} in none of the windows ({first!r}{', ...' * (never > 1)})")
     known = f": {', '.join(parts)}; --origin own cuts each before its own end" if parts else ""
     return f"all series are cut at the same times, though they end at different ones{known}"
