@@ -20,7 +20,13 @@ from seqlight.callbacks import ForecastWriter, ImputationWriter, LabelWriter
 from seqlight.cli.checkpoint_data import data_of_checkpoint
 from seqlight.cli.errors import CommandError, is_user_error
 from seqlight.cli.lightning_files import KeepResumedCheckpoint, SaveConfig, files_read, files_written
-from seqlight.cli.lightning_messages import as_options, condense, note_or_warning, raised_within
+from seqlight.cli.lightning_messages import (
+    as_options,
+    condense,
+    missing_package,
+    note_or_warning,
+    raised_within,
+)
 from seqlight.cli.lightning_numbers import check_numbers
 from seqlight.cli.outputs import check_not_read, check_output
 from seqlight.data import CSVDataModule, ImputationDataModule, WindowDataModule
@@ -217,6 +223,9 @@ class SeqlightCLI(LightningCLI):
         try:
             super().instantiate_classes()
         except (ValueError, TypeError, MisconfigurationException) as error:
+            missing = missing_package(error)
+            if missing is not None:
+                raise CommandError(missing) from error
             # A class of the user's own keeps its traceback.
             if is_user_error(error) or not raised_within(error, ("seqlight", "lightning", "jsonargparse")):
                 raise

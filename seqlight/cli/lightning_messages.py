@@ -62,6 +62,17 @@ def raised_within(error: BaseException, packages: tuple[str, ...]) -> bool:
     return module.partition(".")[0] in packages
 
 
+def missing_package(error: BaseException | None) -> str | None:
+    """Return what seqlight said of a package that is not installed, if that is behind ``error``."""
+    while error is not None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        here = bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] == "seqlight"
+        if here and isinstance(error, ImportError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def note_or_warning(show: Callable[..., Any]) -> Callable[..., Any]:
     """Return a ``warnings.showwarning`` that prints our own as one line; ``show`` prints the others."""
     package = str(Path(seqlight.__file__).parent)

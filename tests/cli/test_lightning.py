@@ -1,6 +1,7 @@
 """``seqlight fit | validate | test | predict``."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -168,13 +169,22 @@ def test_a_model_without_training(two_series_csv: Path, run: Run, tmp_path: Path
     [
         ("WindowForecaster", "--model: WindowForecaster has no forecast(), it is a base class"),
         ("BaselineForecaster", "--model: BaselineForecaster has no decode(), it is a base class"),
+        ("StatsForecastForecaster", "seqlight: error: statsforecast is not installed: pip install"),
         ("RNNImputer", "covariate_size: expected an integer, got None"),
     ],
 )
 def test_a_model_that_cannot_forecast_is_named(
-    model: str, said: str, two_series_csv: Path, run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: str,
+    said: str,
+    two_series_csv: Path,
+    run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    options = [f"--model={model}", *data_options(two_series_csv), "-o", tmp_path / "out.csv"]
+    monkeypatch.setitem(sys.modules, "statsforecast", None)  # as where it is not installed
+    names = ["--model.model=AutoETS"] if model == "StatsForecastForecaster" else []
+    options = [f"--model={model}", *names, *data_options(two_series_csv), "-o", tmp_path / "out.csv"]
     assert run("predict", *options, *IN_PREDICTION) == 2
     assert said in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

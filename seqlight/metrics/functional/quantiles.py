@@ -38,7 +38,7 @@ def pinball_loss(preds: Tensor, target: Tensor, quantiles: Sequence[float] | Ten
 def weighted_quantile_loss(
     preds: Tensor, target: Tensor, quantiles: Sequence[float] | Tensor, mask: Tensor | None = None
 ) -> Tensor:
-    """Return the weighted quantile loss: twice the pinball losses' sum over the sum of |target|, level mean.
+    """Return the weighted quantile loss: twice the pinball losses' sum over that of ``|target|``, level mean.
 
     As GluonTS' ``mean_weighted_sum_quantile_loss``. A point forecast is compared by repeating its point at
     each level, which makes this the weighted absolute percentage error.
