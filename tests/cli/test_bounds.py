@@ -109,3 +109,20 @@ def test_no_minus_nought(low: float | None) -> None:
     assert not torch.signbit(found).any()
     around = within(Interval(torch.tensor([-0.3, 0.1]), torch.tensor([-0.1, 0.3])), Bounds(low, None, True))
     assert not torch.signbit(torch.stack(around)).any()
+
+
+def test_a_forecast_below_all_known_values_of_0_and_more_is_told(
+    falling: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("forecast", falling, "--model", "linear", "--no-intervals") == 0
+    below = pl.read_csv("forecast.csv").filter(pl.col("y") < 0).height
+    assert below > 1
+    told = f"note: 'y' has no value below 0, but {below} forecasts are below 0"
+    assert told in capsys.readouterr().out
+    assert run("forecast", falling, "--model", "linear", "--no-intervals", "--nonnegative") == 0
+    assert "below 0;" not in capsys.readouterr().out

@@ -109,6 +109,8 @@ def run(given: ForecastArguments, plan: ForecastPlan) -> None:
         table = forecast_frame(
             [predictions(selection, written)], data, quantile_levels=written, whole_numbers=given.integer
         )
+        for note in negative_notes(table, data, given):
+            console.print(f"note: {note}", markup=False)
         with staged(output_paths(given)) as temporary:
             paths = dict(zip(output_paths(given), temporary, strict=True))
             write_forecast(table, data, paths[given.output])
@@ -249,6 +251,29 @@ def build_data(given: SeriesArguments, seed: int, plan: ForecastPlan) -> CSVData
     )
     data.use_store(plan.store)
     return data
+
+
+def negative_notes(table: pl.DataFrame, data: CSVDataModule, given: ForecastArguments) -> list[str]:
+    """Say of each target that has no value below 0, but has some in the forecast or its bounds."""
+    if given.nonnegative or given.bounds is not None:
+        return []
+    notes = []
+    for channel, target in enumerate(data.target_cols):
+        lowest = np.nanmin(data.store.values[:, channel], initial=np.inf)
+        bounds = [name for name in bound_columns(target, given.levels) if name in table.columns]
+        below = [int((table[name] < 0).sum()) for name in (target, *bounds)]
+        if lowest < 0 or not any(below):
+            continue
+        what = (
+            f"{below[0]} {'forecast' if below[0] == 1 else 'forecasts'}"
+            if below[0]
+            else "bounds, though no forecast,"
+        )
+        notes.append(
+            f"{target!r} has no value below 0, but {what} {'is' if below[0] == 1 else 'are'} below 0; if there "
+            "can be none, pass --nonnegative"
+        )
+    return notes
 
 
 def short_series_notes(data: CSVDataModule, plan: ForecastPlan) -> list[str]:
