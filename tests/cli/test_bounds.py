@@ -122,7 +122,7 @@ def test_a_forecast_below_all_known_values_of_0_and_more_is_told(
     assert run("forecast", falling, "--model", "linear", "--no-intervals") == 0
     below = pl.read_csv("forecast.csv").filter(pl.col("y") < 0).height
     assert below > 1
-    told = f"note: 'y' has no value below 0, but {below} forecasts are below 0"
+    told = f"note: 'y' has no value below 0, but its forecast is at {below} of "
     assert told in capsys.readouterr().out
     assert run("forecast", falling, "--model", "linear", "--no-intervals", "--nonnegative") == 0
-    assert "below 0;" not in capsys.readouterr().out
+    assert "no value below 0" not in capsys.readouterr().out

@@ -264,15 +264,8 @@ def negative_notes(table: pl.DataFrame, data: CSVDataModule, given: ForecastArgu
         below = [int((table[name] < 0).sum()) for name in (target, *bounds)]
         if lowest < 0 or not any(below):
             continue
-        what = (
-            f"{below[0]} {'forecast' if below[0] == 1 else 'forecasts'}"
-            if below[0]
-            else "bounds, though no forecast,"
-        )
-        notes.append(
-            f"{target!r} has no value below 0, but {what} {'is' if below[0] == 1 else 'are'} below 0; if there "
-            "can be none, pass --nonnegative"
-        )
+        what = f"its forecast is at {below[0]} of {table.height} steps" if below[0] else "bounds are"
+        notes.append(f"{target!r} has no value below 0, but {what}; if there can be none, pass --nonnegative")
     return notes
 
 
