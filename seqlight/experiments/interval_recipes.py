@@ -61,7 +61,8 @@ def with_intervals(
     :func:`seqlight.experiments.intervals.calibrate`.
 
     Args:
-        model: a predictor or a recipe.
+        model: a predictor or a recipe; for ``refit`` one that gives a candidate that can be made again, or a
+            predictor that nothing is fitted for.
         levels: nominal coverages in per cent.
         method: the one to take, by its name in tables; None chooses.
         refit: whether the model is then made again of all that is known at the cutoff
@@ -76,7 +77,7 @@ def with_intervals(
 
     def recipe(fold: ForecastDataModule) -> Candidate:
         made = model if isinstance(model, Predictor) else model(fold)
-        candidate = made if isinstance(made, Candidate) else Candidate("", made)
+        candidate = made if isinstance(made, Candidate) else Candidate(type(made).__name__, made)
         chosen = fitted_method(candidate.predictor, fold, levels, method)
         if refit:
             candidate = made_again(candidate, fold)

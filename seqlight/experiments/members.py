@@ -30,7 +30,7 @@ from seqlight.models import (
 SPREAD_OF_SCALES = 10.0
 """Series whose deviations differ more than so many times are not one scale to a network."""
 
-ROBUST = "linear (least absolute errors)"
+ROBUST = "linear (robust)"
 
 
 @dataclass(frozen=True)
@@ -105,11 +105,12 @@ def robust_candidate(data: WindowDataModule, cycle: int | None, **bounds: Any) -
 def robust_linear(
     data: WindowDataModule, cycle: int | None = None, *, targets_alone: bool | None = None, **bounds: Any
 ) -> LinearForecaster | None:
-    """Return the linear forecast of least absolute errors, of each channel from its own past.
+    """Return the linear forecast in which each window counts by its error, not by its square.
 
-    One set of weights serves all channels and series, each of which counts in units of its own MASE, so that
-    neither rare events nor series of a large scale decide. Covariates of the data are inputs; features of
-    the calendar alone are not, for they take the place of the windows' steps and a cycle says the same.
+    Each channel is forecast from its own past. One set of weights serves all channels and series, each of
+    which counts in units of its own MASE, so that neither rare events nor series of a large scale decide.
+    Covariates of the data are inputs; features of the calendar alone are not, for they take the place of the
+    windows' steps and a cycle says the same.
 
     Args:
         data: a DataModule that is set up.

@@ -54,7 +54,7 @@ def test_the_table_of_members(finished: tuple[Path, str]) -> None:
         "naive",
         "seasonal naive (24)",
         "linear (least squares)",
-        "linear (least absolute errors)",
+        "linear (robust)",
         "cycle (24) + linear",
         *NETWORKS,
         "ensemble",

@@ -98,7 +98,7 @@ def test_members_come_the_simplest_first(made):
         "naive",
         "seasonal naive (24)",
         "linear (least squares)",
-        "linear (least absolute errors)",
+        "linear (robust)",
         "cycle (24) + linear",
         "segment RNN",
         "ES-RNN",

@@ -1,4 +1,4 @@
-"""Row weights by which repeated least squares find the least absolute errors in place of squared ones."""
+"""Row weights by which repeated least squares let each row count by its error, not by its square."""
 
 import torch
 from torch import Tensor
