@@ -76,5 +76,7 @@ def test_a_short_series_does_not_limit_the_others(
     options = ["--time", "ds", "--target", "sales", "--id", "shop", "--missing", "mask", "--model", "naive"]
     quiet = ["-o", tmp_path / "out.csv"]
     assert run("forecast", path, *options, *quiet) == 0
-    assert "windows of 18 steps" in capsys.readouterr().out  # a twelfth of 216, the middle one of the lengths
+    out = capsys.readouterr().out
+    assert "windows of 18 steps" in out  # a twelfth of 216, the middle one of the lengths
+    assert "note: 18 steps ahead, a twelfth of the series, not a season of 24; --horizon asks" in out
     assert pl.read_csv(tmp_path / "out.csv")["shop"].value_counts()["count"].to_list() == [18] * 3

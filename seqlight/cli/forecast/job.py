@@ -273,6 +273,12 @@ def short_series_notes(data: CSVDataModule, plan: ForecastPlan) -> list[str]:
     """Sentences about series that are too short for all that is done with the others."""
     left_out = len(plan.store) - len(data.series_ids)
     notes = [f"left out for being too short: {left_out} series"] if left_out else []
+    if plan.horizon_cut:
+        horizon, season = plan.prediction_length, plan.season_length
+        notes.append(
+            f"{horizon} step{'s' * (horizon > 1)} ahead, a twelfth of the series, not a season of {season}; "
+            "--horizon asks for another number"
+        )
     unjudged = data.unjudged_series()
     if len(unjudged):
         first = unjudged[0]

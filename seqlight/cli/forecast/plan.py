@@ -32,7 +32,7 @@ class ForecastPlan:
 
     ``calendar_features`` are names that ``CSVDataModule`` takes; ``begins`` says where the forecast begins,
     ``notes`` are more sentences for the user. ``calibration_size`` and ``test_size`` are those parts as the
-    data module takes them.
+    data module takes them. ``horizon_cut`` tells that the series are too short for a season ahead.
     """
 
     store: SeriesStore
@@ -46,6 +46,7 @@ class ForecastPlan:
     notes: list[str]
     calibration_size: float | int = 0.0
     test_size: float = WHOLE_TEST
+    horizon_cut: bool = False
 
 
 def plan(given: SeriesArguments) -> ForecastPlan:
@@ -63,11 +64,6 @@ def plan(given: SeriesArguments) -> ForecastPlan:
     length = int(np.median(store.ends))
     context, horizon = choose_sizes(length, season, horizon=given.horizon, context=given.context)
     notes = [as_options(str(warning.message)) for warning in caught]
-    if given.horizon is None and horizon < min(season, MAX_DEFAULT_HORIZON):
-        notes.append(
-            f"{horizon} step{'s' * (horizon > 1)} ahead, a twelfth of the series, not a season of {season}; "
-            "--horizon asks for another number"
-        )
     origins = forecast_origins(store, given.origin, context)
     levels = given.levels if isinstance(given, LevelArguments) else ()
     if store.ends.max() < context + horizon * WINDOWS_IN_PARTS:
@@ -87,6 +83,7 @@ def plan(given: SeriesArguments) -> ForecastPlan:
         notes=notes,
         calibration_size=choose_calibration_size(length, horizon, levels, len(store)),
         test_size=TEST_BESIDE_CALIBRATION if levels else WHOLE_TEST,
+        horizon_cut=given.horizon is None and horizon < min(season, MAX_DEFAULT_HORIZON),
     )
 
 
