@@ -52,6 +52,7 @@ def scored_windows(
     data: DataModule | Iterable[Batch],
     part: str,
     quantile_levels: Sequence[float] = (),
+    members: Mapping[str, Sequence[str]] | None = None,
 ) -> Generator[ScoredBatch]:
     """Forecast all windows of one part of the data, in one pass.
 
@@ -60,6 +61,8 @@ def scored_windows(
         data: a DataModule, or the batches themselves.
         part: ``"val"``, ``"calibration"`` or ``"test"``, the part of a DataModule to take.
         quantile_levels: the quantiles that are wanted of those that have any.
+        members: of each ensemble that is to be joined of the forecasts of others, their names in the order of
+            its members.
 
     Raises:
         ValueError: an unknown part, no predictor, no window, or a predictor that was trained on the part or
@@ -69,6 +72,7 @@ def scored_windows(
     if not predictors:
         raise ValueError("predictors: expected at least one, got none")
     empty = True
+    joined = members or {}
     batches = batches_of(data, part)
     if batches is not data:
         for name, predictor in predictors.items():
@@ -79,11 +83,15 @@ def scored_windows(
             continue
         empty = False
         known, future = _scored(batch)
-        forecasts = {
+        made = {
             name: predictor.predict(batch, quantile_levels=quantile_levels)
             for name, predictor in predictors.items()
+            if name not in joined
         }
-        yield ScoredBatch(batch, future, known, forecasts)
+        for name, parts in joined.items():
+            ensemble: Any = predictors[name]
+            made[name] = ensemble.joined(batch, [made[part] for part in parts])
+        yield ScoredBatch(batch, future, known, {name: made[name] for name in predictors})
     if empty:
         raise ValueError("data: expected at least one window, got none")
 

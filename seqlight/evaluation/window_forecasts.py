@@ -149,6 +149,7 @@ def forecast_windows(
     *,
     part: str = "test",
     quantile_levels: Sequence[float] = (),
+    members: Mapping[str, Sequence[str]] | None = None,
 ) -> WindowForecasts:
     """Forecast every window of a part of the data, and keep what came and what was forecast.
 
@@ -160,6 +161,8 @@ def forecast_windows(
         data: a DataModule, or the batches themselves, see :mod:`seqlight.models`.
         part: ``"test"``, ``"val"`` or ``"calibration"``, the part of a DataModule to take.
         quantile_levels: the quantiles that are wanted of those that have any.
+        members: of an ensemble by its name, the names of its members among the predictors, in their order:
+            it is joined of their forecasts, so that each member forecasts a window once.
 
     Raises:
         ValueError: an unknown part, no predictor, or no window.
@@ -169,7 +172,7 @@ def forecast_windows(
         name: [] for name in ("series_index", "start", "target", "known", "scale")
     }
     forecasts: dict[str, list[Forecast]] = {name: [] for name in predictors}
-    with closing(scored_windows(predictors, data, part, quantile_levels)) as batches:
+    with closing(scored_windows(predictors, data, part, quantile_levels, members)) as batches:
         for batch in batches:
             count = len(batch.future)
             collected["series_index"].append(

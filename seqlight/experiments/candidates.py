@@ -21,6 +21,8 @@ class Candidate:
         seconds: wall-clock time that it took to make.
         again: makes it again of other data, all of whose rows are for training, in no more than so many
             seconds (None for no limit); None for a predictor that nothing is fitted for.
+        members: of an ensemble, the names of the candidates that it is the mean of, in the order of its
+            members.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Candidate:
     fitted: Fitted[Any] | None = None
     seconds: float = 0.0
     again: Callable[[ForecastDataModule, float | None], "Candidate"] | None = None
+    members: tuple[str, ...] = ()
 
     @property
     def checkpoint(self) -> Path | None:

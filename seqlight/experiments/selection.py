@@ -104,10 +104,14 @@ def select(
     if name is not None and name not in by_name:
         raise ValueError(f"name: expected one of {', '.join(map(repr, by_name))}, got {name!r}")
     predictors = {called: candidate.predictor for called, candidate in by_name.items()}
-    levels = {"quantile_levels": quantile_levels}
+    members = {
+        called: one.members
+        for called, one in by_name.items()
+        if one.members and by_name.keys() >= set(one.members)
+    }
     judged = predictors if name is None else {name: predictors[name]}
     if validation is None and len(data.dataset("val")):
-        validation = forecast_windows(judged, data, part="val", **levels)
+        validation = forecast_windows(judged, data, part="val", quantile_levels=quantile_levels)
     chosen_by = None
     if name is None:
         if validation is None:
@@ -121,7 +125,9 @@ def select(
         chosen_by=chosen_by,
         weights={called: float(called == name) for called in by_name},
         validation=validation,
-        test=forecast_windows(predictors, data, part="test", **levels),
+        test=forecast_windows(
+            predictors, data, part="test", quantile_levels=quantile_levels, members=members
+        ),
         forecast=forecast,
         series_index=series_index,
         start=start,

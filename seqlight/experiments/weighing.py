@@ -138,7 +138,13 @@ def _mean_of(
     )
     joined.use_series(series_ids)
     again = _mean_again(members, weights, series_weights, bounds)
-    return Candidate(ENSEMBLE, joined, seconds=time.monotonic() - started, again=again)
+    return Candidate(
+        ENSEMBLE,
+        joined,
+        seconds=time.monotonic() - started,
+        again=again,
+        members=tuple(member.name for member in members),
+    )
 
 
 def _mean_again(

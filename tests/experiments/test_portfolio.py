@@ -139,6 +139,24 @@ def test_it_learns_from_data_as_they_are(made, data):
     assert (chosen.forecast.point >= 0).all()
 
 
+def test_the_test_part_is_forecast_once(made, data, monkeypatch):
+    """The ensemble is joined of what its members have forecast there."""
+    found, _ = made
+    ensemble = found.ensemble.predictor
+    expected = forecast_windows({"ensemble": ensemble}, data, part="test").forecasts["ensemble"].point
+    asked = []
+    forecast = type(ensemble).forecast
+
+    def counted(self, given, levels=(), samples=0):
+        asked.append(self is ensemble)
+        return forecast(self, given, levels, samples)
+
+    monkeypatch.setattr(type(ensemble), "forecast", counted)
+    selection = select(found.candidates, data, name="ensemble", validation=found.validation)
+    assert torch.equal(selection.test.forecasts["ensemble"].point, expected)
+    assert sum(asked) == len(list(data.predict_dataloader()))  # of what comes after the data alone
+
+
 def test_checkpoint_forecasts_the_same(made, data, tmp_path):
     found, _ = made
     save_checkpoint(found.predictor, data, tmp_path / "m.ckpt")

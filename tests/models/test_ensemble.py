@@ -217,6 +217,11 @@ def test_quantiles_are_averaged_level_by_level_and_points_are_moved_by_the_other
     )
     torch.testing.assert_close(forecast.quantiles, expected)
     torch.testing.assert_close(forecast.quantiles[..., 1], forecast.point)
+    joined = model.joined(batch, each)
+    assert torch.equal(joined.point, forecast.point) and torch.equal(joined.quantiles, forecast.quantiles)
+    assert joined.quantile_levels == LEVELS
+    with pytest.raises(ValueError, match=r"^forecasts: expected 4, one for each member, got 3"):
+        model.joined(batch, each[:3])
     assert forecast.quantile_levels == model.quantile_levels == LEVELS
     assert (forecast.quantiles.diff(dim=-1) >= 0).all()
     with pytest.raises(ValueError, match=r"0\.2"):  # the head of the first knows three levels

@@ -10,11 +10,13 @@ from torch import Tensor, nn
 from seqlight.models.forecasting.fixed_forecaster import FixedForecaster
 from seqlight.models.forecasting.window_forecaster import WindowForecaster
 from seqlight.models.forecasting.window_prediction import WindowForecast
+from seqlight.models.forecasting.window_values import Batch
 from seqlight.models.lightning.checkpoint import MODELS, class_reference
 from seqlight.models.lightning.checks import check_integer
 from seqlight.models.lightning.evaluation_mode import evaluation_mode
 from seqlight.models.lightning.load import class_named
 from seqlight.models.lightning.series_rows import SeriesRows
+from seqlight.predictor import Forecast
 
 OVER_PAST = (
     "past_target",
@@ -227,16 +229,47 @@ class EnsembleForecaster(FixedForecaster):
         if self.training:  # the members are trained already: nothing is dropped
             with evaluation_mode(self):
                 return self.forecast(given, levels, samples)
-        points, spreads, spreading = [], [], []
-        for number, member in enumerate(self.forecasters):
+        made = []
+        for member in self.forecasters:
             entries = self._given(member, given)
             wanted = levels if member.has_distribution else ()
-            point, quantiles = member._forecast_of_values(entries.pop("past_target"), entries, wanted)
-            points.append(point)
+            made.append(member._forecast_of_values(entries.pop("past_target"), entries, wanted))
+        return self._joined(made, given)
+
+    def joined(self, batch: Batch, forecasts: Sequence[Forecast]) -> Forecast:
+        """Return what :meth:`predict` does for a batch, of forecasts that its members have made.
+
+        Args:
+            batch: as in :meth:`predict`.
+            forecasts: of each member, in their order, at the same quantiles.
+
+        """
+        if len(forecasts) != len(self.members):
+            raise ValueError(
+                f"forecasts: expected {len(self.members)}, one for each member, got {len(forecasts)}"
+            )
+        here = {name: value.to(self.device) for name, value in batch.items()}
+        levels = next((one.quantile_levels for one in forecasts if one.quantiles is not None), ())
+        made = [
+            (one.point.to(self.device), None if one.quantiles is None else one.quantiles.to(self.device))
+            for one in forecasts
+        ]
+        with evaluation_mode(self):
+            given = self._forecast_checked(here, lambda values: self._joined(made, values))
+        home = batch["past_target"].device
+        quantiles = None if given.quantiles is None else given.quantiles.to(home)
+        return Forecast(given.point.to(home), quantiles, levels)
+
+    def _joined(
+        self, made: Sequence[tuple[Tensor, Tensor | None]], given: Mapping[str, Tensor]
+    ) -> WindowForecast:
+        """Return the mean of the members' points and quantiles."""
+        spreads, spreading = [], []
+        for number, (point, quantiles) in enumerate(made):
             if quantiles is not None:
                 spreads.append(quantiles - point.unsqueeze(-1))
                 spreading.append(number)
-        forecasts = torch.stack(points)
+        forecasts = torch.stack([point for point, _ in made])
         # A member whose shorter window holds no known value has no forecast; the others share its weight.
         parts = torch.where(forecasts.isnan(), 0.0, self._weights(given))
         mean = _weighted_mean(forecasts, parts)

@@ -1,6 +1,6 @@
 """What is given to those who ask for forecasts: raw values, dicts of tensors, Forecasts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -265,8 +265,14 @@ class WindowPrediction(WindowValues):
 
     def _checked_forecast(self, batch: Batch, levels: Sequence[float], samples: int) -> WindowForecast:
         """Forecast a batch; what is not finite is refused, and a channel without a past is NaN."""
+        return self._forecast_checked(batch, lambda values: self.forecast(values, levels, samples))
+
+    def _forecast_checked(
+        self, batch: Batch, forecast: Callable[[dict[str, Tensor]], WindowForecast]
+    ) -> WindowForecast:
+        """Return the forecast of a batch's values; what is not finite is refused, see above."""
         values = self._of_batch(batch, with_future=False)
-        given = self.forecast(values, levels, samples)
+        given = forecast(values)
         known = observed_at_all(values["past_target"])
         check_prediction({"prediction": given.point}, batch, known)
         quantiles = drawn = None
